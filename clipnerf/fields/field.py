@@ -1,0 +1,224 @@
+"""ConditionalField: what is at a point, given a shape code and an appearance code.
+
+    p' = p + limit * tanh(T(p, z_s))        deformation
+    sigma = density(p', z_s)                topology: FiLM by z_s, faded in during training
+    rgb = color(p', v, z_a)                 FiLM by z_a, on the hash features at p' alone
+
+``density`` cannot be given z_a, and ``color`` does not see the trunk that z_s modulates: two
+appearance codes have one geometry, bit for bit (CLIP-NeRF, section 3.1, tightened). With
+``conditioning='entangled'`` there is no deformation and both codes reach everything: the paper's
+baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clipnerf.fields.encoding import frequency_encoding, frequency_features
+from clipnerf.fields.hash_grid import HashGrid
+from clipnerf.fields.layout import GridLayout
+from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
+
+
+@dataclass(frozen=True)
+class ShapeStyle:
+    """What z_s says about geometry, folded into weights; batch of B objects."""
+
+    deform: tuple[Affine, ...]
+    density: tuple[Affine, ...]
+
+    def rows(self, index: Tensor) -> ShapeStyle:
+        """A selection of objects."""
+        return ShapeStyle(
+            tuple(a.rows(index) for a in self.deform), tuple(a.rows(index) for a in self.density)
+        )
+
+
+@dataclass(frozen=True)
+class AppearanceStyle:
+    """What z_a says about colour, folded into weights; batch of B objects."""
+
+    color: tuple[Affine, ...]
+
+    def rows(self, index: Tensor) -> AppearanceStyle:
+        """A selection of objects."""
+        return AppearanceStyle(tuple(a.rows(index) for a in self.color))
+
+
+def _mlp(x: Tensor, layers: tuple[Affine, ...]) -> Tensor:
+    for layer in layers[:-1]:
+        x = F.relu(layer(x), inplace=True)
+    return layers[-1](x)
+
+
+class ConditionalField(nn.Module):
+    """The field of one object category.
+
+    Args:
+        layout: sizes of the hash grid (three dimensions).
+        extent: half the width of the cube, in world units, that the grid covers.
+        code_dim, style_dim: widths of a code and of the network behind it.
+        conditioning: ``disentangled`` or ``entangled``.
+        deform_octaves, deform_width, deform_limit: the deformation; the limit in world units.
+        position_octaves: low-frequency position beside the hash features.
+        density_width, color_width: widths of the heads.
+        view_direction: whether colour sees the viewing direction.
+        density_bias, density_scale: sigma = scale * softplus(. + bias).
+        backend: hash-grid backend.
+
+    The buffer ``progress`` holds (octaves let into the deformation, strength of the density's
+    modulation); the trainer raises it, and it travels with the weights.
+    """
+
+    progress: Tensor
+
+    def __init__(
+        self,
+        layout: GridLayout,
+        *,
+        extent: float = 1.0,
+        code_dim: int = 128,
+        style_dim: int = 64,
+        conditioning: str = "disentangled",
+        deform_octaves: int = 5,
+        deform_width: int = 48,
+        deform_limit: float = 0.2,
+        position_octaves: int = 2,
+        density_width: int = 64,
+        color_width: int = 48,
+        view_direction: bool = False,
+        density_bias: float = -3.0,
+        density_scale: float = 10.0,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        if conditioning not in ("disentangled", "entangled"):
+            raise ValueError(
+                f"conditioning is {conditioning!r}; 'disentangled' and 'entangled' are possible"
+            )
+        self.entangled = conditioning == "entangled"
+        self.extent = extent
+        self.deform_octaves, self.position_octaves = deform_octaves, position_octaves
+        self.deform_limit = deform_limit
+        self.view_direction = view_direction
+        self.density_bias, self.density_scale = density_bias, density_scale
+        self.grid = HashGrid(layout, backend)
+        seen = code_dim * 2 if self.entangled else code_dim
+        self.shape_mapping = CodeMapping(seen, style_dim)
+        self.appearance_mapping = CodeMapping(seen, style_dim)
+        at_point = self.grid.out_features + frequency_features(3, position_octaves)
+        waves = frequency_features(3, deform_octaves)
+        self.deform_layers = nn.ModuleList()
+        if not self.entangled:
+            self.deform_layers.extend(
+                [
+                    ModulatedLinear(waves, deform_width, style_dim),
+                    ModulatedLinear(deform_width, deform_width, style_dim),
+                    ModulatedLinear(deform_width, 3, style_dim, gain=0.0),
+                ]
+            )
+            # the last layer starts at zero, its modulation too: no displacement at first
+            last = self.deform_layers[-1]
+            assert isinstance(last, ModulatedLinear) and last.film is not None
+            nn.init.zeros_(last.film.weight)
+        self.density_layers = nn.ModuleList(
+            [
+                ModulatedLinear(at_point, density_width, style_dim),
+                ModulatedLinear(density_width, density_width, style_dim),
+                ModulatedLinear(density_width, 1, gain=1.0),
+            ]
+        )
+        self.color_layers = nn.ModuleList(
+            [
+                ModulatedLinear(at_point + 3 * view_direction, color_width, style_dim),
+                ModulatedLinear(color_width, color_width, style_dim),
+                ModulatedLinear(color_width, 3, style_dim, gain=1.0),
+            ]
+        )
+        self.register_buffer("progress", torch.tensor([float(deform_octaves), 1.0]))
+
+    def set_progress(self, octaves: float, topology: float) -> None:
+        """Let ``octaves`` into the deformation and modulate density by ``topology`` in [0, 1]."""
+        self.progress.copy_(torch.tensor([min(octaves, self.deform_octaves), topology]))
+
+    def shape_style(
+        self,
+        z_s: Float[Tensor, "batch code"],
+        z_a: Float[Tensor, "batch code"] | None = None,
+    ) -> ShapeStyle:
+        """Fold z_s into the geometry's weights. Only the entangled baseline takes (needs) z_a."""
+        if self.entangled != (z_a is not None):
+            raise ValueError("z_a reaches geometry in the entangled baseline only, and must there")
+        code = z_s if z_a is None else torch.cat((z_s, z_a), dim=1)
+        style = self.shape_mapping(code)
+        topology = float(self.progress[1])
+        return ShapeStyle(
+            tuple(layer.fold(style) for layer in self.deform_layers),
+            tuple(layer.fold(style, topology) for layer in self.density_layers),
+        )
+
+    def appearance_style(
+        self,
+        z_a: Float[Tensor, "batch code"],
+        z_s: Float[Tensor, "batch code"] | None = None,
+    ) -> AppearanceStyle:
+        """Fold z_a into the colour's weights. Only the entangled baseline takes (needs) z_s."""
+        if self.entangled != (z_s is not None):
+            raise ValueError("z_s reaches colour in the entangled baseline only, and must there")
+        style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
+        return AppearanceStyle(tuple(layer.fold(style) for layer in self.color_layers))
+
+    def deform(
+        self,
+        points: Float[Tensor, "batch points 3"],
+        style: ShapeStyle,
+        dtype: torch.dtype = torch.float32,
+    ) -> Float[Tensor, "batch points 3"]:
+        """p' = p + limit * tanh(T(p, z_s)); the networks run in ``dtype``."""
+        if self.entangled:
+            return points
+        waves = frequency_encoding(points, self.deform_octaves, float(self.progress[0]))
+        shift = _mlp(waves.to(dtype), style.deform)
+        return points + self.deform_limit * torch.tanh(shift.to(points.dtype))
+
+    def features(
+        self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "batch points features"]:
+        """Hash features and low-frequency position at deformed points."""
+        flat = deformed.flatten(0, 1)
+        hashed = self.grid(flat / (2 * self.extent) + 0.5).to(dtype)
+        position = frequency_encoding(flat, self.position_octaves).to(dtype)
+        return torch.cat((hashed, position), dim=1).view(*deformed.shape[:2], -1)
+
+    def density(
+        self, features: Float[Tensor, "batch points features"], style: ShapeStyle
+    ) -> Float[Tensor, "batch points"]:
+        """sigma >= 0 in 1 / world unit, float32."""
+        raw = _mlp(features, style.density).squeeze(-1).float()
+        return self.density_scale * F.softplus(raw + self.density_bias)
+
+    def color(
+        self,
+        features: Float[Tensor, "batch points features"],
+        style: AppearanceStyle,
+        directions: Float[Tensor, "batch points 3"] | None = None,
+    ) -> Float[Tensor, "batch points 3"]:
+        """rgb in [0, 1], float32; ``directions`` are needed if the field sees them."""
+        if self.view_direction:
+            if directions is None:
+                raise ValueError("this field's colour depends on the direction; none was given")
+            features = torch.cat((features, directions.to(features.dtype)), dim=-1)
+        raw = _mlp(features, style.color).float()
+
+        return torch.sigmoid(raw)
+
+    @property
+    def parameters_count(self) -> int:
+        """Number of trainable numbers."""
+        return sum(math.prod(p.shape) for p in self.parameters())

@@ -1,0 +1,72 @@
+"""Volume rendering: from densities and colours along rays to pixels (NeRF, eq. 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """Rendered pictures.
+
+    Attributes:
+        rgb: colours in [0, 1] over the background.
+        opacity: share of light stopped by the object, [0, 1].
+        depth: expected distance from the camera where a ray ends, world units; a ray that goes
+            through ends where it leaves the box, one that misses the box at 0.
+    """
+
+    rgb: Float[Tensor, "batch 3 height width"]
+    opacity: Float[Tensor, "batch 1 height width"]
+    depth: Float[Tensor, "batch 1 height width"]
+
+    @staticmethod
+    def cat(outputs: list[RenderOutput]) -> RenderOutput:
+        """Several batches as one."""
+        return RenderOutput(
+            torch.cat([o.rgb for o in outputs]),
+            torch.cat([o.opacity for o in outputs]),
+            torch.cat([o.depth for o in outputs]),
+        )
+
+
+def render_weights(
+    sigma: Float[Tensor, "*rays samples"], delta: Float[Tensor, "*rays"]
+) -> Float[Tensor, "*rays samples"]:
+    """Share of a ray's light that each sample sends: exp(-before) - exp(-after).
+
+    As a difference of transmittances the weights sum to 1 - exp(-sum sigma * delta), at most 1, and
+    stay finite for any density.
+
+    Args:
+        sigma: densities, 1 / world unit, 0 or more.
+        delta: width of a stratum on each ray, world units.
+    """
+    after = torch.cumsum(sigma * delta[..., None], dim=-1)
+    passing = torch.exp(-after)
+    before = torch.cat((torch.ones_like(passing[..., :1]), passing[..., :-1]), dim=-1)
+    return before - passing
+
+
+def composite(
+    weights: Float[Tensor, "*rays samples"],
+    rgb: Float[Tensor, "*rays samples 3"],
+    background: float,
+) -> tuple[Float[Tensor, "*rays 3"], Float[Tensor, "*rays"]]:
+    """Colour over a grey background in [0, 1], and opacity."""
+    opacity = weights.sum(-1)
+    color = (weights[..., None, :] @ rgb).squeeze(-2)
+    return color + background * (1 - opacity)[..., None], opacity
+
+
+def expected_depth(
+    weights: Float[Tensor, "*rays samples"],
+    t: Float[Tensor, "*rays samples"],
+    far: Float[Tensor, "*rays"],
+) -> Float[Tensor, "*rays"]:
+    """Expected distance where a ray ends; what is not stopped ends at ``far``."""
+    return (weights * t).sum(-1) + (1 - weights.sum(-1)) * far
