@@ -1,0 +1,108 @@
+"""Files that are either whole or not there.
+
+Everything this project writes goes to a temporary name in the same folder, is flushed to the disk
+and then renamed, so that a crash, a full disk or a kill leaves the old file or none, never half.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from clipnerf.errors import ClipNerfError, UsageError
+
+_WAYS_OUT = {
+    errno.ENOSPC: "the disk is full; free some space or write elsewhere",
+    errno.EDQUOT: "your disk quota is used up; free some space or write elsewhere",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EISDIR: "it is a folder; give the name of a file",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+def cannot_write(path: str | Path, error: OSError) -> ClipNerfError:
+    """The one-line error for an ``OSError`` met while writing ``path``."""
+    reason = _WAYS_OUT.get(error.errno or 0)
+    if reason is None:
+        reason = f"{error.strerror or error}; check the path and the disk"
+    return ClipNerfError(f"cannot write {str(path)!r}: {reason}")
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; on success it becomes ``path``, else it is removed.
+
+    The temporary name keeps the suffix of ``path``, because writers choose the format by it.
+    Missing parent folders are made.
+
+    Raises:
+        ClipNerfError: no space, not writable, or a parent that cannot be made; one line.
+    """
+    path = Path(path)
+    temporary = path.with_name(
+        f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}"
+    )
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        # What the body could not *read* is not ours to explain.
+        if error.filename is None or _is_ours(str(error.filename), path, temporary):
+            raise cannot_write(path, error) from error
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: str | Path) -> None:
+    """Flushes a file, or a folder's list of names, from the system's memory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot flush a folder; the rename itself has been done.
+        if not (Path(path).is_dir() and error.errno in (errno.EINVAL, errno.EBADF)):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep_temporaries(folder: str | Path) -> None:
+    """Removes what a killed process left behind in ``folder``; only for a folder one owns."""
+    for left in Path(folder).glob(".*.tmp*"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def writable_dir(path: str | Path) -> Path:
+    """Makes the folder ``path`` where it is missing and makes sure a file can be written in it.
+
+    Raises:
+        UsageError: one line that names the path and the reason.
+    """
+    path = Path(path)
+    probe = path / f".probe.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(str(cannot_write(path, error))) from error
+    return path
+
+
+def _is_ours(filename: str, path: Path, temporary: Path) -> bool:
+    named = Path(filename)
+    return named in (path, temporary) or named in path.parents
