@@ -1,0 +1,174 @@
+"""metadata.jsonl: what is known of each picture (the Hugging Face image-folder convention)."""
+
+import json
+import math
+import posixpath
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipnerf.data.pictures import Source, is_picture
+from clipnerf.errors import UsageError
+
+METADATA = "metadata.jsonl"
+PAIRS = "pairs.jsonl"
+
+_KNOWN = ("file_name", "text", "texts", "azimuth_deg", "elevation_deg", "object_id", "mask",
+          "attributes")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture and what is known of it.
+
+    file_name: relative to the root of the folder or zip.
+    text: its caption; texts: all its captions, `text` first (empty where there is none).
+    azimuth_deg, elevation_deg: the camera, degrees.
+    object_id: pictures with the same id show the same object.
+    mask: file name of the part mask.
+    attributes: words for what is seen ("seat_color": "red"): the key `attributes` of the line,
+        and every further key whose value is a word or a number.
+    """
+
+    file_name: str
+    text: str | None = None
+    texts: tuple[str, ...] = ()
+    azimuth_deg: float | None = None
+    elevation_deg: float | None = None
+    object_id: str | None = None
+    mask: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """records: one a picture, sorted by name. unlisted: pictures that metadata.jsonl omits.
+    metadata: the raw bytes of metadata.jsonl, empty where there is none."""
+
+    records: tuple[Record, ...]
+    unlisted: tuple[str, ...]
+    metadata: bytes
+
+
+def list_pictures(source: Source) -> Listing:
+    """All pictures of a source. Part masks and the edited twins of pairs.jsonl are not pictures.
+
+    Raises:
+        UsageError: no picture, or a metadata.jsonl that cannot be understood or that names
+            pictures which are not there; one line with the line number.
+    """
+    names = source.names()
+    pictures = [name for name in names if is_picture(name)]
+    if not pictures:
+        other = f" among its {len(names)} files" if names else ""
+        raise UsageError(
+            f"{source.path} holds no picture{other}; png, jpg, webp, bmp, tif and gif are read"
+        )
+    metadata_name = min(
+        (name for name in names if posixpath.basename(name) == METADATA),
+        key=lambda name: name.count("/"),
+        default=None,
+    )
+    if metadata_name is None:
+        return Listing(tuple(Record(name) for name in pictures), (), b"")
+    with source.open(metadata_name) as file:
+        raw = file.read()
+    root = posixpath.dirname(metadata_name)
+    where = f"{source.path}/{metadata_name}"
+    rows = _lines(raw, where)
+    by_name: dict[str, Record] = {}
+    for number, row in rows:
+        record = _record(row, root, f"{where} line {number}")
+        if record.file_name in by_name:
+            raise UsageError(f"{where} line {number} names {record.file_name} a second time")
+        by_name[record.file_name] = record
+
+    missing = sorted(by_name.keys() - set(names))
+    if missing:
+        raise UsageError(
+            f"{where} names {len(missing)} files that are not there: {first_few(missing)}; "
+            "remove their lines or add the files"
+        )
+    not_pictures = {record.mask for record in by_name.values()}
+    not_pictures |= _edited_files(source, posixpath.join(root, PAIRS), names)
+    unlisted = [n for n in pictures if n not in by_name and n not in not_pictures]
+    records = [by_name.get(name, Record(name)) for name in sorted({*by_name, *unlisted})]
+    return Listing(tuple(records), tuple(unlisted), raw)
+
+
+def first_few(things: list[str], count: int = 5) -> str:
+    """ "a, b, c, d, e and 7 more" """
+    rest = len(things) - count
+    return ", ".join(things[:count]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _lines(raw: bytes, where: str) -> list[tuple[int, dict[str, Any]]]:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(
+                f"{where} line {number} is not JSON ({error}); one object a line"
+            ) from error
+        if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
+            raise UsageError(f"{where} line {number} has no file_name; one object a line with it")
+        rows.append((number, row))
+    return rows
+
+
+def _record(row: dict[str, Any], root: str, where: str) -> Record:
+    texts = row.get("texts", [])
+    text = row.get("text")
+    if text is not None and not isinstance(text, str):
+        raise UsageError(f"{where}: text is {text!r}; allowed is a string")
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise UsageError(f"{where}: texts is {texts!r}; allowed is a list of strings")
+    captions = dict.fromkeys(c.strip() for c in [text or "", *texts] if c.strip())
+    further = {k: v for k, v in row.items() if k not in _KNOWN and isinstance(v, str | int | float)}
+    attributes = row.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise UsageError(f"{where}: attributes is {attributes!r}; allowed is an object")
+    mask = row.get("mask")
+    return Record(
+        file_name=_joined(root, row["file_name"]),
+        text=next(iter(captions), None),
+        texts=tuple(captions),
+        azimuth_deg=_degrees(row, "azimuth_deg", where),
+        elevation_deg=_degrees(row, "elevation_deg", where),
+        object_id=None if row.get("object_id") is None else str(row["object_id"]),
+        mask=_joined(root, mask) if isinstance(mask, str) else None,
+        attributes={key: str(value) for key, value in {**further, **attributes}.items()},
+    )
+
+
+def _joined(root: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(root, name.replace("\\", "/")))
+
+
+def _degrees(row: dict[str, Any], key: str, where: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{where}: {key} is {value!r}; allowed is a number of degrees")
+    return float(value)
+
+
+def _edited_files(source: Source, pairs_name: str, names: list[str]) -> set[str | None]:
+    if pairs_name not in names:
+        return set()
+    with source.open(pairs_name) as file:
+        rows = _lines(file.read(), f"{source.path}/{pairs_name}")
+    root = posixpath.dirname(pairs_name)
+    return {
+        _joined(root, row[key])
+        for _, row in rows
+        for key in ("edited_file_name", "edited_mask", "mask")
+        if isinstance(row.get(key), str)
+    }
