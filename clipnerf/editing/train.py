@@ -1,0 +1,279 @@
+"""Training of one mapper: `clipnerf train-mapper`.
+
+    frozen generator, discriminator, CLIP + text library -> RUN/mapper_WHICH.safetensors
+
+The same command again resumes; every step draws from (seed, rank, step), so that four steps
+equal two and two. Under torchrun every rank draws its own objects, and gradients are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from clipnerf.clip.model import Clip
+from clipnerf.clip.prompts import load_library
+from clipnerf.config.mapper import TrainMapperConfig
+from clipnerf.editing.library import embed_library
+from clipnerf.editing.mappers import Mapper
+from clipnerf.editing.measure import Matching, measure
+from clipnerf.editing.objective import Objective
+from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.generator import Generator
+from clipnerf.runs import ddp
+from clipnerf.runs.folder import RunFolder
+from clipnerf.runs.progress import Progress
+from clipnerf.runs.seeds import seed_for, torch_generator
+
+
+def train_mapper(config: TrainMapperConfig) -> Path:
+    """Trains one mapper, or resumes it; returns the path of its weights.
+
+    Raises:
+        UsageError: a value out of range, a file missing or foreign, another run in `out`.
+        ClipNerfError: the loss is no longer a number, or the disk failed.
+    """
+    config.validate()
+    device = _device(config)
+    objective = load_objective(config, device)
+    mapper = _fresh_mapper(config, objective).to(device)
+    run = (
+        RunFolder.open(
+            config.out,
+            command="train-mapper",
+            config=config,
+            seed=config.seed,
+            dataset_fingerprint=f"{objective.generator.hash}+{objective.clip.hash}",
+        )
+        if ddp.is_main()
+        else None
+    )
+    try:
+        trainer = _Trainer(config, objective, mapper)
+        trainer.resume(run)
+        path = trainer.run(run)
+    finally:
+        if run is not None:
+            run.close()
+    return path
+
+
+def plan(config: TrainMapperConfig) -> dict[str, str]:
+    """What `train_mapper` would do, in words; loads nothing but the library."""
+    config.validate()
+    library = load_library(config.library)
+    prompts = library.shape if config.which == "shape" else library.appearance
+    pictures = config.objects * config.views
+    # A sample of a ray leaves about 1 kB behind for the gradient.
+    memory = pictures * config.size**2 * (config.samples or 16) * 1000 / 2**30
+    return {
+        "data": f"{len(prompts)} prompts of the group '{config.which}' in {config.library}",
+        "generator": str(_generator_path(config)),
+        "discriminator": str(_discriminator_path(config) or "none"),
+        "clip": config.clip,
+        "model": f"mapper '{config.mapper.kind}', embedding -> {config.mapper.hidden} -> code",
+        "steps": f"{config.steps} steps of {config.objects} objects x {config.views} views, "
+        f"{config.size} x {config.size} pixels, on {ddp.world_size()} process(es)",
+        "memory": f"about {memory + 0.5:.1f} GB a process",
+        "writes": str(_mapper_path(config)),
+    }
+
+
+def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective:
+    """The frozen models and the embedded library."""
+    library = load_library(config.library)
+    generator = Generator.load(_generator_path(config))
+    discriminator_path = _discriminator_path(config)
+    discriminator = None
+    if config.loss.discriminator > 0:
+        if discriminator_path is None:
+            raise UsageError(
+                f"no discriminator.safetensors beside '{config.generator}'; give --discriminator, "
+                "or train without it by --loss.discriminator 0"
+            )
+        discriminator = Discriminator.load(discriminator_path)
+    clip = Clip.load(config.clip)
+    prompts = embed_library(clip, library, config.which)
+    for model in (generator, discriminator):
+        if model is not None:
+            model.to(device).eval().requires_grad_(False)
+    return Objective(config, generator, discriminator, clip.to(device), prompts.to(device), device)
+
+
+class _Trainer:
+    """The state of a training and the loop over it."""
+
+    def __init__(self, config: TrainMapperConfig, objective: Objective, mapper: Mapper) -> None:
+        self.config = config
+        self.objective = objective
+        self.mapper = mapper
+        self.average = {name: value.clone() for name, value in mapper.state_dict().items()}
+        self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
+        self.step = 0
+
+    def resume(self, run: RunFolder | None) -> None:
+        """Takes up the last checkpoint; rank 0 reads it for all."""
+        loaded: list[Any] = [run.load_state() if run is not None else None]
+        if ddp.world_size() > 1:
+            dist.broadcast_object_list(loaded, src=0)
+        if loaded[0] is None:
+            return
+        self.step, state = loaded[0]
+        self.mapper.load_state_dict(state["mapper"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = {
+            name: value.to(self.objective.device) for name, value in state["average"].items()
+        }
+
+    def run(self, run: RunFolder | None) -> Path:
+        """Steps until the last one; writes the averaged mapper."""
+        config = self.config
+        pictures = config.objects * config.views * ddp.world_size()
+        matching: Matching | None = None
+        if run is not None and self.step == 0:
+            self.measure(run)
+        with Progress(
+            config.steps * pictures,
+            initial=min(self.step, config.steps) * pictures,
+            desc=f"train-mapper {config.which}",
+            unit="img",
+        ) as progress:
+            while self.step < config.steps:
+                scalars = self.one_step()
+                progress.update(pictures, loss=scalars["loss"], clip=scalars["clip"])
+                if run is None:
+                    continue
+                last = self.step == config.steps
+                if self.step % config.log_every == 0 or last:
+                    run.log(self.step, **scalars)
+                if self.step % config.preview_every == 0 or last:
+                    matching = self.measure(run)
+                if self.step % config.checkpoint_every == 0 or last:
+                    run.save_state(self.step, self.state())
+        path = _mapper_path(config)
+        if run is not None:
+            self.averaged().save(path)
+            _warn_if_useless(matching)
+        return path
+
+    def one_step(self) -> dict[str, float]:
+        """One optimiser step; the scalars of this rank."""
+        config = self.config
+        # Perspective and prompts draw on the CPU, so that every device sees the same numbers.
+        rng = torch_generator(config.seed, ddp.rank(), self.step, "mapper")
+        # What rendering draws without being given a generator is tied to the step as well.
+        torch.manual_seed(seed_for(config.seed, ddp.rank(), self.step, "render"))
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * 0.5 ** (self.step / config.halve_every)
+        self.mapper.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, terms = self.objective.loss(self.mapper, rng)
+        loss.backward()
+        _average_gradients(self.mapper)
+        norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+            raise ClipNerfError(
+                f"step {self.step}: the loss is {float(loss):g}, its gradient {float(norm):g} "
+                f"(terms not finite: {', '.join(bad) or 'none'}); the last checkpoint is kept; "
+                f"try a learning_rate below {config.learning_rate:g}"
+            )
+        self.optimizer.step()
+        self.step += 1
+        self._follow()
+        scalars = {name: float(term) for name, term in terms.items()}
+        return {"loss": float(loss), **scalars, "grad_norm": float(norm)}
+
+    def averaged(self) -> Mapper:
+        """The mapper with averaged weights."""
+        mapper = _fresh_mapper(self.config, self.objective).to(self.objective.device)
+        mapper.load_state_dict(self.average)
+        return mapper.eval().requires_grad_(False)
+
+    def measure(self, run: RunFolder) -> Matching:
+        """Logs the matching and writes the sheet of the averaged mapper."""
+        matching, sheet = measure(self.averaged(), self.objective)
+        by_prompt = {f"match/{name}": share for name, share in matching.by_prompt.items()}
+        run.log(self.step, match=matching.share, **by_prompt)
+        run.picture(self.step, self.config.which, sheet)
+        return matching
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "mapper": self.mapper.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        # Shorter at the beginning, so that the zeros of the start are forgotten soon.
+        half_life = min(self.config.ema_half_life, self.step / 4)
+        keep = 0.5 ** (1 / half_life) if half_life > 0 else 0.0
+        for name, value in self.mapper.state_dict().items():
+            self.average[name].lerp_(value, 1 - keep)
+
+
+def _fresh_mapper(config: TrainMapperConfig, objective: Objective) -> Mapper:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(config.seed, 0, 0, "mapper weights"))
+        return Mapper(
+            config.which,
+            objective.clip.embed_dim,
+            objective.generator.config.field.code_dim,
+            config.mapper,
+            generator_hash=objective.generator.hash,
+            clip_hash=objective.clip.hash,
+        )
+
+
+def _average_gradients(mapper: Mapper) -> None:
+    if ddp.world_size() == 1:
+        return
+    for parameter in mapper.parameters():
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= ddp.world_size()
+
+
+def _warn_if_useless(matching: Matching | None) -> None:
+    if matching is None:
+        return
+    poor = sorted(matching.by_prompt.items(), key=lambda item: item[1])
+    missed = [f"'{prompt}' {share:.0%}" for prompt, share in poor if share < 0.25]
+    if missed:
+        warnings.warn(
+            f"the mapper rarely reaches {len(missed)} of {len(poor)} prompts (edited pictures "
+            f"nearest to their own prompt): {', '.join(missed[:5])}; train longer, or see whether "
+            "the generator can make them at all",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _device(config: TrainMapperConfig) -> torch.device:
+    device = ddp.init_from_env()
+    return torch.device(config.device) if config.device else device
+
+
+def _generator_path(config: TrainMapperConfig) -> Path:
+    path = Path(config.generator)
+    return path / "generator.safetensors" if path.is_dir() else path
+
+
+def _discriminator_path(config: TrainMapperConfig) -> Path | None:
+    if config.discriminator is not None:
+        return Path(config.discriminator)
+    beside = _generator_path(config).with_name("discriminator.safetensors")
+    return beside if beside.exists() else None
+
+
+def _mapper_path(config: TrainMapperConfig) -> Path:
+    return Path(config.out) / f"mapper_{config.which}.safetensors"

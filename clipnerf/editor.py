@@ -1,0 +1,275 @@
+"""Editor: sample objects of a category, edit them by words, look at them.
+
+    from clipnerf import Editor
+    editor = Editor.load("data/pretrained/chairs")
+    codes = editor.sample(seeds=[0, 1, 2, 3])
+    edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)
+    view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
+    editor.orbit(edited, "red.mp4", frames=48, size=128)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.clip.model import Clip
+from clipnerf.clip.prompts import text_embedding
+from clipnerf.config.mapper import Which
+from clipnerf.editing.mappers import Mapper, check_strength
+from clipnerf.errors import UsageError
+from clipnerf.export.sheet import to_uint8
+from clipnerf.export.video import check_video_path, check_video_size, write_video
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.generator import Generator
+from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.volume import RenderOutput
+from clipnerf.runs.progress import Progress
+
+WHICH: tuple[Which, ...] = ("shape", "appearance")
+ORBIT_PIXELS = 2**17
+"""Pixels rendered in one call of an orbit: enough to keep the cores busy, little enough memory."""
+
+Angle = float | int | Sequence[float] | np.ndarray | Tensor
+
+
+class Editor:
+    """A frozen generator with the CLIP model and the mappers that belong to it.
+
+    Args:
+        generator: frozen.
+        clip: the model that the mappers were trained with; None: objects cannot be edited.
+        mappers: at most one for each of the two codes.
+    """
+
+    def __init__(
+        self, generator: Generator, clip: Clip | None = None, mappers: Sequence[Mapper] = ()
+    ) -> None:
+        self.generator = generator
+        self.clip = clip
+        self.mappers: dict[str, Mapper] = {mapper.which: mapper for mapper in mappers}
+        self._embeddings: dict[str, Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is, and all that it makes."""
+        return self.generator.device
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Editor:
+        """Reads a bundle: a folder of generator, clip, mapper_shape, mapper_appearance.
+
+        A bundle without CLIP or without a mapper can be looked at, but not edited that way.
+
+        Args:
+            path: the folder; its files end in .safetensors.
+            device: cpu or cuda; by default cuda where there is one.
+        Raises:
+            UsageError: no bundle, a broken file, or mappers of another generator or CLIP.
+        """
+        folder = Path(path)
+        if not (folder / "generator.safetensors").is_file():
+            raise UsageError(
+                f"'{folder}' holds no generator.safetensors; give a bundle's folder, "
+                "such as data/pretrained/chairs"
+            )
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        generator = Generator.load(folder / "generator.safetensors").to(device)
+        clip_path = folder / "clip.safetensors"
+        clip = Clip.load(str(clip_path)).to(device) if clip_path.exists() else None
+        generator_hash = generator.hash
+        mappers = [
+            Mapper.load(
+                file, generator_hash=generator_hash, clip_hash=clip.hash if clip else None
+            ).to(device)
+            for file in (folder / f"mapper_{which}.safetensors" for which in WHICH)
+            if file.exists()
+        ]
+        return cls(generator, clip, mappers)
+
+    def sample(self, seeds: Sequence[int]) -> Codes:
+        """One object a seed; the same codes on every machine.
+
+        Args:
+            seeds: whole numbers from 0 to 4294967295.
+        """
+        if len(seeds) == 0:
+            raise UsageError("seeds is empty; give at least one, such as [0]")
+        dim = self.generator.config.field.code_dim
+        return Codes.from_seeds(list(seeds), dim).to(self.device)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        codes: Codes,
+        text: str | Sequence[str],
+        shape: float | int = 1.0,
+        appearance: float | int = 1.0,
+    ) -> Codes:
+        """The objects, changed towards the words: one forward pass of two small networks.
+
+        Args:
+            text: any prompt for all objects, or one for each.
+            shape, appearance: strengths of the two mappers; 0 changes nothing, 1 is what they
+                were trained for, others (also below 0) extrapolate. Strength 0 for both returns
+                the very same codes.
+        Raises:
+            UsageError: empty text, a strength that is no finite number, a number of prompts other
+                than of objects, or no mapper for a strength other than 0.
+        Warns:
+            UserWarning: words that the CLIP model does not know, or text too long for it.
+        """
+        strengths = {"shape": float(shape), "appearance": float(appearance)}
+        for which, strength in strengths.items():
+            check_strength(which, strength)
+        prompts = [text] if isinstance(text, str) else list(text)
+        if len(prompts) not in (1, len(codes)):
+            raise UsageError(
+                f"{len(prompts)} prompts for {len(codes)} objects; give one, or one for each"
+            )
+        for prompt in prompts:
+            if not prompt.strip():
+                raise UsageError(
+                    "the text of an edit is empty; say what the object is to become, "
+                    "such as 'a red chair'"
+                )
+        wanted = [which for which in WHICH if strengths[which] != 0]
+        if not wanted:
+            return codes
+        mappers = [self._mapper(which) for which in wanted]
+        embedding = torch.cat([self._embedding(prompt) for prompt in prompts])
+        edited = {which: getattr(codes, which) for which in WHICH}
+        for which, mapper in zip(wanted, mappers, strict=True):
+            code = edited[which].to(self.device)
+            edited[which] = mapper.apply_to(code, embedding, strengths[which])
+        return Codes(edited["shape"], edited["appearance"])
+
+    @torch.no_grad()
+    def render(
+        self,
+        codes: Codes,
+        azimuth_deg: Angle = 30,
+        elevation_deg: Angle = 20,
+        size: int = 64,
+        camera: Camera | None = None,
+        *,
+        samples: int | None = None,
+    ) -> RenderOutput:
+        """Pictures of the objects: rgb in [0, 1] on white, opacity, depth.
+
+        Args:
+            azimuth_deg, elevation_deg: where the camera stands, degrees; 0, 0 looks at the front;
+                numbers, or one for each picture.
+            size: width and height, pixels.
+            camera: one camera, or one for each object, in the place of the angles and the size.
+                One object may be seen by many cameras.
+            samples: samples a ray; the generator's own where None.
+        """
+        if camera is None:
+            if size < 1:
+                raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
+            angles = [
+                self._angle("azimuth_deg", azimuth_deg),
+                self._angle("elevation_deg", elevation_deg),
+            ]
+            if len({len(angle) for angle in angles if len(angle) > 1}) > 1:
+                raise UsageError(
+                    f"{len(angles[0])} values of azimuth_deg and {len(angles[1])} of "
+                    "elevation_deg; give one each, or the same number"
+                )
+            camera = self.generator.camera(angles[0], angles[1], size)
+        if len(codes) == 1 and len(camera) > 1:
+            codes = codes[torch.zeros(len(camera), dtype=torch.long)]
+        if len(camera) not in (1, len(codes)):
+            raise UsageError(
+                f"{len(camera)} cameras for {len(codes)} objects; give one, or one for each"
+            )
+        return self.generator.render(codes.to(self.device), camera, samples=samples)
+
+    def orbit(
+        self,
+        codes: Codes,
+        path: str | Path,
+        frames: int = 48,
+        size: int = 128,
+        *,
+        elevation_deg: float | int = 20,
+        fps: float | int = 24,
+        samples: int | None = None,
+    ) -> Path:
+        """A video of a camera that goes once around; several objects turn side by side.
+
+        Args:
+            path: an .mp4 file; it is opened before the first frame is rendered.
+            frames: number of frames, one turn in all.
+            size: width and height of each object's tile, pixels; even, for H.264.
+            elevation_deg: height of the camera above the horizon, degrees.
+            fps: frames a second.
+        Raises:
+            UsageError: a value out of range, or no .mp4.
+            ClipNerfError: the video cannot be written; nothing is left behind.
+        """
+        path = check_video_path(path)
+        if frames < 1:
+            raise UsageError(f"frames is {frames}; a video has at least 1")
+        check_video_size(size, size * len(codes))
+        self._angle("elevation_deg", elevation_deg)
+        pictures = self._turn(codes, frames, size, float(elevation_deg), samples)
+        return write_video(path, pictures, fps=float(fps))
+
+    def _turn(
+        self, codes: Codes, frames: int, size: int, elevation_deg: float, samples: int | None
+    ) -> Iterator[np.ndarray]:
+        count = len(codes)
+        at_once = max(1, ORBIT_PIXELS // (count * size * size))
+        azimuths = torch.arange(frames) * (360.0 / frames)
+        with Progress(frames, desc="orbit", unit="frame") as progress:
+            for chunk in azimuths.split(at_once):
+                row = torch.arange(count).repeat(len(chunk))
+                view = self.render(
+                    codes[row],
+                    chunk.repeat_interleave(count),
+                    elevation_deg,
+                    size,
+                    samples=samples,
+                )
+                tiles = to_uint8(view.rgb)
+                for first in range(0, len(tiles), count):
+                    yield np.concatenate(tiles[first : first + count], axis=1)
+                progress.update(len(chunk))
+
+    def _mapper(self, which: Which) -> Mapper:
+        if which not in self.mappers or self.clip is None:
+            missing = "CLIP model" if self.clip is None else f"mapper for {which}"
+            raise UsageError(
+                f"this bundle has no {missing}, so {which} cannot be edited; set {which} to 0, or "
+                f"train a mapper with: clipnerf train-mapper --which {which}"
+            )
+        return self.mappers[which]
+
+    def _embedding(self, prompt: str) -> Float[Tensor, "1 embed"]:
+        """Averaged over the templates; kept, as a person tries strengths with one prompt."""
+        assert self.clip is not None
+        if prompt not in self._embeddings:
+            unknown = self.clip.unknown_words(prompt)
+            if unknown:
+                warnings.warn(
+                    f"CLIP model '{self.clip.name}' has never seen {', '.join(map(repr, unknown))} "
+                    f"(in '{prompt}'); these words may do nothing or anything",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            self._embeddings[prompt] = text_embedding(self.clip, prompt)[None].to(self.device)
+        return self._embeddings[prompt]
+
+    def _angle(self, name: str, value: Angle) -> Float[Tensor, " batch"]:
+        angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=self.device))
+        if not bool(torch.isfinite(angle).all()):
+            raise UsageError(f"{name} is {value}; it has to be a finite number of degrees")
+        return angle
