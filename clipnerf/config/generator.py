@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 from clipnerf.errors import UsageError
 
@@ -121,11 +122,11 @@ class CameraPriorConfig:
 class GeneratorConfig:
     """The generator: field, cameras, box and sampling."""
 
-    field: FieldConfig = field(default_factory=FieldConfig)
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     """The conditional field."""
-    camera: CameraPriorConfig = field(default_factory=CameraPriorConfig)
+    camera: CameraPriorConfig = dataclasses.field(default_factory=CameraPriorConfig)
     """The prior over cameras."""
-    box: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
+    box: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0, 1.0])
     """Half the extent of the box that holds the object along x, y, z; world units, at most 1."""
     samples: int = 16
     """Samples a ray in training, spread over the part of the ray inside the box."""

@@ -1,6 +1,7 @@
 """The little of torch.distributed that is used: under torchrun many ranks, else rank 0 of 1."""
 
 import os
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
@@ -37,3 +38,23 @@ def world_size() -> int:
 def is_main() -> bool:
     """Whether this process is the one that writes files and prints."""
     return rank() == 0
+
+
+def barrier() -> None:
+    """Waits for all ranks; nothing in a plain process."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replaces every gradient by its mean over the ranks, in one message; nothing for one rank."""
+    if world_size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()

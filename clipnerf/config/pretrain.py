@@ -1,0 +1,141 @@
+"""Configuration of stage 1: learning the conditional NeRF from unposed pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig, _check
+
+
+@dataclass
+class DataConfig:
+    """The pictures."""
+
+    path: str = ""
+    """Folder or zip of pictures of one category; no poses are needed."""
+    size: int = 64
+    """Pictures are brought to this width and height, pixels."""
+    skip_broken: bool = False
+    """Leave broken pictures out with a warning, instead of stopping at the start."""
+
+    def validate(self) -> None:
+        """Raise UsageError for a value out of range."""
+        _check(8 <= self.size <= 2048, "data.size", self.size, "8 to 2048 pixels")
+
+
+@dataclass
+class LossConfig:
+    """The adversarial game."""
+
+    lr_generator: float = 1e-3
+    """Adam's step for the generator's networks."""
+    lr_grid: float = 2e-3
+    """Adam's step for the hash table."""
+    lr_discriminator: float = 1e-3
+    """Adam's step for the discriminator."""
+    lr_half_kimg: float = 0.0
+    """All steps halve every so many thousand pictures; 0 keeps them."""
+    r1_gamma: float = 1.0
+    """Weight of the gradient penalty on real pictures: about 1 at batch 32, 5-10 at batch 8."""
+    r1_every: int = 4
+    """The penalty is computed every so many steps, and weighted accordingly."""
+    smoothness: float = 0.02
+    """Weight of the difference between densities at neighbouring points."""
+    smoothness_distance: float = 0.02
+    """How far apart the neighbours are, world units."""
+    ema_half_kimg: float = 5.0
+    """Half-life of the generator's running average, thousand pictures."""
+
+    def validate(self) -> None:
+        """Raise UsageError for a value out of range."""
+        for key in ("lr_generator", "lr_grid", "lr_discriminator"):
+            _check(0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1")
+        for key in ("lr_half_kimg", "r1_gamma", "smoothness", "smoothness_distance"):
+            _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
+        _check(self.r1_every >= 1, "loss.r1_every", self.r1_every, "1 or more")
+        _check(self.ema_half_kimg > 0, "loss.ema_half_kimg", self.ema_half_kimg, "above 0")
+
+
+@dataclass
+class ScheduleConfig:
+    """What fades in and out; all in thousand pictures (kimg)."""
+
+    blur_kimg: float = 4.0
+    """Pictures are blurred at first, for both sides, and sharpen over this time."""
+    blur_sigma: float = 1.5
+    """Blur at the start, standard deviation in patch pixels."""
+    noise_kimg: float = 4.0
+    """Noise on the density fades out over this time."""
+    density_noise: float = 0.3
+    """Noise at the start, relative to a density of one over the distance between samples."""
+    deform_kimg: float = 10.0
+    """Octaves of the deformation's encoding open over this time, from the first."""
+    topology_kimg: float = 4.0
+    """Modulation of the density by z_s fades in over this time, after the warp's head start."""
+    topology_start: float = 0.2
+    """Strength of that modulation at the start, 0 to 1."""
+    scale_kimg: float = 60.0
+    """Over this time, patches smaller than the picture become as frequent as they will be."""
+    smallest_scale: float = 0.5
+    """Smallest share of the picture's width that a patch covers."""
+    scale_concentration: float = 0.8
+    """b of Beta(1, b) at the end: 0 is whole pictures only, 1 uniform scales."""
+
+    def validate(self) -> None:
+        """Raise UsageError for a value out of range."""
+        for key, value in dataclasses.asdict(self).items():
+            _check(value >= 0, f"schedule.{key}", value, "0 or more")
+        _check(0 < self.smallest_scale <= 1, "schedule.smallest_scale", self.smallest_scale, "(0, 1]")
+
+
+@dataclass
+class PretrainConfig:
+    """Learn a disentangled conditional NeRF from unposed pictures of one category."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """The pictures."""
+    generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
+    """The conditional NeRF."""
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    """Its opponent."""
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    """Losses and optimisers."""
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    """What fades in and out."""
+    out: str = "runs/pretrain"
+    """Run folder; the same command again resumes it."""
+    steps: int = 5000
+    """Training steps; kimg = steps * batch / 1000."""
+    batch: int = 16
+    """Pictures a step, over all ranks."""
+    seed: int = 0
+    """Seed of weights, data order and noise."""
+    status_every: int = 50
+    """Steps between lines of stats.jsonl."""
+    preview_every: int = 1000
+    """Steps between preview sheets (and measurements, if metrics_clip is given)."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints: what a kill loses at most."""
+    metrics_clip: str = ""
+    """CLIP whose features measure variety at every preview (FD-CLIP, precision, recall, density,
+    coverage); a bundle's clip.safetensors or any other CLIP source. Empty: not measured."""
+    metrics_samples: int = 1000
+    """Pictures a measurement compares on each side."""
+    threads: int = 0
+    """CPU threads; 0 leaves PyTorch's choice."""
+    device: str = "auto"
+    """'auto', 'cpu' or 'cuda'."""
+
+    def validate(self) -> None:
+        """Raise UsageError for a value out of range."""
+        self.data.validate()
+        self.generator.validate()
+        self.discriminator.validate()
+        self.loss.validate()
+        self.schedule.validate()
+        for key in ("steps", "batch", "status_every", "preview_every", "checkpoint_every"):
+            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        _check(self.metrics_samples >= 10, "metrics_samples", self.metrics_samples, "10 or more")
+        _check(self.threads >= 0, "threads", self.threads, "0 or more")
+        _check(self.device in ("auto", "cpu", "cuda"), "device", self.device, "auto, cpu, cuda")

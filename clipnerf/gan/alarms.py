@@ -1,0 +1,78 @@
+"""Alarms: a training that has failed stops and says so, rather than burning hours."""
+
+from __future__ import annotations
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.errors import ClipNerfError
+
+# A symptom has to last for this many checks in a row: GANs pass through bad moments.
+PATIENCE = 8
+
+
+class Alarms:
+    """Watches the losses and the fakes, and raises ClipNerfError.
+
+    Symptoms: a loss that is not finite (at once); all-white pictures; opacity saturated; fakes
+    whose variety has collapsed against the reals'.
+
+    Args:
+        grace_kimg: thousand pictures before the pictures are judged.
+    """
+
+    def __init__(self, grace_kimg: float = 4.0) -> None:
+        self.grace_kimg = grace_kimg
+        self.counts = {"white": 0, "saturated": 0, "collapsed": 0}
+
+    def finite(self, step: int, **losses: float) -> None:
+        """Raise if a loss is NaN or infinite."""
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise ClipNerfError(
+                    f"step {step}: {name} is {value}; the last checkpoint is kept; lower "
+                    "loss.lr_generator and loss.lr_discriminator or raise loss.r1_gamma"
+                )
+
+    def pictures(
+        self,
+        step: int,
+        kimg: float,
+        real: Float[Tensor, "batch 3 size size"],
+        fake: Float[Tensor, "batch 3 size size"],
+        opacity: Float[Tensor, "batch 1 size size"],
+    ) -> None:
+        """Judge a batch of reals and fakes on the same patches; raise when a symptom lasts."""
+        if kimg < self.grace_kimg or len(fake) < 2:
+            return
+        mean = float(opacity.mean())
+        variety = float(fake.std(0).mean() / real.std(0).mean().clamp(min=1e-6))
+        found = {
+            "white": mean < 0.003,
+            "saturated": mean > 0.97,
+            "collapsed": variety < 0.1,
+        }
+        for name, present in found.items():
+            self.counts[name] = self.counts[name] + 1 if present else 0
+        message = {
+            "white": f"all pictures are empty (mean opacity {mean:.4f})",
+            "saturated": f"the box is filled (mean opacity {mean:.3f})",
+            "collapsed": f"the pictures have become alike (variety {variety:.3f} of the data's)",
+        }
+        for name, count in self.counts.items():
+            if count >= PATIENCE:
+                raise ClipNerfError(
+                    f"step {step}: {message[name]} for {PATIENCE} checks; training stopped; try "
+                    "another seed, a higher loss.r1_gamma or a lower loss.lr_discriminator"
+                )
+
+    def state(self) -> dict[str, int]:
+        """What a checkpoint keeps."""
+        return dict(self.counts)
+
+    def load(self, state: dict[str, int]) -> None:
+        """Take up a checkpoint's counts."""
+        self.counts.update(state)
+

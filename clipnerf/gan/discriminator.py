@@ -1,0 +1,73 @@
+"""The scale-aware patch discriminator."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clipnerf.config.generator import DiscriminatorConfig
+from clipnerf.gan.patches import Patches
+from clipnerf.runs.weights import load_weights, save_weights
+
+
+class Discriminator(nn.Module):
+    """Convolutions down to 4 x 4, then one logit a patch: above zero means real.
+
+    Beside the colours it sees where in the picture each point lies: two channels of coordinates,
+    from which scale and offset follow.
+    """
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        config.validate()
+        self.config = config
+        halvings = int(math.log2(config.patch // 4))
+        widths = [min(config.width * 2**i, config.max_width) for i in range(halvings + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(5, widths[0], 3, padding=1)]
+        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+            layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
+        self.convolutions = nn.ModuleList(layers)
+        self.last = nn.Sequential(
+            nn.Conv2d(widths[-1], config.max_width, 4), nn.LeakyReLU(0.2), nn.Flatten(1)
+        )
+        self.logit = nn.Linear(config.max_width, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def forward(
+        self, pictures: Float[Tensor, "batch 3 size size"], patches: Patches
+    ) -> Float[Tensor, " batch"]:
+        """Logits of patches in [0, 1], float32."""
+        size = pictures.shape[-1]
+        where = patches.points(size).mT.reshape(len(pictures), 2, size, size)
+        x = torch.cat((pictures * 2 - 1, where.to(pictures.dtype) * 2 - 1), dim=1)
+        for layer in self.convolutions:
+            x = F.leaky_relu(layer(x), 0.2)
+        return self.logit(self.last(x)).squeeze(1).float()
+
+    def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
+        """Write weights and configuration as one safetensors file."""
+        save_weights(
+            path,
+            dict(self.state_dict()),
+            kind="discriminator",
+            config=dataclasses.asdict(self.config),
+            extra=extra,
+        )
+
+    @staticmethod
+    def load(path: str | Path) -> Discriminator:
+        """Read a discriminator, frozen."""
+        weights = load_weights(Path(path), "discriminator")
+        discriminator = Discriminator(DiscriminatorConfig(**weights.config))
+        discriminator.load_state_dict(weights.tensors)
+        return discriminator.requires_grad_(False).eval()

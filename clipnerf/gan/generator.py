@@ -1,0 +1,331 @@
+"""The generator: codes and a camera in, a picture out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clipnerf.config.generator import CameraPriorConfig, FieldConfig, GeneratorConfig
+from clipnerf.errors import UsageError
+from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.layout import GridLayout
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.patches import Patches
+from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
+from clipnerf.rendering.volume import RenderOutput, composite, expected_depth, render_weights
+from clipnerf.runs.hardware import network_dtype
+from clipnerf.runs.weights import load_weights, save_weights, weights_hash
+
+MAX_POINTS = 2**19
+
+
+def build_field(config: GeneratorConfig) -> ConditionalField:
+    """The field a configuration describes; its grid covers the box and all displacements."""
+    f = config.field
+    layout = GridLayout(
+        dim=3,
+        levels=f.levels,
+        features=f.features,
+        log2_rows=f.log2_rows,
+        base_resolution=f.base_resolution,
+        finest_resolution=f.finest_resolution,
+    )
+    return ConditionalField(
+        layout,
+        extent=max(config.box) + f.deform_limit,
+        code_dim=f.code_dim,
+        style_dim=f.style_dim,
+        conditioning=f.conditioning,
+        deform_octaves=f.deform_octaves,
+        deform_width=f.deform_width,
+        deform_limit=f.deform_limit,
+        position_octaves=f.position_octaves,
+        density_width=f.density_width,
+        color_width=f.color_width,
+        view_direction=f.view_direction,
+        density_bias=f.density_bias,
+        density_scale=f.density_scale,
+        backend=f.backend,
+    )
+
+
+class Generator(nn.Module):
+    """A conditional NeRF of one category.
+
+    Args:
+        config: sizes, camera prior and sampling; travels with the weights.
+    """
+
+    box: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        config.validate()
+        self.config = config
+        self.field = build_field(config)
+        self.register_buffer("box", torch.tensor(config.box, dtype=torch.float32))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.box.device
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits over weights: what a mapper is bound to."""
+        return weights_hash(dict(self.state_dict()))
+
+    def styles(self, codes: Codes) -> tuple[ShapeStyle, AppearanceStyle]:
+        """Fold codes into weights. Only the entangled baseline lets both codes reach both."""
+        if self.field.entangled:
+            return (
+                self.field.shape_style(codes.shape, codes.appearance),
+                self.field.appearance_style(codes.appearance, codes.shape),
+            )
+        return self.field.shape_style(codes.shape), self.field.appearance_style(codes.appearance)
+
+    def camera(
+        self,
+        azimuth_deg: float | Float[Tensor, " batch"],
+        elevation_deg: float | Float[Tensor, " batch"],
+        size: int,
+    ) -> Camera:
+        """Cameras on this generator's sphere; azimuth 0 sees its objects' front, degrees."""
+        prior = self.config.camera
+        azimuth = torch.as_tensor(azimuth_deg, dtype=torch.float32, device=self.device)
+        return Camera.orbit(
+            azimuth + self.config.front_azimuth_deg,
+            elevation_deg,
+            fov_deg=prior.fov_deg,
+            radius=prior.radius,
+            size=size,
+            device=self.device,
+        )
+
+    def sample_cameras(self, batch: int, size: int, generator: torch.Generator) -> Camera:
+        """Cameras from the prior."""
+        prior = self.config.camera
+        u = torch.rand(batch, 2, generator=generator, device=generator.device)
+        azimuth = prior.azimuth_min_deg + u[:, 0] * (prior.azimuth_max_deg - prior.azimuth_min_deg)
+        low, high = prior.elevation_min_deg, prior.elevation_max_deg
+        if prior.elevation_by_area:
+            limits = torch.deg2rad(torch.tensor([low, high], device=u.device)).sin()
+            elevation = torch.rad2deg(torch.asin(limits[0] + u[:, 1] * (limits[1] - limits[0])))
+        else:
+            elevation = low + u[:, 1] * (high - low)
+        return Camera.orbit(
+            azimuth.to(self.device),
+            elevation.to(self.device),
+            fov_deg=prior.fov_deg,
+            radius=prior.radius,
+            size=size,
+            device=self.device,
+        )
+
+    def trace(
+        self,
+        rays: Rays,
+        shape: ShapeStyle,
+        appearance: AppearanceStyle,
+        *,
+        samples: int,
+        background: float = 1.0,
+        noise: torch.Generator | None = None,
+        density_noise: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[
+        Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]
+    ]:
+        """Colour, opacity and depth of rays, all at once.
+
+        Args:
+            rays: rays of B objects.
+            samples: samples a ray.
+            background: grey level behind the object.
+            noise: jitters the samples inside their strata (training); the middle where None.
+            density_noise: standard deviation, relative to a density of 1 / stratum width.
+            dtype: of the networks; sampling and compositing are float32.
+        """
+        batch, count = rays.near.shape
+        jitter = None
+        if noise is not None:
+            jitter = torch.rand(batch, count, samples, generator=noise, device=noise.device)
+        t, delta = sample_along(rays, samples, jitter)
+        points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
+        features = self.field.features(
+            self.field.deform(points.flatten(1, 2), shape, dtype), dtype
+        )
+        sigma = self.field.density(features, shape).view(batch, count, samples)
+        if density_noise > 0 and noise is not None:
+            # Annealed noise keeps early densities from saturating (NeRF, appendix A)
+            random = torch.randn(sigma.shape, generator=noise, device=noise.device)
+            sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None] * random)
+        weights = render_weights(sigma, delta)
+        directions = None
+        if self.field.view_direction:
+            directions = rays.directions[:, :, None].expand(-1, -1, samples, -1).flatten(1, 2)
+        rgb = self.field.color(features, appearance, directions).view(batch, count, samples, 3)
+        color, opacity = composite(weights, rgb, background)
+        return color, opacity, expected_depth(weights, t, rays.far)
+
+    def render_rays(
+        self,
+        pixels: Float[Tensor, "batch rays 2"],
+        camera: Camera,
+        styles: tuple[ShapeStyle, AppearanceStyle],
+        *,
+        samples: int,
+        background: float = 1.0,
+        noise: torch.Generator | None = None,
+        density_noise: float = 0.0,
+        max_points: int = MAX_POINTS,
+        dtype: torch.dtype = torch.float32,
+    ) -> Float[Tensor, "batch rays 5"]:
+        """rgb, opacity, depth of rays through ``pixels``; rays that miss the box cost nothing.
+
+        No more than ``max_points`` samples are evaluated at a time, a batch's worth at least.
+        """
+        rays = rays_through(camera, pixels, self.box)
+        batch, total = rays.near.shape
+        hit = rays.hit
+        kept = max(int(hit.sum(1).max()), 1)
+        # rays that hit come first in every picture, in their order; the longest list decides
+        order = torch.argsort(hit, dim=1, descending=True, stable=True)[:, :kept]
+        rays = rays.gather(order)
+        step = max(max_points // (samples * batch), 1)
+        parts = []
+        for start in range(0, kept, step):
+            piece = slice(start, start + step)
+            some = Rays(
+                rays.origins[:, piece],
+                rays.directions[:, piece],
+                rays.near[:, piece],
+                rays.far[:, piece],
+            )
+            color, opacity, depth = self.trace(
+                some,
+                *styles,
+                samples=samples,
+                background=background,
+                noise=noise,
+                density_noise=density_noise,
+                dtype=dtype,
+            )
+            parts.append(torch.cat((color, opacity[..., None], depth[..., None]), dim=-1))
+        empty = torch.tensor([background] * 3 + [0.0, 0.0], device=self.device)
+        out = empty.expand(batch, total, 5)
+        return out.scatter(1, order[..., None].expand(-1, -1, 5), torch.cat(parts, dim=1))
+
+    def render(
+        self,
+        codes: Codes,
+        camera: Camera,
+        *,
+        samples: int | None = None,
+        background: float = 1.0,
+        max_points: int = MAX_POINTS,
+        precision: str = "float32",
+    ) -> RenderOutput:
+        """Whole pictures of B objects from B cameras, or from one camera for all.
+
+        Args:
+            samples: samples a ray; ``config.render_samples`` where None.
+            background: grey level in [0, 1].
+            max_points: bound on the samples evaluated at a time, and so on memory.
+            precision: of the networks: 'float32', 'bfloat16' or 'auto'.
+        """
+        camera = camera.to(self.device).expand(len(codes))
+        pixels = pixel_grid(camera.width, camera.height, self.device)
+        out = self.render_rays(
+            pixels.expand(len(codes), -1, -1),
+            camera,
+            self.styles(codes.to(self.device)),
+            samples=samples or self.config.render_samples,
+            background=background,
+            max_points=max_points,
+            dtype=network_dtype(precision, self.device),
+        )
+        return as_output(out, camera.height, camera.width)
+
+    def render_patch(
+        self,
+        codes: Codes,
+        camera: Camera,
+        patches: Patches,
+        size: int,
+        *,
+        samples: int | None = None,
+        background: float = 1.0,
+        noise: torch.Generator | None = None,
+        density_noise: float = 0.0,
+        max_points: int = 2**26,
+        precision: str | None = None,
+    ) -> RenderOutput:
+        """Patches of ``size`` by ``size`` rays, as training sees them.
+
+        Args:
+            patches: where each picture is sampled.
+            samples: samples a ray; ``config.samples`` where None.
+            noise: source of the jitter along rays (and of ``density_noise``); none where None.
+            precision: of the networks; the configuration's where None.
+        """
+        camera = camera.to(self.device).expand(len(codes))
+        scale = torch.tensor([camera.width, camera.height], device=self.device)
+        out = self.render_rays(
+            patches.to(self.device).points(size) * scale,
+            camera,
+            self.styles(codes),
+            samples=samples or self.config.samples,
+            background=background,
+            noise=noise,
+            density_noise=density_noise,
+            max_points=max_points,
+            dtype=network_dtype(precision or self.config.precision, self.device),
+        )
+        return as_output(out, size, size)
+
+    def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
+        """Write weights and configuration as one safetensors file."""
+        save_weights(
+            path,
+            dict(self.state_dict()),
+            kind="generator",
+            config=dataclasses.asdict(self.config),
+            extra=extra,
+        )
+
+    @staticmethod
+    def load(path: str | Path) -> Generator:
+        """Read a generator; UsageError names a file that is missing, foreign or truncated."""
+        weights = load_weights(Path(path), "generator")
+        generator = Generator(generator_config(weights.config))
+        try:
+            generator.load_state_dict(weights.tensors)
+        except RuntimeError as error:
+            raise UsageError(
+                f"generator {path} does not fit its own configuration "
+                f"({str(error).splitlines()[0]}); it was written by another version"
+            ) from error
+        return generator.requires_grad_(False).eval()
+
+
+def generator_config(values: dict) -> GeneratorConfig:
+    """GeneratorConfig from the nested dict that travels in a file; unknown keys are an error."""
+    try:
+        rest = {k: v for k, v in values.items() if k not in ("field", "camera")}
+        return GeneratorConfig(
+            field=FieldConfig(**values["field"]), camera=CameraPriorConfig(**values["camera"]), **rest
+        )
+    except (TypeError, KeyError) as error:
+        raise UsageError(f"the generator's configuration cannot be read: {error}") from error
+
+
+def as_output(values: Float[Tensor, "batch rays 5"], height: int, width: int) -> RenderOutput:
+    """Rows of (rgb, opacity, depth) as pictures."""
+    maps = values.mT.reshape(len(values), 5, height, width)
+    return RenderOutput(maps[:, :3], maps[:, 3:4], maps[:, 4:5])

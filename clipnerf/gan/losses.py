@@ -1,0 +1,71 @@
+"""Losses of the adversarial game. Logits above zero mean real."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.fields.field import ConditionalField, ShapeStyle
+from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.patches import Patches
+
+
+def generator_loss(fake_logits: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Non-saturating loss: mean softplus(-D(fake)) (Goodfellow et al. 2014)."""
+    return F.softplus(-fake_logits).mean()
+
+
+def discriminator_loss(
+    real_logits: Float[Tensor, " batch"], fake_logits: Float[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """Mean softplus(D(fake)) + softplus(-D(real))."""
+    return F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
+
+
+def r1_penalty(
+    discriminator: Discriminator, real: Float[Tensor, "batch 3 size size"], patches: Patches
+) -> Float[Tensor, ""]:
+    """Mean squared gradient norm at real pictures, halved (Mescheder et al. 2018, eq. 9)."""
+    real = real.detach().requires_grad_()
+    logits = discriminator(real, patches)
+    (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return 0.5 * gradient.square().sum((1, 2, 3)).mean()
+
+
+def density_smoothness(
+    field: ConditionalField,
+    style: ShapeStyle,
+    box: Float[Tensor, " 3"],
+    distance: float,
+    points: int,
+    generator: torch.Generator,
+) -> Float[Tensor, ""]:
+    """Mean absolute difference of log(1 + sigma) at random neighbours in the box."""
+    batch = len(style.density[0].bias)
+    draw = {"generator": generator, "device": generator.device}
+    x = (torch.rand(batch, points, 3, **draw) * 2 - 1) * box  # type: ignore[call-overload]
+    y = x + torch.randn(x.shape, **draw) * distance  # type: ignore[call-overload]
+    both = torch.cat((x, y), dim=1)
+    sigma = field.density(field.features(field.deform(both, style)), style)
+    here, there = torch.log1p(sigma).chunk(2, dim=1)
+    return (here - there).abs().mean()
+
+
+def blur(
+    pictures: Float[Tensor, "batch channels height width"], sigma: float
+) -> Float[Tensor, "batch channels height width"]:
+    """Gaussian blur with a standard deviation in pixels; borders are repeated."""
+    if sigma < 0.05:
+        return pictures
+    reach = max(1, math.ceil(2.5 * sigma))
+    steps = torch.arange(-reach, reach + 1, device=pictures.device, dtype=pictures.dtype)
+    kernel = torch.exp(-0.5 * (steps / sigma).square())
+    kernel = (kernel / kernel.sum()).expand(pictures.shape[1], 1, 1, -1)
+    groups = pictures.shape[1]
+    wide = F.pad(pictures, (reach, reach, reach, reach), mode="replicate")
+    wide = F.conv2d(wide, kernel, groups=groups)
+    return F.conv2d(wide, kernel.mT, groups=groups)

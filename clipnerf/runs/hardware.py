@@ -1,0 +1,29 @@
+"""What the machine can do that decides how we compute."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+
+@cache
+def native_bfloat16(kind: str) -> bool:
+    """Whether a device kind ('cpu', 'cuda') multiplies bfloat16 matrices in hardware.
+
+    A CPU without the instructions emulates them, slower than float32.
+    """
+    if kind == "cuda":
+        return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
+    if kind == "cpu":
+        flags = torch.backends.cpu.get_cpu_capability()
+        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        return flags.startswith("AVX512") and bool(asked())
+    return False
+
+
+def network_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """'auto', 'float32' or 'bfloat16' as a dtype for the networks on a device."""
+    if precision == "bfloat16" or (precision == "auto" and native_bfloat16(device.type)):
+        return torch.bfloat16
+    return torch.float32
