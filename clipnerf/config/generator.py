@@ -63,9 +63,13 @@ class FieldConfig:
             "'disentangled' or 'entangled'",
         )
         for key in ("code_dim", "style_dim", "deform_width", "density_width", "color_width"):
-            _check(getattr(self, key) >= 1, f"generator.field.{key}", getattr(self, key), "1 or more")
+            _check(
+                getattr(self, key) >= 1, f"generator.field.{key}", getattr(self, key), "1 or more"
+            )
         _check(1 <= self.levels <= 24, "generator.field.levels", self.levels, "1 to 24")
-        _check(self.features in (1, 2, 4, 8), "generator.field.features", self.features, "1, 2, 4, 8")
+        _check(
+            self.features in (1, 2, 4, 8), "generator.field.features", self.features, "1, 2, 4, 8"
+        )
         _check(3 <= self.log2_rows <= 24, "generator.field.log2_rows", self.log2_rows, "3 to 24")
         _check(
             2 <= self.base_resolution <= self.finest_resolution,
@@ -150,7 +154,9 @@ class GeneratorConfig:
             "three numbers above 0, at most 1",
         )
         for key in ("samples", "render_samples"):
-            _check(2 <= getattr(self, key) <= 4096, f"generator.{key}", getattr(self, key), "2 to 4096")
+            _check(
+                2 <= getattr(self, key) <= 4096, f"generator.{key}", getattr(self, key), "2 to 4096"
+            )
         _check(
             self.precision in ("auto", "float32", "bfloat16"),
             "generator.precision",
@@ -169,9 +175,12 @@ class DiscriminatorConfig:
     """Channels of the first layer; doubled with every halving of the patch, up to max_width."""
     max_width: int = 192
     """Channels at most."""
+
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""
         power = self.patch >= 8 and self.patch & (self.patch - 1) == 0
         _check(power, "discriminator.patch", self.patch, "a power of two, 8 or more")
         _check(self.width >= 1, "discriminator.width", self.width, "1 or more")
-        _check(self.max_width >= self.width, "discriminator.max_width", self.max_width, "width or more")
+        _check(
+            self.max_width >= self.width, "discriminator.max_width", self.max_width, "width or more"
+        )

@@ -50,7 +50,9 @@ class LossConfig:
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""
         for key in ("lr_generator", "lr_grid", "lr_discriminator"):
-            _check(0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1")
+            _check(
+                0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1"
+            )
         for key in ("lr_half_kimg", "r1_gamma", "smoothness", "smoothness_distance"):
             _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
         _check(self.r1_every >= 1, "loss.r1_every", self.r1_every, "1 or more")
@@ -86,7 +88,9 @@ class ScheduleConfig:
         """Raise UsageError for a value out of range."""
         for key, value in dataclasses.asdict(self).items():
             _check(value >= 0, f"schedule.{key}", value, "0 or more")
-        _check(0 < self.smallest_scale <= 1, "schedule.smallest_scale", self.smallest_scale, "(0, 1]")
+        _check(
+            0 < self.smallest_scale <= 1, "schedule.smallest_scale", self.smallest_scale, "(0, 1]"
+        )
 
 
 @dataclass

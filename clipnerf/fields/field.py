@@ -12,8 +12,8 @@ baseline.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,10 @@ class AppearanceStyle:
     def rows(self, index: Tensor) -> AppearanceStyle:
         """A selection of objects."""
         return AppearanceStyle(tuple(a.rows(index) for a in self.color))
+
+
+def _fold(layers: nn.ModuleList, style: Tensor, strength: float = 1.0) -> tuple[Affine, ...]:
+    return tuple(cast(ModulatedLinear, layer).fold(style, strength) for layer in layers)
 
 
 def _mlp(x: Tensor, layers: tuple[Affine, ...]) -> Tensor:
@@ -157,10 +161,9 @@ class ConditionalField(nn.Module):
             raise ValueError("z_a reaches geometry in the entangled baseline only, and must there")
         code = z_s if z_a is None else torch.cat((z_s, z_a), dim=1)
         style = self.shape_mapping(code)
-        topology = float(self.progress[1])
         return ShapeStyle(
-            tuple(layer.fold(style) for layer in self.deform_layers),
-            tuple(layer.fold(style, topology) for layer in self.density_layers),
+            _fold(self.deform_layers, style),
+            _fold(self.density_layers, style, float(self.progress[1])),
         )
 
     def appearance_style(
@@ -172,7 +175,7 @@ class ConditionalField(nn.Module):
         if self.entangled != (z_s is not None):
             raise ValueError("z_s reaches colour in the entangled baseline only, and must there")
         style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
-        return AppearanceStyle(tuple(layer.fold(style) for layer in self.color_layers))
+        return AppearanceStyle(_fold(self.color_layers, style))
 
     def deform(
         self,
@@ -217,8 +220,3 @@ class ConditionalField(nn.Module):
         raw = _mlp(features, style.color).float()
 
         return torch.sigmoid(raw)
-
-    @property
-    def parameters_count(self) -> int:
-        """Number of trainable numbers."""
-        return sum(math.prod(p.shape) for p in self.parameters())

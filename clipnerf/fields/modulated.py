@@ -40,7 +40,10 @@ class CodeMapping(nn.Module):
     def __init__(self, code_dim: int, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(code_dim, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2)
+            nn.Linear(code_dim, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear):

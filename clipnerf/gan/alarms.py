@@ -75,4 +75,3 @@ class Alarms:
     def load(self, state: dict[str, int]) -> None:
         """Take up a checkpoint's counts."""
         self.counts.update(state)
-

@@ -35,7 +35,8 @@ class Codes:
     def cat(parts: Sequence[Codes]) -> Codes:
         """Several batches as one."""
         return Codes(
-            torch.cat([part.shape for part in parts]), torch.cat([part.appearance for part in parts])
+            torch.cat([part.shape for part in parts]),
+            torch.cat([part.appearance for part in parts]),
         )
 
     @staticmethod

@@ -157,9 +157,7 @@ class Generator(nn.Module):
             jitter = torch.rand(batch, count, samples, generator=noise, device=noise.device)
         t, delta = sample_along(rays, samples, jitter)
         points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
-        features = self.field.features(
-            self.field.deform(points.flatten(1, 2), shape, dtype), dtype
-        )
+        features = self.field.features(self.field.deform(points.flatten(1, 2), shape, dtype), dtype)
         sigma = self.field.density(features, shape).view(batch, count, samples)
         if density_noise > 0 and noise is not None:
             # Annealed noise keeps early densities from saturating (NeRF, appendix A)
@@ -319,7 +317,9 @@ def generator_config(values: dict) -> GeneratorConfig:
     try:
         rest = {k: v for k, v in values.items() if k not in ("field", "camera")}
         return GeneratorConfig(
-            field=FieldConfig(**values["field"]), camera=CameraPriorConfig(**values["camera"]), **rest
+            field=FieldConfig(**values["field"]),
+            camera=CameraPriorConfig(**values["camera"]),
+            **rest,
         )
     except (TypeError, KeyError) as error:
         raise UsageError(f"the generator's configuration cannot be read: {error}") from error

@@ -281,7 +281,9 @@ def plan(config: PretrainConfig) -> dict[str, str]:
     config.validate()
     data = PictureDataset(config.data.path, config.data.size, skip_broken=config.data.skip_broken)
     trainer = Trainer(config, torch.device("cpu"))
-    numbers = [sum(p.numel() for p in m.parameters()) for m in (trainer.generator, trainer.discriminator)]
+    numbers = [
+        sum(p.numel() for p in m.parameters()) for m in (trainer.generator, trainer.discriminator)
+    ]
     points = config.batch * config.discriminator.patch**2 * config.generator.samples
     # measured: about 1.5 kB of saved activations a point, and 64 bytes a parameter over all copies
     memory = 0.6e9 + points * 1500 + sum(numbers) * 64 + len(data) * 3 * config.data.size**2
