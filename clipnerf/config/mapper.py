@@ -22,8 +22,8 @@ def _check(condition: bool, key: str, value: object, allowed: str) -> None:
 class MapperConfig:
     """The network from a text embedding to a change of one code."""
 
-    kind: Literal["paper"] = "paper"
-    """paper: two layers with a ReLU between, fed by the embedding alone (CLIP-NeRF)."""
+    kind: str = "paper"
+    """'paper': two layers with a ReLU between, fed by the embedding alone (CLIP-NeRF)."""
     hidden: int = 256
     """Width of the hidden layer; 256 as in the paper."""
 
@@ -111,7 +111,10 @@ class TrainMapperConfig:
     steps: int = 600
     """Optimiser steps in all; a resumed run may be given more."""
     objects: int = 6
-    """Objects a step and rank, each with its own codes and prompt."""
+    """Objects a step and rank."""
+    edits: int = 1
+    """Prompts that each object is edited by. For appearance further ones cost little: the geometry
+    of a view is computed once."""
     views: int = 2
     """Views a step of each object, from the generator's own cameras."""
     size: int = 32
@@ -140,7 +143,7 @@ class TrainMapperConfig:
     def validate(self) -> None:
         """UsageError for a value out of range."""
         _check(self.which in ("shape", "appearance"), "which", self.which, "shape or appearance")
-        for key in ("steps", "objects", "views", "halve_every"):
+        for key in ("steps", "objects", "edits", "views", "halve_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("log_every", "preview_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")

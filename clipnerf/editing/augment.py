@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +24,10 @@ class Augmentation:
     """From the augmented picture's coordinates in [-1, 1]^2 to the rendered one's."""
     background: Float[Tensor, "batch 3 1 1"]
     """Colour behind the object, in [0, 1]."""
+
+    def rows(self, index: Int[Tensor, " rows"]) -> Augmentation:
+        """A selection; one may be taken several times."""
+        return Augmentation(self.homography[index], self.background[index])
 
     def __call__(
         self,

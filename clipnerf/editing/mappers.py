@@ -67,17 +67,17 @@ class Mapper(nn.Module):
         nn.init.zeros_(self.end.bias)
 
     def forward(
-        self, embedding: Float[Tensor, "batch embed"], codes: Float[Tensor, "batch code"]
+        self, embedding: Float[Tensor, "#batch embed"], codes: Float[Tensor, "batch code"]
     ) -> Float[Tensor, "batch code"]:
-        """The change of the code at strength 1."""
+        """The change of the code at strength 1; one embedding may stand for all codes."""
         change = self.end(torch.relu(self.hidden(embedding * math.sqrt(self.embed_dim))))
         return change.expand_as(codes)
 
     def apply_to(
         self,
         codes: Float[Tensor, "batch code"],
-        embedding: Float[Tensor, "batch embed"],
-        strength: float = 1.0,
+        embedding: Float[Tensor, "#batch embed"],
+        strength: float | int = 1.0,
     ) -> Float[Tensor, "batch code"]:
         """codes + strength * change. Strength 0 gives the very same codes; negative is allowed.
 
@@ -146,7 +146,7 @@ class Mapper(nn.Module):
         return mapper.eval().requires_grad_(False)
 
 
-def check_strength(which: str, strength: float) -> None:
+def check_strength(which: str, strength: float | int) -> None:
     """UsageError unless the strength is a finite number."""
     if not math.isfinite(strength):
         raise UsageError(

@@ -47,11 +47,16 @@ def measure(
         torch.tensor(AZIMUTHS_DEG * objects), ELEVATION_DEG, objective.config.size
     ).to(objective.device)
     views = len(AZIMUTHS_DEG)
-    columns = [objective.render(codes, camera).rgb[::views]]
+
+    def render(edited: Codes) -> Tensor:
+        row = torch.arange(objects, device=objective.device).repeat_interleave(views)
+        return generator.render(edited[row], camera, samples=objective.samples).rgb
+
+    columns = [render(codes)[::views]]
     shares = []
     for row in range(len(prompts.prompts)):
         change = mapper(prompts.own[row : row + 1], getattr(codes, mapper.which))
-        rgb = objective.render(edit_codes(codes, mapper.which, change), camera).rgb
+        rgb = render(edit_codes(codes, mapper.which, change))
         nearest = (objective.clip.encode_image(rgb) @ prompts.own.T).argmax(1)
         shares.append(float((nearest == row).float().mean()))
         columns.append(rgb[::views])

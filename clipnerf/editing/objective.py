@@ -17,26 +17,70 @@ from torch.nn import functional
 from clipnerf.clip.model import Clip
 from clipnerf.config.mapper import TrainMapperConfig
 from clipnerf.editing import losses
-from clipnerf.editing.augment import draw_augmentation
+from clipnerf.editing.augment import Augmentation, draw_augmentation
 from clipnerf.editing.library import PromptEmbeddings
 from clipnerf.editing.mappers import Mapper
+from clipnerf.editing.surface import see_surface
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.volume import RenderOutput
+
+COMBINED_A_STEP = 32
+"""Prompts of both groups in one that a step looks at."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What losses look at: a picture on white, in [0, 1], and how opaque its pixels are."""
+
+    rgb: Float[Tensor, "batch 3 height width"]
+    opacity: Float[Tensor, "batch 1 height width"]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What a step works on: `objects` objects, each seen by `views` cameras."""
+    """What a step works on: O objects, each edited E ways and seen by V cameras.
+
+    Pictures after an edit are ordered object, edit, view; before it, object, view.
+    """
 
     codes: Codes
-    target: Int[Tensor, " objects"]
-    """Row of the prompt that each object is edited by."""
+    """O objects."""
+    target: Int[Tensor, " edits"]
+    """Row of the prompt of each of the O x E edits."""
     camera: Camera
-    """Cameras of all views; the views of one object are neighbours."""
+    """O x V cameras."""
+    augmentation: Augmentation
+    """One for each of the O x V views; shared by its edits."""
+
+    @property
+    def edited_object(self) -> Int[Tensor, " edits"]:
+        """The object of each edit."""
+        count = len(self.codes)
+        return self._range(count).repeat_interleave(len(self.target) // count)
+
+    @property
+    def seen_object(self) -> Int[Tensor, " views"]:
+        """The object of each view."""
+        count = len(self.codes)
+        return self._range(count).repeat_interleave(len(self.camera) // count)
+
+    @property
+    def edit(self) -> Int[Tensor, " pictures"]:
+        """The edit of each picture."""
+        return self._range(len(self.target)).repeat_interleave(len(self.camera) // len(self.codes))
+
+    @property
+    def view(self) -> Int[Tensor, " pictures"]:
+        """The view of each picture."""
+        count = len(self.codes)
+        of_object = self._range(len(self.camera)).view(count, 1, -1)
+        return of_object.expand(-1, len(self.target) // count, -1).flatten()
+
+    def _range(self, count: int) -> Tensor:
+        return torch.arange(count, device=self.target.device)
 
 
 class Objective:
@@ -58,32 +102,33 @@ class Objective:
         self.prompts = prompts
         self.device = device
         self.samples = config.samples or generator.config.samples
+        # Only where appearance cannot reach geometry may a surface be coloured twice.
+        self.one_surface = config.which == "appearance" and not generator.field.entangled
 
     def draw(self, rng: torch.Generator) -> Draw:
-        """Codes and cameras as in the generator's own training; prompts without repetition."""
-        count = self.config.objects
+        """Codes and cameras as in the generator's own training; prompts evenly."""
+        config = self.config
+        views = config.objects * config.views
+        codes = Codes.sample(config.objects, self.generator.config.field.code_dim, rng)
+        camera = self.generator.sample_cameras(views, config.size, rng)
+        augmentation = draw_augmentation(views, config.augment, rng, self.device)
+        edits = config.objects * config.edits
         available = len(self.prompts.prompts)
-        rounds = -(-count // available)
-        order = [torch.randperm(available, generator=rng) for _ in range(rounds)]
-        codes = Codes.sample(count, self.generator.config.field.code_dim, rng)
-        camera = self.generator.sample_cameras(count * self.config.views, self.config.size, rng)
-        return Draw(
-            codes.to(self.device), torch.cat(order)[:count].to(self.device), camera.to(self.device)
-        )
+        order = [torch.randperm(available, generator=rng) for _ in range(-(-edits // available))]
+        target = torch.cat(order)[:edits].to(self.device)
+        return Draw(codes.to(self.device), target, camera.to(self.device), augmentation)
 
     def loss(self, mapper: Mapper, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each term unweighted, as scalars of one step's draw."""
         weights = self.config.loss
         draw = self.draw(rng)
-        code = getattr(draw.codes, self.config.which)
+        code = getattr(draw.codes, self.config.which)[draw.edited_object]
         change = mapper(self.prompts.own[draw.target], code)
-        after = self.render(edit_codes(draw.codes, self.config.which, change), draw.camera)
-        needs_before = weights.directional > 0 or weights.palette > 0
-        augmentation = draw_augmentation(
-            len(draw.camera), self.config.augment, rng, device=self.device
+        before, after = self._pictures(draw, change)
+        target = draw.target[draw.edit]
+        picture = self.clip.encode_image(
+            draw.augmentation.rows(draw.view)(after.rgb, after.opacity)
         )
-        target = draw.target.repeat_interleave(self.config.views)
-        picture = self.clip.encode_image(augmentation(after.rgb, after.opacity))
         terms = {
             "clip": losses.clip_distance(picture, self.prompts.own[target]).mean(),
             "prior": losses.code_prior(change),
@@ -94,30 +139,46 @@ class Objective:
             )
         if weights.discriminator > 0 and self.discriminator is not None:
             terms["discriminator"] = losses.realism_loss(self.judge(after.rgb))
-        if needs_before:
+        if before is not None and weights.directional > 0:
             with torch.no_grad():
-                before = self.render(draw.codes, draw.camera)
-            if weights.directional > 0:
-                with torch.no_grad():
-                    unedited = self.clip.encode_image(augmentation(before.rgb, before.opacity))
-                terms["directional"] = losses.direction_distance(
-                    unedited, picture, self.prompts.neutral, self.prompts.own[target]
-                ).mean()
-            if weights.palette > 0:
-                terms["palette"] = losses.palette_distance(
-                    after.rgb, after.opacity, before.rgb, before.opacity
-                ).mean()
-        terms.update(self._text_terms(mapper, code, rng))
+                unedited = self.clip.encode_image(draw.augmentation(before.rgb, before.opacity))
+            terms["directional"] = losses.direction_distance(
+                unedited[draw.view], picture, self.prompts.neutral, self.prompts.own[target]
+            ).mean()
+        if before is not None and weights.palette > 0:
+            terms["palette"] = losses.palette_distance(
+                after.rgb, after.opacity, before.rgb[draw.view], before.opacity[draw.view]
+            ).mean()
+        terms.update(self._text_terms(mapper, rng))
         total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
         return total, terms
 
-    def render(self, codes: Codes, camera: Camera) -> RenderOutput:
-        """Every object from its own cameras; `codes` has one row an object."""
-        repeats = len(camera) // len(codes)
-        repeated = Codes(
-            codes.shape.repeat_interleave(repeats, 0), codes.appearance.repeat_interleave(repeats, 0)
+    def _pictures(self, draw: Draw, change: Tensor) -> tuple[Picture | None, Picture]:
+        """The views before (None if no term asks for them) and after the edits."""
+        which, weights = self.config.which, self.config.loss
+        edited = edit_codes(draw.codes[draw.edited_object], which, change)
+        needs_before = weights.directional > 0 or weights.palette > 0
+        viewed = draw.codes[draw.seen_object]
+        if self.one_surface:
+            surface = see_surface(self.generator, viewed, draw.camera, self.samples)
+            opacity = surface.opacity
+            style = self.generator.field.appearance_style(edited.appearance).rows(draw.edit)
+            rgb = surface.rows(draw.view).colour(self.generator, style)
+            after = Picture(rgb, opacity[draw.view])
+            if not needs_before:
+                return None, after
+            with torch.no_grad():
+                style = self.generator.field.appearance_style(viewed.appearance)
+                return Picture(surface.colour(self.generator, style), opacity), after
+        view = self.generator.render(
+            edited[draw.edit], draw.camera[draw.view], samples=self.samples
         )
-        return self.generator.render(repeated, camera, samples=self.samples)
+        after = Picture(view.rgb, view.opacity)
+        if not needs_before:
+            return None, after
+        with torch.no_grad():
+            view = self.generator.render(viewed, draw.camera, samples=self.samples)
+        return Picture(view.rgb, view.opacity), after
 
     def judge(self, rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
         """Logits of the frozen discriminator for whole pictures."""
@@ -129,19 +190,17 @@ class Objective:
             )
         return self.discriminator(rgb, Patches.whole(len(rgb), rgb.device))
 
-    def _text_terms(
-        self, mapper: Mapper, code: Tensor, rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    def _text_terms(self, mapper: Mapper, rng: torch.Generator) -> dict[str, Tensor]:
         """Terms that need no picture: they cost next to nothing."""
         weights, prompts = self.config.loss, self.prompts
+        code = Codes.sample(COMBINED_A_STEP, mapper.code_dim, rng).shape.to(self.device)
         terms = {}
         if weights.foreign > 0 and len(prompts.foreign):
             terms["foreign"] = losses.code_prior(
                 mapper(prompts.foreign, code[:1].expand(len(prompts.foreign), -1))
             )
         if weights.compose > 0 and len(prompts.combined):
-            row = torch.randint(len(prompts.combined), (32,), generator=rng).to(self.device)
-            code = code[:1].expand(len(row), -1)
+            row = torch.randint(len(prompts.combined), (len(code),), generator=rng).to(self.device)
             wanted = mapper(prompts.own[prompts.part[row]], code).detach()
             terms["compose"] = functional.mse_loss(mapper(prompts.combined[row], code), wanted)
         return terms

@@ -8,7 +8,6 @@ equal two and two. Under torchrun every rank draws its own objects, and gradient
 
 from __future__ import annotations
 
-import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
     config.validate()
     library = load_library(config.library)
     prompts = library.shape if config.which == "shape" else library.appearance
-    pictures = config.objects * config.views
+    pictures = config.objects * config.edits * config.views
     # A sample of a ray leaves about 1 kB behind for the gradient.
     memory = pictures * config.size**2 * (config.samples or 16) * 1000 / 2**30
     return {
@@ -78,8 +77,8 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
         "discriminator": str(_discriminator_path(config) or "none"),
         "clip": config.clip,
         "model": f"mapper '{config.mapper.kind}', embedding -> {config.mapper.hidden} -> code",
-        "steps": f"{config.steps} steps of {config.objects} objects x {config.views} views, "
-        f"{config.size} x {config.size} pixels, on {ddp.world_size()} process(es)",
+        "steps": f"{config.steps} steps of {config.objects} objects x {config.edits} edits x "
+        f"{config.views} views at {config.size} pixels, on {ddp.world_size()} process(es)",
         "memory": f"about {memory + 0.5:.1f} GB a process",
         "writes": str(_mapper_path(config)),
     }
@@ -134,7 +133,7 @@ class _Trainer:
     def run(self, run: RunFolder | None) -> Path:
         """Steps until the last one; writes the averaged mapper."""
         config = self.config
-        pictures = config.objects * config.views * ddp.world_size()
+        pictures = config.objects * config.edits * config.views * ddp.world_size()
         matching: Matching | None = None
         if run is not None and self.step == 0:
             self.measure(run)

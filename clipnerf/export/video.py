@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -77,7 +78,7 @@ def write_video(
 def read_video(path: str | Path) -> UInt8[np.ndarray, "frames height width 3"]:
     """All frames of a video, decoded. For short videos: everything is held in memory."""
     try:
-        with imageio.get_reader(str(path), format="FFMPEG") as reader:  # type: ignore[arg-type]
+        with _reader(path) as reader:
             return np.stack([np.asarray(frame) for frame in reader])
     except (OSError, ValueError) as error:
         raise UsageError(f"'{path}' cannot be read as a video ({_first_line(error)})") from error
@@ -127,10 +128,14 @@ def _encode(temporary: Path, path: Path, frames: Iterable[np.ndarray], fps: floa
 
 def _count_frames(path: Path) -> int:
     try:
-        with imageio.get_reader(str(path), format="FFMPEG") as reader:  # type: ignore[arg-type]
+        with _reader(path) as reader:
             return int(reader.count_frames())
     except (OSError, ValueError, RuntimeError):
         return 0
+
+
+def _reader(path: str | Path) -> Any:
+    return imageio.get_reader(str(path), format="FFMPEG")  # type: ignore[arg-type]
 
 
 def _first_line(error: Exception) -> str:
