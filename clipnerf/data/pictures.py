@@ -5,7 +5,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,8 @@ from clipnerf.errors import ClipNerfError, UsageError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 _T = TypeVar("_T")
+File = io.BufferedReader | io.BytesIO
+
 _PEEK = 4096
 _ENDINGS = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}
 
@@ -57,7 +59,7 @@ class Source:
             ]
         return sorted(name for name in found if not _hidden(name))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> File:
         """A seekable file. From a zip it is unpacked into memory, which checks its CRC."""
         if not self.is_zip:
             return (self.path / name).open("rb")
@@ -112,7 +114,7 @@ def peek(source: Source, name: str) -> tuple[int, int]:
             picture is decoded to be sure.
     """
 
-    def look(picture: Image.Image, file: BinaryIO) -> tuple[int, int]:
+    def look(picture: Image.Image, file: File) -> tuple[int, int]:
         width, height = picture.size
         # Orientations 5 to 8 lie on their side.
         turned = picture.getexif().get(0x0112, 1) >= 5
@@ -141,7 +143,7 @@ def decode(
     Raises BrokenPicture.
     """
 
-    def work(picture: Image.Image, file: BinaryIO) -> tuple[np.ndarray, tuple[int, int]]:
+    def work(picture: Image.Image, file: File) -> tuple[np.ndarray, tuple[int, int]]:
         rgb = _to_rgb(ImageOps.exif_transpose(picture), background)
         dimensions = rgb.size
         if dimensions != (size, size):
@@ -154,7 +156,7 @@ def decode(
     return _opened(source, name, work)
 
 
-def _opened(source: Source, name: str, work: Callable[[Image.Image, BinaryIO], _T]) -> _T:
+def _opened(source: Source, name: str, work: Callable[[Image.Image, File], _T]) -> _T:
     try:
         with source.open(name) as file, Image.open(file) as picture:
             return work(picture, file)

@@ -6,7 +6,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipnerf.data.pictures import Source, is_picture
+from clipnerf.data.pictures import BrokenPicture, Source, is_picture
 from clipnerf.errors import UsageError
 
 METADATA = "metadata.jsonl"
@@ -42,15 +42,17 @@ class Record:
 @dataclass(frozen=True)
 class Listing:
     """records: one a picture, sorted by name. unlisted: pictures that metadata.jsonl omits.
-    metadata: the raw bytes of metadata.jsonl, empty where there is none."""
+    metadata: the raw bytes of metadata.jsonl (each sub-folder may have its own), or empty."""
 
     records: tuple[Record, ...]
     unlisted: tuple[str, ...]
     metadata: bytes
 
 
-def list_pictures(source: Source) -> Listing:
+def list_pictures(source: Source, use_metadata: bool = True) -> Listing:
     """All pictures of a source. Part masks and the edited twins of pairs.jsonl are not pictures.
+
+    use_metadata: False lists every picture file as if there were no metadata.jsonl.
 
     Raises:
         UsageError: no picture, or a metadata.jsonl that cannot be understood or that names
@@ -63,33 +65,30 @@ def list_pictures(source: Source) -> Listing:
         raise UsageError(
             f"{source.path} holds no picture{other}; png, jpg, webp, bmp, tif and gif are read"
         )
-    metadata_name = min(
-        (name for name in names if posixpath.basename(name) == METADATA),
-        key=lambda name: name.count("/"),
-        default=None,
-    )
-    if metadata_name is None:
+    tables = [name for name in names if posixpath.basename(name) == METADATA]
+    if not tables or not use_metadata:
         return Listing(tuple(Record(name) for name in pictures), (), b"")
-    with source.open(metadata_name) as file:
-        raw = file.read()
-    root = posixpath.dirname(metadata_name)
-    where = f"{source.path}/{metadata_name}"
-    rows = _lines(raw, where)
+    raw = b""
     by_name: dict[str, Record] = {}
-    for number, row in rows:
-        record = _record(row, root, f"{where} line {number}")
-        if record.file_name in by_name:
-            raise UsageError(f"{where} line {number} names {record.file_name} a second time")
-        by_name[record.file_name] = record
+    not_pictures: set[str | None] = set()
+    for table in tables:
+        root, where = posixpath.dirname(table), f"{source.path}/{table}"
+        content = _read(source, table)
+        raw += content
+        for number, row in _lines(content, where):
+            record = _record(row, root, f"{where} line {number}")
+            if record.file_name in by_name:
+                raise UsageError(f"{where} line {number} names {record.file_name} a second time")
+            by_name[record.file_name] = record
+            not_pictures.add(record.mask)
+        not_pictures |= _edited_files(source, posixpath.join(root, PAIRS), names)
 
     missing = sorted(by_name.keys() - set(names))
     if missing:
         raise UsageError(
-            f"{where} names {len(missing)} files that are not there: {first_few(missing)}; "
-            "remove their lines or add the files"
+            f"{METADATA} in {source.path} names {len(missing)} files that are not there: "
+            f"{first_few(missing)}; remove their lines or add the files"
         )
-    not_pictures = {record.mask for record in by_name.values()}
-    not_pictures |= _edited_files(source, posixpath.join(root, PAIRS), names)
     unlisted = [n for n in pictures if n not in by_name and n not in not_pictures]
     records = [by_name.get(name, Record(name)) for name in sorted({*by_name, *unlisted})]
     return Listing(tuple(records), tuple(unlisted), raw)
@@ -101,13 +100,21 @@ def first_few(things: list[str], count: int = 5) -> str:
     return ", ".join(things[:count]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def _read(source: Source, name: str) -> bytes:
+    try:
+        with source.open(name) as file:
+            return file.read()
+    except (BrokenPicture, OSError) as error:
+        raise UsageError(f"{source.path}/{name} cannot be read ({error})") from error
+
+
 def _lines(raw: bytes, where: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{where} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -163,8 +170,7 @@ def _degrees(row: dict[str, Any], key: str, where: str) -> float | None:
 def _edited_files(source: Source, pairs_name: str, names: list[str]) -> set[str | None]:
     if pairs_name not in names:
         return set()
-    with source.open(pairs_name) as file:
-        rows = _lines(file.read(), f"{source.path}/{pairs_name}")
+    rows = _lines(_read(source, pairs_name), f"{source.path}/{pairs_name}")
     root = posixpath.dirname(pairs_name)
     return {
         _joined(root, row[key])

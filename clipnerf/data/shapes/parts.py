@@ -79,7 +79,8 @@ def bounds(parts: tuple[Part, ...]) -> tuple[np.ndarray, np.ndarray]:
 def centered(parts: tuple[Part, ...], scale: float = 1.0) -> tuple[Part, ...]:
     """The parts scaled, and moved so that the centre of their bounding box is the origin."""
     low, high = bounds(parts)
-    middle = (low + high) / 2
+    # Rounded, so that an edit that leaves the box alone moves nothing by a last bit.
+    middle = np.round((low + high) / 2, 9)
     return tuple(
         Part(p.primitive, p.linear * scale, (p.offset - middle) * scale, p.name, p.color)
         for p in parts

@@ -20,6 +20,8 @@ FOV_DEG = 30.0
 RADIUS = 4.0
 OVERSAMPLING = 3
 
+_FINE = 16  # steps within one of 256 levels, before averaging
+
 _KEY_LIGHT = np.array([0.55, 0.40, 0.73]) / np.linalg.norm([0.55, 0.40, 0.73])
 _AMBIENT, _KEY, _SKY = 0.66, 0.30, 0.08
 
@@ -106,27 +108,29 @@ def render(
     TriangleMesh(scene, triangles.astype(np.float32))
     hit = scene.run(origins, directions, query="INTERSECT")
 
-    shade = _shade(triangles, position)
     albedo = np.array([part.color for part in parts])[owner]
+    colors = np.minimum(albedo * _shade(triangles)[:, None], 1.0)
+    # Whole numbers, so that the box filter's sums are the same in any order and on any machine.
     # The last row stands for "no triangle": embreex gives -1 there.
-    colors = np.concatenate([np.minimum(albedo * shade[:, None], 1.0), np.ones((1, 3))])
-    names = np.array([part_names.index(part.name) + 1 for part in parts])[owner]
-    labels = np.append(names, 0)
+    levels = np.full((len(colors) + 1, 3), 255 * _FINE, np.int32)
+    levels[:-1] = np.round(colors * 255 * _FINE)
+    labels = np.array([part_names.index(part.name) + 1 for part in parts] + [0])
+    label = labels[np.append(owner, len(parts))]
 
     def blocks(values: np.ndarray) -> np.ndarray:
         shape = (rows, k, columns, k, -1)
         return values.reshape(shape).swapaxes(1, 2).reshape(rows, columns, k * k, -1)
 
     rgb = np.full((size, size, 3), 255, np.uint8)
-    covered = blocks(colors.astype(np.float32)[hit]).mean(axis=2)
-    rgb[top:bottom, left:right] = np.round(covered * 255).astype(np.uint8)
-    votes = blocks(np.eye(len(part_names) + 1, dtype=np.uint8)[labels[hit]]).sum(axis=2)
+    whole = k * k * _FINE
+    rgb[top:bottom, left:right] = (blocks(levels[hit]).sum(axis=2) + whole // 2) // whole
+    votes = blocks(np.eye(len(part_names) + 1, dtype=np.uint8)[label[hit]]).sum(axis=2)
     mask = np.zeros((size, size), np.uint8)
     mask[top:bottom, left:right] = votes.argmax(axis=-1)
     return Picture(rgb, mask)
 
 
-def _shade(triangles: np.ndarray, position: np.ndarray) -> Float[np.ndarray, "triangles"]:
+def _shade(triangles: np.ndarray) -> Float[np.ndarray, "triangles"]:
     """Brightness of each triangle, about 0.66 to 1.03."""
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     normals = np.cross(b - a, c - a)

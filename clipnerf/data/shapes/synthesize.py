@@ -13,7 +13,6 @@ the same call; metadata.jsonl comes last, so a folder that has it is whole.
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,16 +153,14 @@ def _claim(out: Path, settings: dict[str, Any], count: int) -> None:
     writable_dir(out)
     manifest = out / "synthesize.json"
     if manifest.exists():
-        with suppress(ValueError):
-            before = json.loads(manifest.read_text())
-            if before == settings:
-                sweep_temporaries(out)
-                _refuse_fewer(out, count)
-                return
-        raise UsageError(
-            f"{out} holds pictures made with other settings ({manifest.read_text().strip()}); "
-            "give another folder"
-        )
+        found = manifest.read_text().strip()
+        if found != json.dumps(settings):
+            raise UsageError(
+                f"{out} holds pictures made with other settings ({found}); give another folder"
+            )
+        sweep_temporaries(out)
+        _refuse_fewer(out, count)
+        return
     if any(path.name[0] != "." for path in out.iterdir()):
         raise UsageError(f"{out} is not empty and was not made by synthesize; give another folder")
     with atomic_write(manifest) as temporary:
