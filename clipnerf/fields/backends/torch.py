@@ -36,7 +36,8 @@ def _corners(x: Tensor, layout: GridLayout, level: int) -> tuple[Tensor, Tensor]
     position = x * layout.scales[level] + 0.5
     floor = position.floor()
     fraction = position.sub_(floor)
-    low = floor.to(torch.int32)
+    # NaN becomes the lowest integer: kept in range here, so that it reaches the losses' alarm
+    low = floor.to(torch.int32).clamp_(min=0)
     index: Tensor | None = None
     for d in range(layout.dim):
         factor = _signed32(PRIMES[d]) if layout.hashed[level] else res**d
