@@ -139,17 +139,15 @@ def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) ->
 
 def _part_alone(a: dict[str, str], rng: np.random.RandomState) -> str:
     """A caption of one part: "a yellow seat", "a low back", "thick black legs"."""
-    legs = ["thickness"] if a["base"] == "legs" else ["base"]
-    return (
-        f"a {a['seat_shape']} {a['seat_color']} seat"
-        if (which := rng.randint(6)) == 0
-        else _article(f"{a['seat_color']} seat")
-        if which == 1
-        else _article(f"{a['back_color']} {_pick(rng, 'back', 'backrest')}")
-        if which == 2
-        else _back(a, ["back_height"], rng)
-        if which == 3
-        else _back(a, ["back_height", "back_style"], rng)
-        if which == 4
-        else _base(a, [*legs, "leg_color"], rng)
-    )
+    which = rng.randint(6)
+    if which == 0:
+        return f"a {a['seat_shape']} {a['seat_color']} seat"
+    if which == 1:
+        return _article(f"{a['seat_color']} seat")
+    if which == 2:
+        return _article(f"{a['back_color']} {_pick(rng, 'back', 'backrest')}")
+    if which == 3:
+        return _back(a, ["back_height"], rng)
+    if which == 4:
+        return _back(a, ["back_height", "back_style"], rng)
+    return _base(a, ["thickness" if a["base"] == "legs" else "base", "leg_color"], rng)
