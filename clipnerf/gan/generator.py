@@ -169,7 +169,8 @@ class Generator(nn.Module):
             directions = rays.directions[:, :, None].expand(-1, -1, samples, -1).flatten(1, 2)
         rgb = self.field.color(features, appearance, directions).view(batch, count, samples, 3)
         color, opacity = composite(weights, rgb, background)
-        return color, opacity, expected_depth(weights, t, rays.far)
+        # a ray that misses may be traced for another picture's sake, and must not show it
+        return color, opacity, expected_depth(weights, t, rays.far) * rays.hit
 
     def render_rays(
         self,

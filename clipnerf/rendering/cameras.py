@@ -126,8 +126,9 @@ def to_nerfstudio_path(camera: Camera, fps: float, seconds: float | None = None)
     """The JSON content of a nerfstudio camera path (``ns-render camera-path``)."""
     focal = camera.K[:, 1, 1]
     fov_deg = torch.rad2deg(2 * torch.atan(camera.height / (2 * focal)))
+    aspect = camera.width / camera.height
     frames = [
-        {"camera_to_world": matrix.flatten().tolist(), "fov": float(fov), "aspect": 1.0}
+        {"camera_to_world": matrix.flatten().tolist(), "fov": float(fov), "aspect": aspect}
         for matrix, fov in zip(to_opengl(camera.c2w), fov_deg, strict=True)
     ]
     return {
@@ -147,6 +148,10 @@ def from_nerfstudio_path(path: dict[str, Any]) -> Camera:
             raise ValueError(f"camera path has no {key!r}; export it from nerfstudio's viewer")
     width, height = int(path["render_width"]), int(path["render_height"])
     frames = path["camera_path"]
+    for number, frame in enumerate(frames):
+        for key in ("camera_to_world", "fov"):
+            if key not in frame:
+                raise ValueError(f"camera {number} of the camera path has no {key!r}")
     c2w = torch.tensor([frame["camera_to_world"] for frame in frames]).view(-1, 4, 4)
     fov = torch.deg2rad(torch.tensor([float(frame["fov"]) for frame in frames]))
     focal = 0.5 * height / torch.tan(fov / 2)
