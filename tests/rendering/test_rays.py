@@ -66,7 +66,7 @@ def test_intervals_hold_exactly_the_points_of_the_box():
     origins = torch.randn(300, 3, generator=draw) * 1.5
     directions = torch.nn.functional.normalize(torch.randn(300, 3, generator=draw), dim=1)
     near, far = box_interval(origins, directions, BOX)
-    t = torch.linspace(0, 8, 400)
+    t = torch.linspace(0.001, 8, 400)
     points = origins[:, None] + t[:, None] * directions[:, None]
     excess = (points.abs() - BOX).amax(-1)
     between = (t > near[:, None]) & (t < far[:, None])

@@ -32,7 +32,7 @@ def test_weights_stay_finite_and_sum_to_at_most_one(power, delta):
     weights = weights.detach()
     assert bool(weights.isfinite().all()) and bool(sigma.grad.isfinite().all())
     assert float(weights.min()) >= 0
-    assert float(weights.double().sum(-1).max()) <= 1
+    assert float(weights.double().sum(-1).max()) <= 1 + 1e-7  # half a rounding a sample
 
 
 def test_densities_of_every_size_on_one_ray():
