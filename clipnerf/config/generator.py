@@ -94,7 +94,7 @@ class CameraPriorConfig:
     radius: float = 4.0
     """Distance of the camera from the origin, world units."""
     azimuth_min_deg: float = 0.0
-    """Smallest azimuth, degrees; 0 looks at the front (+X), growing counter-clockwise from above."""
+    """Smallest azimuth, degrees; 0 looks at the front (+X), growing counter-clockwise."""
     azimuth_max_deg: float = 360.0
     """Largest azimuth, degrees."""
     elevation_min_deg: float = 0.0

@@ -44,6 +44,9 @@ class LossConfig:
     """Weight of the difference between densities at neighbouring points."""
     smoothness_distance: float = 0.02
     """How far apart the neighbours are, world units."""
+    white_matter: float = 1.0
+    """Weight of the opacity of matter as white as the background: white paint gives way to empty
+    space. 0 for categories that are themselves white."""
     ema_half_kimg: float = 5.0
     """Half-life of the generator's running average, thousand pictures."""
 
@@ -53,7 +56,8 @@ class LossConfig:
             _check(
                 0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1"
             )
-        for key in ("lr_half_kimg", "r1_gamma", "smoothness", "smoothness_distance"):
+        weights = ("r1_gamma", "smoothness", "smoothness_distance", "white_matter")
+        for key in ("lr_half_kimg", *weights):
             _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
         _check(self.r1_every >= 1, "loss.r1_every", self.r1_every, "1 or more")
         _check(self.ema_half_kimg > 0, "loss.ema_half_kimg", self.ema_half_kimg, "above 0")

@@ -9,9 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.fields.field import ConditionalField, ShapeStyle
+from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.patches import Patches
+
+# The smallest colour channel from which matter counts as white.
+WHITE_FROM = 0.75
 
 
 def generator_loss(fake_logits: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
@@ -36,23 +39,36 @@ def r1_penalty(
     return 0.5 * gradient.square().sum((1, 2, 3)).mean()
 
 
-def density_smoothness(
+def volume_priors(
     field: ConditionalField,
-    style: ShapeStyle,
+    styles: tuple[ShapeStyle, AppearanceStyle],
     box: Float[Tensor, " 3"],
     distance: float,
     points: int,
     generator: torch.Generator,
-) -> Float[Tensor, ""]:
-    """Mean absolute difference of log(1 + sigma) at random neighbours in the box."""
-    batch = len(style.density[0].bias)
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """What is wished of the volume itself, judged at random points in the box.
+
+    Returns:
+        Smoothness: mean absolute difference of log(1 + sigma) at neighbours ``distance`` apart.
+        White matter: mean opacity, over a twentieth of a unit, of what is as white as the
+        background. A picture cannot tell white paint from empty space, so emptiness is preferred;
+        only density is pushed, never colour.
+    """
+    shape, appearance = styles
+    batch = len(shape.density[0].bias)
     draw = {"generator": generator, "device": generator.device}
     x = (torch.rand(batch, points, 3, **draw) * 2 - 1) * box  # type: ignore[call-overload]
     y = x + torch.randn(x.shape, **draw) * distance  # type: ignore[call-overload]
-    both = torch.cat((x, y), dim=1)
-    sigma = field.density(field.features(field.deform(both, style)), style)
+    features = field.features(field.deform(torch.cat((x, y), dim=1), shape))
+    sigma = field.density(features, shape)
     here, there = torch.log1p(sigma).chunk(2, dim=1)
-    return (here - there).abs().mean()
+    directions = torch.zeros_like(features[..., :3]) if field.view_direction else None
+    with torch.no_grad():
+        darkest = field.color(features, appearance, directions).amin(-1)
+        whiteness = ((darkest - WHITE_FROM) / (1 - WHITE_FROM)).clamp(min=0)
+    matter = (1 - torch.exp(-0.05 * sigma)) * whiteness
+    return (here - there).abs().mean(), matter.mean()
 
 
 def blur(

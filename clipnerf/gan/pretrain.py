@@ -19,10 +19,10 @@ from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.losses import (
     blur,
-    density_smoothness,
     discriminator_loss,
     generator_loss,
     r1_penalty,
+    volume_priors,
 )
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.previews import preview_sheet
@@ -31,6 +31,9 @@ from clipnerf.runs.checkpoints import load_state
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.seeds import seed_for, torch_generator
+
+# Random points an object at which the priors on the volume are judged, and as many neighbours.
+PRIOR_POINTS = 192
 
 
 class Trainer:
@@ -138,16 +141,16 @@ class Trainer:
         value = generator_loss(self.discriminator(fake, patches))
         self.discriminator.requires_grad_(True)
         total = value
-        if loss.smoothness > 0:
-            smoothness = density_smoothness(
+        if loss.smoothness > 0 or loss.white_matter > 0:
+            smoothness, white = volume_priors(
                 self.generator.field,
-                self.generator.styles(codes)[0],
+                self.generator.styles(codes),
                 self.generator.box,
                 loss.smoothness_distance,
-                128,
+                PRIOR_POINTS,
                 noise,
             )
-            total = value + loss.smoothness * smoothness
+            total = value + loss.smoothness * smoothness + loss.white_matter * white
         total.backward()
         ddp.average_gradients(self.generator.parameters())
         self.optimizer_g.step()
@@ -284,6 +287,7 @@ def plan(config: PretrainConfig) -> dict[str, str]:
     numbers = [
         sum(p.numel() for p in m.parameters()) for m in (trainer.generator, trainer.discriminator)
     ]
+    total = config.steps * config.batch
     points = config.batch * config.discriminator.patch**2 * config.generator.samples
     # measured: about 1.5 kB of saved activations a point, and 64 bytes a parameter over all copies
     memory = 0.6e9 + points * 1500 + sum(numbers) * 64 + len(data) * 3 * config.data.size**2
@@ -291,7 +295,7 @@ def plan(config: PretrainConfig) -> dict[str, str]:
         "data": f"{config.data.path}: {len(data)} pictures at {config.data.size} px",
         "generator": f"{numbers[0]:,} parameters, {config.generator.field.conditioning}",
         "discriminator": f"{numbers[1]:,} parameters, {config.discriminator.patch} px patches",
-        "steps": f"{config.steps} of {config.batch} pictures, {config.steps * config.batch / 1000:g} kimg",
+        "steps": f"{config.steps} of {config.batch} pictures, {total / 1000:g} kimg",
         "memory": f"about {memory / 1e9:.1f} GB",
         "out": str(Path(config.out).resolve()),
     }
