@@ -22,6 +22,7 @@ from torch import Tensor
 from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.config.mapper import Which
+from clipnerf.config.verbs import bundle_path
 from clipnerf.editing.mappers import Mapper, check_strength
 from clipnerf.errors import UsageError
 from clipnerf.export.sheet import to_uint8
@@ -68,12 +69,13 @@ class Editor:
         A bundle without CLIP or without a mapper can be looked at, but not edited that way.
 
         Args:
-            path: the folder; its files end in .safetensors.
+            path: the folder; its files end in .safetensors. A relative one may also be relative
+                to the checkout that the package runs from.
             device: cpu or cuda; by default cuda where there is one.
         Raises:
             UsageError: no bundle, a broken file, or mappers of another generator or CLIP.
         """
-        folder = Path(path)
+        folder = bundle_path(str(path))
         if not (folder / "generator.safetensors").is_file():
             raise UsageError(
                 f"'{folder}' holds no generator.safetensors; give a bundle's folder, "

@@ -135,8 +135,6 @@ class _Trainer:
         config = self.config
         pictures = config.objects * config.edits * config.views * ddp.world_size()
         matching: Matching | None = None
-        if run is not None and self.step == 0:
-            self.measure(run)
         with Progress(
             config.steps * pictures,
             initial=min(self.step, config.steps) * pictures,
@@ -179,15 +177,15 @@ class _Trainer:
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             bad = [name for name, term in terms.items() if not torch.isfinite(term)]
             raise ClipNerfError(
-                f"step {self.step}: the loss is {float(loss):g}, its gradient {float(norm):g} "
+                f"step {self.step}: the loss is {loss.item():g}, its gradient {norm.item():g} "
                 f"(terms not finite: {', '.join(bad) or 'none'}); the last checkpoint is kept; "
                 f"try a learning_rate below {config.learning_rate:g}"
             )
         self.optimizer.step()
         self.step += 1
         self._follow()
-        scalars = {name: float(term) for name, term in terms.items()}
-        return {"loss": float(loss), **scalars, "grad_norm": float(norm)}
+        scalars = {"loss": loss, **terms, "grad_norm": norm}
+        return {name: value.item() for name, value in scalars.items()}
 
     def averaged(self) -> Mapper:
         """The mapper with averaged weights."""

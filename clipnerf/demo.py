@@ -1,0 +1,120 @@
+"""The verbs that look at a bundle: demo, edit, orbit.
+
+Each checks its output paths before it loads or renders anything, so that no work is lost to a
+folder that cannot be written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from clipnerf.config.verbs import DemoConfig, EditConfig, OrbitConfig, bundle_path
+from clipnerf.editor import Editor
+from clipnerf.errors import UsageError
+from clipnerf.export.sheet import check_png_path, contact_sheet, save_png
+from clipnerf.export.video import check_video_path, check_video_size
+from clipnerf.gan.codes import Codes
+from clipnerf.runs.atomic import writable_dir
+
+DEMO_AZIMUTHS_DEG = (30.0, 210.0)
+
+
+def demo(config: DemoConfig) -> list[Path]:
+    """Edits a few objects by words: a video of the first one, and a sheet of all.
+
+    Returns:
+        An mp4 with the original and the edited object turning side by side, and a PNG: an object
+        a row, seen from the front and from behind, unedited and then edited.
+    """
+    config.validate()
+    check_video_size(config.size, config.size)
+    folder = writable_dir(config.out)
+    png, mp4 = (
+        _writable_file(folder / f"{_file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
+    )
+    editor = Editor.load(bundle_path(config.bundle), config.device)
+    codes = editor.sample(config.seeds)
+    edited = editor.edit(codes, config.text, config.shape, config.appearance)
+    _say(f"rendering {png}")
+    pictures, labels = [], []
+    for row, seed in enumerate(config.seeds):
+        for some, label in ((codes, f"seed {seed}"), (edited, config.text)):
+            view = editor.render(some[row], DEMO_AZIMUTHS_DEG, config.elevation_deg, config.size)
+            pictures.append(view.rgb.cpu())
+            labels.extend([label] * len(DEMO_AZIMUTHS_DEG))
+    save_png(png, contact_sheet(torch.cat(pictures), 2 * len(DEMO_AZIMUTHS_DEG), labels))
+    _say(f"rendering {mp4}")
+    editor.orbit(
+        Codes.cat([codes[0], edited[0]]),
+        mp4,
+        frames=config.frames,
+        size=config.size,
+        elevation_deg=config.elevation_deg,
+        fps=config.fps,
+    )
+    return [mp4, png]
+
+
+def edit(config: EditConfig) -> list[Path]:
+    """Objects before (above) and after (below) an edit by words, as one sheet."""
+    config.validate()
+    path = _writable_file(check_png_path(config.out))
+    editor = Editor.load(bundle_path(config.bundle), config.device)
+    codes = editor.sample(config.seeds)
+    edited = editor.edit(codes, config.text, config.shape, config.appearance)
+    labels = [f"seed {seed}" for seed in config.seeds] + [config.text] * len(config.seeds)
+    return [save_png(path, _two_rows(editor, codes, edited, config, labels))]
+
+
+def orbit(config: OrbitConfig) -> list[Path]:
+    """Objects turning side by side, edited by words if there are any."""
+    config.validate()
+    check_video_size(config.size, config.size)
+    path = _writable_file(check_video_path(config.out))
+    editor = Editor.load(bundle_path(config.bundle), config.device)
+    codes = editor.sample(config.seeds)
+    if config.text.strip():
+        codes = editor.edit(codes, config.text, config.shape, config.appearance)
+    return [
+        editor.orbit(
+            codes,
+            path,
+            frames=config.frames,
+            size=config.size,
+            elevation_deg=config.elevation_deg,
+            fps=config.fps,
+        )
+    ]
+
+
+def _two_rows(
+    editor: Editor, before: Codes, after: Codes, config: EditConfig, labels: Sequence[str]
+) -> UInt8[np.ndarray, "height width 3"]:
+    view = editor.render(
+        Codes.cat([before, after]), config.azimuth_deg, config.elevation_deg, config.size
+    )
+    return contact_sheet(view.rgb, len(before), labels)
+
+
+def _writable_file(path: Path) -> Path:
+    """The path, once its folder is there and takes files, and the path itself is no folder."""
+    writable_dir(path.parent)
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder; give another --out")
+    return path
+
+
+def _file_name(text: str) -> str:
+    """The words as the name of a file: "A red chair!" -> a-red-chair."""
+    kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
+    return "-".join(kept.split())[:60] or "edit"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
