@@ -98,6 +98,7 @@ class Generator(nn.Module):
         """Cameras on this generator's sphere; azimuth 0 sees its objects' front, degrees."""
         prior = self.config.camera
         azimuth = torch.as_tensor(azimuth_deg, dtype=torch.float32, device=self.device)
+        azimuth = torch.atleast_1d(azimuth)
         return Camera.orbit(
             azimuth + self.config.front_azimuth_deg,
             elevation_deg,

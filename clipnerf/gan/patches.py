@@ -68,6 +68,6 @@ class Patches:
         device = generator.device
         u = torch.rand(batch, 3, generator=generator, device=device)
         # Beta(1, b) is 1 - U^(1/b); Beta(1, 0) is the point mass at 1
-        beta = 1 - u[:, 0] ** (1 / max(concentration, 1e-3))
+        beta = 1 - u[:, 0] ** (1 / max(concentration, 1e-9))
         scale = smallest + (1 - smallest) * beta
         return Patches(scale, u[:, 1:] * (1 - scale)[:, None])

@@ -1,0 +1,46 @@
+"""Codes: the same numbers everywhere, shape and appearance apart."""
+
+import pytest
+import torch
+
+from clipnerf.errors import UsageError
+from clipnerf.gan.codes import Codes
+
+
+def test_seeds_give_these_very_numbers_on_every_machine():
+    codes = Codes.from_seeds([0, 7])
+    assert codes.shape.shape == codes.appearance.shape == (2, 128)
+    assert codes.shape.dtype == torch.float32
+    first = [1.764052391052246, 0.40015721321105957, 0.978738009929657, 2.2408931255340576]
+    assert codes.shape[0, :4].tolist() == first
+    assert codes.appearance[0, :2].tolist() == [0.6722947359085083, 0.40746182203292847]
+    assert codes.shape[1, :2].tolist() == [1.6905256509780884, -0.46593737602233887]
+    assert codes.appearance[1, -1].item() == pytest.approx(0.97578263, abs=1e-8)
+
+
+def test_a_seed_does_not_depend_on_its_neighbours():
+    assert torch.equal(Codes.from_seeds([5, 3]).shape[1], Codes.from_seeds([3]).shape[0])
+    assert Codes.from_seeds([2**32 - 1], dim=4).shape.shape == (1, 4)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_named(seed):
+    with pytest.raises(UsageError, match=f"seed is {seed}"):
+        Codes.from_seeds([seed])
+
+
+def test_samples_are_standard_normal_and_independent():
+    codes = Codes.sample(4000, 8, torch.Generator().manual_seed(0))
+    both = torch.cat((codes.shape, codes.appearance), dim=1)
+    assert both.mean(0).abs().max() < 0.08
+    torch.testing.assert_close(both.T.cov(), torch.eye(16), atol=0.1, rtol=0)
+
+
+def test_selections_stay_batches_and_join_again():
+    codes = Codes.from_seeds([1, 2, 3])
+    assert len(codes) == 3 and len(codes[-1]) == 1
+    assert torch.equal(codes[-1].shape, codes.shape[2:])
+    assert torch.equal(codes[[2, 0]].appearance, codes.appearance[[2, 0]])
+    joined = Codes.cat([codes[0], codes[1:]])
+    assert torch.equal(joined.shape, codes.shape)
+    assert torch.equal(joined.appearance, codes.appearance)
