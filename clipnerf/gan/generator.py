@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.finished import occupancy_of, trace_sparse
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
@@ -177,18 +180,16 @@ class Generator(nn.Module):
         self,
         pixels: Float[Tensor, "batch rays 2"],
         camera: Camera,
-        styles: tuple[ShapeStyle, AppearanceStyle],
+        trace: Callable[[Rays], tuple[Tensor, Tensor, Tensor]],
         *,
         samples: int,
         background: float = 1.0,
-        noise: torch.Generator | None = None,
-        density_noise: float = 0.0,
         max_points: int = MAX_POINTS,
-        dtype: torch.dtype = torch.float32,
     ) -> Float[Tensor, "batch rays 5"]:
         """rgb, opacity, depth of rays through ``pixels``; rays that miss the box cost nothing.
 
-        No more than ``max_points`` samples are evaluated at a time, a batch's worth at least.
+        ``trace`` gets no more rays at a time than ``max_points`` samples allow, a batch's worth at
+        least.
         """
         rays = rays_through(camera, pixels, self.box)
         batch, total = rays.near.shape
@@ -207,15 +208,7 @@ class Generator(nn.Module):
                 rays.near[:, piece],
                 rays.far[:, piece],
             )
-            color, opacity, depth = self.trace(
-                some,
-                *styles,
-                samples=samples,
-                background=background,
-                noise=noise,
-                density_noise=density_noise,
-                dtype=dtype,
-            )
+            color, opacity, depth = trace(some)
             parts.append(torch.cat((color, opacity[..., None], depth[..., None]), dim=-1))
         empty = torch.tensor([background] * 3 + [0.0, 0.0], device=self.device)
         out = empty.expand(batch, total, 5)
@@ -233,6 +226,9 @@ class Generator(nn.Module):
     ) -> RenderOutput:
         """Whole pictures of B objects from B cameras, or from one camera for all.
 
+        Differentiable; under ``torch.no_grad`` empty space is skipped, which changes no picture by
+        more than about 1/255 (tested) and is several times faster.
+
         Args:
             samples: samples a ray; ``config.render_samples`` where None.
             background: grey level in [0, 1].
@@ -240,17 +236,50 @@ class Generator(nn.Module):
             precision: of the networks: 'float32', 'bfloat16' or 'auto'.
         """
         camera = camera.to(self.device).expand(len(codes))
+        styles = self.styles(codes.to(self.device))
+        samples = samples or self.config.render_samples
+        dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
-        out = self.render_rays(
-            pixels.expand(len(codes), -1, -1),
-            camera,
-            self.styles(codes.to(self.device)),
-            samples=samples or self.config.render_samples,
-            background=background,
-            max_points=max_points,
-            dtype=network_dtype(precision, self.device),
-        )
-        return as_output(out, camera.height, camera.width)
+        if torch.is_grad_enabled():
+            out = self.render_rays(
+                pixels.expand(len(codes), -1, -1),
+                camera,
+                lambda rays: self.trace(
+                    rays, *styles, samples=samples, background=background, dtype=dtype
+                ),
+                samples=samples,
+                background=background,
+                max_points=max_points,
+            )
+            return as_output(out, camera.height, camera.width)
+        outputs = []
+        occupancy = None
+        for k in range(len(codes)):
+            row = torch.tensor([k], device=self.device)
+            shape, appearance = styles[0].rows(row), styles[1].rows(row)
+            # the frames of an orbit show one object: its empty space is found once
+            if occupancy is None or not _same(codes, k - 1, k):
+                occupancy = occupancy_of(self.field, shape, self.box, dtype)
+            tracer = partial(
+                trace_sparse,
+                self.field,
+                shape=shape,
+                appearance=appearance,
+                occupancy=occupancy,
+                samples=samples,
+                background=background,
+                dtype=dtype,
+            )
+            out = self.render_rays(
+                pixels,
+                camera[k],
+                tracer,
+                samples=samples,
+                background=background,
+                max_points=max_points,
+            )
+            outputs.append(as_output(out, camera.height, camera.width))
+        return RenderOutput.cat(outputs)
 
     def render_patch(
         self,
@@ -276,16 +305,23 @@ class Generator(nn.Module):
         """
         camera = camera.to(self.device).expand(len(codes))
         scale = torch.tensor([camera.width, camera.height], device=self.device)
+        styles, samples = self.styles(codes), samples or self.config.samples
+        dtype = network_dtype(precision or self.config.precision, self.device)
         out = self.render_rays(
             patches.to(self.device).points(size) * scale,
             camera,
-            self.styles(codes),
-            samples=samples or self.config.samples,
+            lambda rays: self.trace(
+                rays,
+                *styles,
+                samples=samples,
+                background=background,
+                noise=noise,
+                density_noise=density_noise,
+                dtype=dtype,
+            ),
+            samples=samples,
             background=background,
-            noise=noise,
-            density_noise=density_noise,
             max_points=max_points,
-            dtype=network_dtype(precision or self.config.precision, self.device),
         )
         return as_output(out, size, size)
 
@@ -325,6 +361,13 @@ def generator_config(values: dict) -> GeneratorConfig:
         )
     except (TypeError, KeyError) as error:
         raise UsageError(f"the generator's configuration cannot be read: {error}") from error
+
+
+def _same(codes: Codes, first: int, second: int) -> bool:
+    """Whether two rows are one object, for both codes may shape the entangled baseline."""
+    return torch.equal(codes.shape[first], codes.shape[second]) and torch.equal(
+        codes.appearance[first], codes.appearance[second]
+    )
 
 
 def as_output(values: Float[Tensor, "batch rays 5"], height: int, width: int) -> RenderOutput:
