@@ -38,7 +38,7 @@ class OccupancyGrid:
     def build(
         density: Callable[[Float[Tensor, "1 points 3"]], Float[Tensor, "1 points"]],
         box: Float[Tensor, " 3"],
-        resolution: int = 32,
+        resolution: int = 40,
         threshold: float = 0.01,
     ) -> OccupancyGrid:
         """Density at the cells' centres above a threshold, and all neighbours of such cells.
