@@ -21,6 +21,12 @@ class DataConfig:
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""
+        _check(
+            bool(self.path.strip()),
+            "data.path",
+            repr(self.path),
+            "a folder or zip of pictures: --data.path DIR",
+        )
         _check(8 <= self.size <= 2048, "data.size", self.size, "8 to 2048 pixels")
 
 
@@ -30,21 +36,21 @@ class LossConfig:
 
     lr_generator: float = 1e-3
     """Adam's step for the generator's networks."""
-    lr_grid: float = 2e-3
+    lr_grid: float = 1e-3
     """Adam's step for the hash table."""
     lr_discriminator: float = 1e-3
     """Adam's step for the discriminator."""
     lr_half_kimg: float = 0.0
     """All steps halve every so many thousand pictures; 0 keeps them."""
-    r1_gamma: float = 1.0
+    r1_gamma: float = 1.5
     """Weight of the gradient penalty on real pictures: about 1 at batch 32, 5-10 at batch 8."""
     r1_every: int = 4
     """The penalty is computed every so many steps, and weighted accordingly."""
-    smoothness: float = 0.02
+    smoothness: float = 0.1
     """Weight of the difference between densities at neighbouring points."""
     smoothness_distance: float = 0.02
     """How far apart the neighbours are, world units."""
-    white_matter: float = 1.0
+    white_matter: float = 10.0
     """Weight of the opacity of matter as white as the background: white paint gives way to empty
     space. 0 for categories that are themselves white."""
     ema_half_kimg: float = 5.0
