@@ -1,5 +1,6 @@
 """The little of torch.distributed that is used: under torchrun many ranks, else rank 0 of 1."""
 
+import atexit
 import os
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ def init_from_env() -> torch.device:
         torch.cuda.set_device(local)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(_leave)
     return torch.device("cuda", local) if cuda else torch.device("cpu")
 
 
@@ -58,3 +60,8 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     for gradient in gradients:
         gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
         start += gradient.numel()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,187 @@
+"""The command ``clipnerf``: parses, calls one function, prints where the result is. No logic.
+
+Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stderr; the last lines
+on stdout are the paths of what was made.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from clipnerf import __version__
+from clipnerf.config.parse import Command, overview, parse
+from clipnerf.config.verbs import bundle_path
+from clipnerf.errors import ClipNerfError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    debug = "--debug" in argv
+    resumes = False
+    try:
+        with warnings.catch_warnings():
+            _one_line_warnings(debug)
+            command = parse(argv)
+            resumes = command.verb.resumes
+            return _print(_plan(command) if command.dry_run else _run(command))
+    except KeyboardInterrupt:
+        _say("interrupted" + ("; the same command resumes" if resumes else ""))
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, ClipNerfError):
+            _say(f"error: {' '.join(str(error).split())}")
+            return error.exit_code
+        what = " ".join(str(error).split())
+        hint = "" if debug else "; --debug shows where"
+        _say(f"error: unexpected {type(error).__name__}: {what}{hint}")
+        return 1
+
+
+def _run(command: Command) -> Any:
+    return RUN[command.verb.name](command.config)
+
+
+def _plan(command: Command) -> list[str]:
+    if command.verb.name in PLANS:
+        module = importlib.import_module(PLANS[command.verb.name])
+        plan = module.plan(command.config)
+    else:
+        plan = asdict(command.config)
+    width = max(len(key) for key in plan) + 2
+    return [f"{key + ':':<{width}}{value}" for key, value in plan.items()]
+
+
+def _demo(config: Any) -> Any:
+    from clipnerf.demo import demo
+
+    return demo(replace(config, bundle=str(bundle_path(config.bundle))))
+
+
+def _edit(config: Any) -> Any:
+    from clipnerf.demo import edit
+
+    return edit(replace(config, bundle=str(bundle_path(config.bundle))))
+
+
+def _orbit(config: Any) -> Any:
+    from clipnerf.demo import orbit
+
+    return orbit(replace(config, bundle=str(bundle_path(config.bundle))))
+
+
+def _synthesize(config: Any) -> Any:
+    from clipnerf.data.shapes.synthesize import synthesize
+
+    return synthesize(
+        config.category,
+        config.count,
+        config.size,
+        config.seed,
+        config.folder,
+        views=config.views,
+        pairs=config.pairs,
+        masks=config.masks,
+    )
+
+
+def _check(config: Any) -> Any:
+    from clipnerf.data.check import check
+
+    return check(config.path)
+
+
+def _pretrain(config: Any) -> Any:
+    from clipnerf.gan.pretrain import pretrain
+
+    return pretrain(config)
+
+
+def _train_clip(config: Any) -> Any:
+    from clipnerf.clip.train import train_clip
+
+    return train_clip(config)
+
+
+def _train_mapper(config: Any) -> Any:
+    from clipnerf.editing.train import train_mapper
+
+    return train_mapper(config)
+
+
+def _bench(config: Any) -> Any:
+    from clipnerf.bench import bench
+
+    return bench(replace(config, bundle=str(bundle_path(config.bundle))))
+
+
+def _doctor(config: Any) -> Any:
+    from clipnerf.doctor import doctor
+
+    return doctor(config)
+
+
+RUN: dict[str, Callable[[Any], Any]] = {
+    "demo": _demo,
+    "data synthesize": _synthesize,
+    "data check": _check,
+    "pretrain": _pretrain,
+    "train-clip": _train_clip,
+    "train-mapper": _train_mapper,
+    "edit": _edit,
+    "orbit": _orbit,
+    "bench": _bench,
+    "doctor": _doctor,
+}
+PLANS = {
+    "pretrain": "clipnerf.gan.pretrain",
+    "train-clip": "clipnerf.clip.train",
+    "train-mapper": "clipnerf.editing.train",
+}
+
+
+def _print(result: Any) -> int:
+    """Paths one a line, a report as it says itself; a report that is not ok is a failure."""
+    if os.environ.get("RANK", "0") != "0":
+        return 0
+    if isinstance(result, str | Path):
+        result = [result]
+    lines = result.lines() if hasattr(result, "lines") else result
+    for line in lines or []:
+        print(line)
+    sys.stdout.flush()
+    return 0 if getattr(result, "ok", True) else 1
+
+
+def _one_line_warnings(debug: bool) -> None:
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        where = f" ({filename}:{lineno})" if debug else ""
+        _say(f"warning: {' '.join(str(message).split())}{where}")
+
+    warnings.showwarning = show
+    if not debug:
+        # What libraries tell their developers is of no use to the person at the terminal.
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+
+
+def _say(line: str) -> None:
+    print(f"clipnerf: {line}", file=sys.stderr, flush=True)

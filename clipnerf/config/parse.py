@@ -1,0 +1,282 @@
+"""The command line: verbs, ``--config FILE``, dotted overrides, help. jsonargparse lives here only.
+
+    clipnerf pretrain --config configs/chairs.yaml --data.path DIR --generator.field.levels 6
+
+Keys, types, defaults and help come from the verb's dataclass; what is given later wins. Nothing
+here imports torch, so that help is quick.
+"""
+
+import difflib
+import importlib
+import re
+import types
+import typing
+from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from clipnerf.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the command line."""
+
+    name: str
+    """One word or two, e.g. ``data check``."""
+    config: str
+    """Where its dataclass is, ``module:Class``; imported when the verb is used."""
+    positionals: tuple[str, ...] = ()
+    """Keys that may be given without their name, in this order."""
+    resumes: bool = False
+    """Whether the same command goes on where an interrupted one stopped."""
+    about: str = ""
+    """One line for the list of verbs."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a person asked for."""
+
+    verb: Verb
+    config: Any
+    """The verb's dataclass, validated."""
+    dry_run: bool = False
+    """Only print what would be done."""
+
+
+_VERBS = "clipnerf.config.verbs"
+VERBS = (
+    Verb("demo", f"{_VERBS}:DemoConfig", about="edit the chairs that come along: video and sheet"),
+    Verb(
+        "data synthesize",
+        f"{_VERBS}:SynthesizeConfig",
+        ("category",),
+        resumes=True,
+        about="draw pictures of a procedural category, with captions and poses",
+    ),
+    Verb(
+        "data check",
+        f"{_VERBS}:CheckConfig",
+        ("path",),
+        about="say what a folder of pictures holds, and what would spoil training",
+    ),
+    Verb(
+        "pretrain",
+        "clipnerf.config.pretrain:PretrainConfig",
+        resumes=True,
+        about="learn a conditional NeRF from unposed pictures",
+    ),
+    Verb(
+        "train-clip",
+        "clipnerf.config.clip:TrainClipConfig",
+        resumes=True,
+        about="fit a compact CLIP on captioned pictures",
+    ),
+    Verb(
+        "train-mapper",
+        "clipnerf.config.mapper:TrainMapperConfig",
+        resumes=True,
+        about="learn what words do to the codes",
+    ),
+    Verb("edit", f"{_VERBS}:EditConfig", ("bundle",), about="edit objects by words: a sheet"),
+    Verb("orbit", f"{_VERBS}:OrbitConfig", ("bundle",), about="film objects, edited or not"),
+    Verb("bench", f"{_VERBS}:BenchConfig", about="measure speed on this machine"),
+    Verb("doctor", f"{_VERBS}:DoctorConfig", about="say what this machine offers and lacks"),
+)
+
+
+def overview() -> str:
+    """The verbs, one line each."""
+    width = max(len(verb.name) for verb in VERBS) + 2
+    return "\n".join(
+        [
+            "clipnerf VERB [--config FILE] [--KEY VALUE ...]",
+            "",
+            *(f"  {verb.name:<{width}}{verb.about}" for verb in VERBS),
+            "",
+            "  clipnerf VERB --help     every key, with its unit and default",
+            "  clipnerf VERB --dry-run  what would be done, and nothing else",
+            "  clipnerf --version",
+        ]
+    )
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """The verb and its configuration; ``--help`` and ``--print_config`` print and exit.
+
+    Raises:
+        UsageError: an unknown verb or key (the nearest known one is named), a value of the wrong
+            type or out of range, a configuration file that cannot be read; one line.
+    """
+    verb, rest = _find_verb(argv)
+    schema = _load(verb.config)
+    known = _keys(schema)
+    parser = _parser(verb, schema)
+    tokens = _explicit(rest, known, verb)
+    try:
+        values = parser.instantiate(parser.parse_args(tokens))
+    except (ArgumentError, TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(_one_line(error, verb)) from error
+    config = schema(**{field.name: values[field.name] for field in fields(schema)})
+    if hasattr(config, "validate"):
+        config.validate()
+    return Command(verb, config, dry_run=values["dry_run"])
+
+
+def _find_verb(argv: Sequence[str]) -> tuple[Verb, list[str]]:
+    for words in (2, 1):
+        name = " ".join(argv[:words])
+        for verb in VERBS:
+            if verb.name == name and len(argv) >= words:
+                return verb, list(argv[words:])
+    name = " ".join(argv[:2]) if argv[0] == "data" else argv[0]
+    names = [verb.name for verb in VERBS]
+    raise UsageError(f"unknown verb {name!r}; {_nearest(name, names)}'clipnerf' lists all verbs")
+
+
+def _load(place: str) -> type:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _parser(verb: Verb, schema: type) -> ArgumentParser:
+    # Without this, what the fields are documented with would not become their help.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    named = "".join(f" [{key.upper()}]" for key in verb.positionals)
+    parser = ArgumentParser(
+        prog=f"clipnerf {verb.name}",
+        usage=f"clipnerf {verb.name}{named} [--config FILE] [--KEY VALUE ...]",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    defaults = {field.name: field.default for field in fields(schema)}
+    for key in verb.positionals:
+        parser.add_argument(
+            key, nargs="?", type=str, default=defaults[key], help=_documentation(schema, key)
+        )
+    parser.add_argument("--config", action="config", help="YAML file with any of the keys below.")
+    parser.add_argument("--dry-run", action="store_true", help="Print the plan and stop.")
+    parser.add_argument("--debug", action="store_true", help="Show tracebacks of errors.")
+    parser.add_class_arguments(schema, skip=set(verb.positionals))
+    return parser
+
+
+def _documentation(schema: type, key: str) -> str:
+    """The attribute docstring of one field, read by the library that reads all the others."""
+    from docstring_parser import parse_from_object
+
+    described = {p.arg_name: p.description for p in parse_from_object(schema).params}
+    return described.get(key) or ""
+
+
+def _keys(schema: type, prefix: str = "") -> dict[str, Any]:
+    """Dotted key → type, for a dataclass and the dataclasses inside it."""
+    hints = typing.get_type_hints(schema)
+    known: dict[str, Any] = {}
+    for field in fields(schema):
+        kind = hints[field.name]
+        known[prefix + field.name] = kind
+        if is_dataclass(kind) and isinstance(kind, type):
+            known.update(_keys(kind, f"{prefix}{field.name}."))
+    return known
+
+
+def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list[str]:
+    """Checks every key, also those of configuration files, before anything is parsed.
+
+    Two liberties are spelt out for the parser: ``--seeds 0,1`` for ``--seeds [0,1]`` and
+    ``--masks`` for ``--masks true``.
+    """
+    others = ["config", "dry-run", "debug", "help", "print_config"]
+    tokens: list[str] = []
+    waiting = list(argv)
+    while waiting:
+        token = waiting.pop(0)
+        if not token.startswith("--") or token == "--":
+            tokens.append(token)
+            continue
+        key, equals, value = token[2:].partition("=")
+        if key.removesuffix("+") not in known and key not in others:
+            raise UsageError(_unknown(key, [*known, *others], verb))
+        kind = known.get(key)
+        if key == "config" or _is_list(kind) or kind is bool:
+            if not equals and waiting and not waiting[0].startswith("--"):
+                if kind is not bool or waiting[0].lower() in ("true", "false"):
+                    equals, value = "=", waiting.pop(0)
+            if kind is bool and not equals:
+                equals, value = "=", "true"
+            if _is_list(kind) and equals and not value.startswith("["):
+                value = f"[{value}]"
+            if key == "config" and equals:
+                _check_file(value, known, verb)
+            token = f"--{key}{equals}{value}"
+        tokens.append(token)
+    return tokens
+
+
+def _is_list(kind: Any) -> bool:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return any(_is_list(option) for option in typing.get_args(kind))
+    return typing.get_origin(kind) in (list, tuple)
+
+
+def _check_file(name: str, known: Mapping[str, Any], verb: Verb) -> None:
+    try:
+        content = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"--config {name!r} cannot be read ({reason}); give a YAML file"
+        ) from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--config {name!r} is not YAML ({reason})") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {name!r} holds a {type(content).__name__}, not keys and values")
+    for key in _keys_in(content, known):
+        if key not in known:
+            raise UsageError(f"--config {name!r}: {_unknown(key, list(known), verb)}")
+
+
+def _keys_in(content: Mapping[Any, Any], known: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        found.append(key)
+        if isinstance(value, Mapping) and is_dataclass(known.get(key)):
+            found.extend(_keys_in(value, known, f"{key}."))
+    return found
+
+
+def _unknown(key: str, known: list[str], verb: Verb) -> str:
+    return f"unknown key {key!r}; {_nearest(key, known)}'clipnerf {verb.name} --help' lists all"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not near:
+        # The right word on the wrong level: levels for generator.field.levels.
+        last = [key.rpartition(".")[2] for key in known]
+        same = difflib.get_close_matches(name.rpartition(".")[2], last, n=1, cutoff=0.75)
+        near = [known[last.index(same[0])]] if same else []
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def _one_line(error: Exception, verb: Verb) -> str:
+    text = " ".join(str(error).split())
+    wrong = re.match(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.*)$', text)
+    if wrong:
+        key, kind, value = wrong.groups()
+        allowed = re.sub(r"<class '(.+?)'>", r"\1", kind).replace("typing.", "")
+        text = f"{key} is {value!r}; allowed: {allowed}"
+    return f"{text}; see 'clipnerf {verb.name} --help'"

@@ -1,0 +1,231 @@
+"""Configuration of the verbs that are no training: demo, data, edit, orbit, bench, doctor.
+
+No torch here: `--help` and `--dry-run` are to be quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clipnerf.errors import UsageError
+
+CHAIRS = "data/pretrained/chairs"
+LARGEST_STRENGTH = 4.0
+
+
+def bundle_path(bundle: str) -> Path:
+    """The folder of ``bundle``: as given, or relative to the checkout the package runs from.
+
+    So that the default works from any current folder.
+    """
+    path = Path(bundle)
+    if path.exists() or path.is_absolute():
+        return path
+    beside_package = Path(__file__).resolve().parents[2] / path
+    return beside_package if beside_package.exists() else path
+
+
+def check_strength(key: str, value: float) -> None:
+    """UsageError for a strength that is NaN or outside -4 to 4."""
+    _check(abs(value) <= LARGEST_STRENGTH, key, value, "-4 to 4; 0 is no edit, 1 as trained")
+
+
+def _check(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise UsageError(f"{key} is {value!r}; allowed: {allowed}")
+
+
+def _check_text(text: str) -> None:
+    _check(bool(text.strip()), "text", text, "what it is to become, e.g. --text 'a red chair'")
+
+
+def _check_common(config: DemoConfig | EditConfig | OrbitConfig) -> None:
+    _check(bool(config.out.strip()), "out", config.out, "the path to write")
+    _check(len(config.seeds) >= 1, "seeds", config.seeds, "one or more, e.g. 0,1,2,3")
+    for seed in config.seeds:
+        _check(0 <= seed < 2**32, "seeds", seed, "0 to 4294967295")
+    check_strength("shape", config.shape)
+    check_strength("appearance", config.appearance)
+    _check(8 <= config.size <= 2048, "size", config.size, "8 to 2048 pixels")
+    _check(config.device in (None, "cpu", "cuda"), "device", config.device, "cpu or cuda")
+    _check(-90 <= config.elevation_deg <= 90, "elevation_deg", config.elevation_deg, "-90 to 90")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Edit objects of the bundle that comes with the project: an orbit video and a sheet."""
+
+    text: str = "a blue chair with armrests"
+    """What the objects are to become, in words."""
+    out: str = "out/demo"
+    """Folder for the video and the contact sheet."""
+    bundle: str = CHAIRS
+    """Folder of a bundle: generator, CLIP and mappers."""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
+    """Objects on the sheet, one a seed; the first orbits in the video."""
+    shape: float = 1.0
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
+    appearance: float = 1.0
+    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    frames: int = 48
+    """Frames of the video, one turn."""
+    size: int = 128
+    """Width and height of a view, pixels; the video shows two views side by side."""
+    elevation_deg: float = 20.0
+    """Height of the camera above the horizon, degrees."""
+    fps: int = 24
+    """Frames a second."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check_text(self.text)
+        _check_common(self)
+        _check(1 <= self.frames <= 10_000, "frames", self.frames, "1 to 10000")
+        _check(1 <= self.fps <= 120, "fps", self.fps, "1 to 120")
+
+
+@dataclass(frozen=True)
+class EditConfig:
+    """Edit objects by words; writes a sheet of them before and after."""
+
+    bundle: str = CHAIRS
+    """Folder of a bundle: generator, CLIP and mappers."""
+    text: str = ""
+    """What the objects are to become, in words, e.g. "a red chair"."""
+    out: str = "out/edit.png"
+    """The sheet, a .png file."""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
+    """Objects, one a seed; a seed is the same object on every machine."""
+    shape: float = 1.0
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
+    appearance: float = 1.0
+    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    azimuth_deg: float = 30.0
+    """Direction of the camera, degrees; 0 looks at the front, growing counter-clockwise."""
+    elevation_deg: float = 20.0
+    """Height of the camera above the horizon, degrees."""
+    size: int = 128
+    """Width and height of a picture, pixels."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check_text(self.text)
+        _check_common(self)
+        _check(self.out.lower().endswith(".png"), "out", self.out, "a name that ends in .png")
+        _check(abs(self.azimuth_deg) <= 3600, "azimuth_deg", self.azimuth_deg, "-3600 to 3600")
+
+
+@dataclass(frozen=True)
+class OrbitConfig:
+    """Film objects, edited by words or as they are, in one turn of the camera."""
+
+    bundle: str = CHAIRS
+    """Folder of a bundle: generator, CLIP and mappers."""
+    text: str = ""
+    """What the objects are to become, in words, e.g. "a red chair"; empty: as they are."""
+    out: str = "out/orbit.mp4"
+    """The video, an .mp4 file."""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    """Objects, one a seed; they turn side by side."""
+    shape: float = 1.0
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
+    appearance: float = 1.0
+    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    frames: int = 48
+    """Frames, one turn."""
+    size: int = 128
+    """Width and height of a view, pixels."""
+    elevation_deg: float = 20.0
+    """Height of the camera above the horizon, degrees."""
+    fps: int = 24
+    """Frames a second."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check_common(self)
+        _check(self.out.lower().endswith(".mp4"), "out", self.out, "a name that ends in .mp4")
+        _check(1 <= self.frames <= 10_000, "frames", self.frames, "1 to 10000")
+        _check(1 <= self.fps <= 120, "fps", self.fps, "1 to 120")
+
+
+@dataclass(frozen=True)
+class SynthesizeConfig:
+    """Draw pictures of a procedural category, with captions, poses, masks and paired edits."""
+
+    category: str = "chairs"
+    """The category, e.g. chairs."""
+    count: int = 2000
+    """Pictures."""
+    size: int = 64
+    """Width and height of a picture, pixels, 8 to 1024."""
+    seed: int = 0
+    """Seed of objects, cameras and captions; 0 to 4294967295."""
+    out: str = ""
+    """The folder; by default out/CATEGORY-SIZE. The same command completes an interrupted one."""
+    views: int = 1
+    """Pictures of each object, from independent random cameras."""
+    pairs: int = 0
+    """How many of the first pictures get a twin with one attribute changed, and masks of both."""
+    masks: bool = False
+    """Write the part masks of all pictures."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures go."""
+        return Path(self.out or f"out/{self.category}-{self.size}")
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check(self.count >= 1, "count", self.count, "1 or more")
+        _check(8 <= self.size <= 1024, "size", self.size, "8 to 1024 pixels")
+        _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        _check(self.views >= 1, "views", self.views, "1 or more")
+        _check(0 <= self.pairs <= self.count, "pairs", self.pairs, "0 to count")
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """Say what a folder or zip of pictures holds, and what would spoil training."""
+
+    path: str = ""
+    """Folder or zip of pictures of one category, optionally with metadata.jsonl."""
+
+    def validate(self) -> None:
+        """UsageError for a missing path."""
+        _check(bool(self.path), "path", self.path, "a folder or zip: clipnerf data check DIR")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """Measure what the project promises: hash grid, training, edit and orbit."""
+
+    bundle: str = CHAIRS
+    """Bundle whose edit and orbit are measured."""
+    preset: str = "configs/chairs.yaml"
+    """Preset whose training is measured."""
+    out: str = ""
+    """JSON file for the figures; by default they are only printed."""
+    seconds: float = 5.0
+    """Seconds a measurement lasts at least, after warming up."""
+    threads: int = 0
+    """CPU threads; 0 leaves PyTorch's choice."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check(0 < self.seconds <= 3600, "seconds", self.seconds, "above 0, at most 3600")
+        _check(0 <= self.threads <= 1024, "threads", self.threads, "0 to 1024")
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Say what this machine offers, what is missing, and what to do about it."""
+
+    bundle: str = CHAIRS
+    """Bundle to look for."""
