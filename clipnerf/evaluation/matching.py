@@ -1,0 +1,93 @@
+"""The paper's user study with CLIP as the user: which of five prompts made this picture?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.errors import UsageError
+from clipnerf.evaluation.features import image_features
+
+
+@runtime_checkable
+class PairEncoder(Protocol):
+    """The part of `clipnerf.clip.model.Clip` that is needed here: pictures and words."""
+
+    name: str
+    hash: str
+
+    def encode_image(
+        self, pictures: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed"]:
+        """Unit features of pictures in [0, 1]."""
+        ...
+
+    def encode_text(self, texts: list[str]) -> Float[Tensor, "texts embed"]:
+        """Unit features of texts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Matching:
+    """share: of matches that are right, in [0, 1]; chance is 1 / ways. by_prompt: each prompt's."""
+
+    share: float
+    by_prompt: dict[str, float]
+    ways: int
+
+
+def match_features(
+    pictures: Float[Tensor, "objects prompts embed"],
+    texts: Float[Tensor, "prompts embed"],
+    ways: int = 5,
+) -> Float[Tensor, " prompts"]:
+    """Probability that the picture of each prompt is matched to it among ``ways`` prompts.
+
+    The mean over all choices of ``ways - 1`` other prompts, in closed form: with r of the k - 1
+    others at least as similar, comb(k - 1 - r, ways - 1) of the comb(k - 1, ways - 1) choices
+    hold none of them. A tie counts as wrong.
+
+    Raises:
+        UsageError: fewer than ``ways`` prompts, or ``ways`` below 2.
+    """
+    count = len(texts)
+    if not 2 <= ways <= count:
+        raise UsageError(f"{ways}-way matching of {count} prompts; allowed: 2 to the prompts")
+    similarity = pictures @ texts.mT
+    own = torch.arange(count)
+    rivals = similarity >= similarity[:, own, own, None]
+    rivals[:, own, own] = False
+    chances = [comb(count - 1 - r, ways - 1) / comb(count - 1, ways - 1) for r in range(count)]
+    return torch.tensor(chances)[rivals.sum(-1)].mean(0)
+
+
+@torch.no_grad()
+def matching(
+    clip: PairEncoder,
+    pictures: Float[Tensor, "objects prompts 3 height width"],
+    prompts: Sequence[str],
+    texts: Float[Tensor, "prompts embed"] | None = None,
+    ways: int = 5,
+) -> Matching:
+    """Matches edited pictures with the prompts that made them.
+
+    Args:
+        clip: the user; better another model than the one that guided the training.
+        pictures: row i holds object i edited by each prompt, all seen by one camera.
+        texts: the prompts' features where they are averaged over templates; else each prompt's
+            own.
+        ways: prompts a choice, 5 in the paper.
+    """
+    if pictures.shape[1] != len(prompts):
+        raise UsageError(f"{pictures.shape[1]} edits an object for {len(prompts)} prompts")
+    features = image_features(clip, pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
+    if texts is None:
+        texts = clip.encode_text(list(prompts))
+    shares = match_features(features, texts.float().cpu(), ways).tolist()
+    return Matching(sum(shares) / len(shares), dict(zip(prompts, shares, strict=True)), ways)

@@ -1,0 +1,237 @@
+"""How much of the data's variety a generator covers, measured alike during training and after.
+
+Two views of one question. In CLIP features: is every real picture near some generated one (recall,
+coverage), is every generated picture near some real one (precision, density)? By a recogniser: how
+often does each colour and each part come, beside the data? A value that comes less than half as
+often as in the data is named: what the generator has dropped no edit can reach.
+
+Imports nothing of the trainings, so that `gan.pretrain` may call it at every preview.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.errors import UsageError
+from clipnerf.evaluation.features import ImageEncoder, as_8_bit, image_features
+from clipnerf.evaluation.metrics import (
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
+from clipnerf.evaluation.recognizer import Readings, Recognizer
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.generator import Generator
+from clipnerf.gan.patches import Patches
+from clipnerf.runs.hardware import network_dtype
+from clipnerf.runs.seeds import torch_generator
+
+FIRST_SEED = 100_000
+"""Objects are measured by the seeds from here on: not those that people look at."""
+LEAST_SAMPLES = 8
+BATCH_PIXELS = 2**17
+"""Pixels rendered in one call."""
+
+Shares = dict[str, dict[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class VarietyReport:
+    """Figures of one generator. Those in CLIP features are None without a CLIP.
+
+    shares: attribute -> value -> (share in the data, share in the generated), read by the same
+        recogniser, so that its slips are in both; empty without a recogniser.
+    protocol: numbers of pictures, size, seeds and models: what a figure is meaningless without.
+    """
+
+    fd_clip: float | None
+    kd: float | None
+    precision: float | None
+    recall: float | None
+    density: float | None
+    coverage: float | None
+    shares: Shares
+    protocol: dict[str, Any]
+
+    def ratio(self, attribute: str, value: str) -> float:
+        """Generated share over the data's; 1 where the data has none."""
+        data, generated = self.shares[attribute][value]
+        return generated / data if data > 0 else 1.0
+
+    @property
+    def below_half(self) -> list[tuple[str, str]]:
+        """(attribute, value) that come less than half as often as in the data, rarest first."""
+        pairs = [(key, value) for key, values in self.shares.items() for value in values]
+        rare = [pair for pair in pairs if self.ratio(*pair) < 0.5]
+        return sorted(rare, key=lambda pair: self.ratio(*pair))
+
+    def scalars(self) -> dict[str, float]:
+        """Numbers for a curve: the metrics; the smallest ratio; how many values are below half;
+        the total variation between the shares, averaged over attributes (0 equal, 1 disjoint)."""
+        names = ("fd_clip", "kd", "precision", "recall", "density", "coverage")
+        found = {name: getattr(self, name) for name in names}
+        numbers = {name: value for name, value in found.items() if value is not None}
+        if self.shares:
+            ratios = [self.ratio(key, value) for key in self.shares for value in self.shares[key]]
+            gaps = [
+                sum(abs(data - generated) for data, generated in values.values()) / 2
+                for values in self.shares.values()
+            ]
+            numbers["share_ratio_min"] = min(ratios)
+            numbers["values_below_half"] = float(len(self.below_half))
+            numbers["share_gap"] = sum(gaps) / len(gaps)
+        return numbers
+
+    def lines(self) -> list[str]:
+        """A table for a terminal; shares in percent, data then generated; ! is below half."""
+        p = self.protocol
+        lines = [
+            f"{p['samples']} generated and {p['reals']} real pictures, {p['size']} px, "
+            f"{p['ray_samples']} samples a ray, seeds from {p['first_seed']}"
+        ]
+        if self.fd_clip is not None:
+            lines += [
+                f"features {p['clip']}",
+                f"FD-CLIP {self.fd_clip:.4f}  KD-CLIP {self.kd:.4f}  "
+                f"precision {self.precision:.3f}  recall {self.recall:.3f}  "
+                f"density {self.density:.3f}  coverage {self.coverage:.3f}",
+            ]
+        for key, values in self.shares.items():
+            cells = [
+                f"{value} {100 * data:.1f}/{100 * made:.1f}"
+                + ("!" if (key, value) in self.below_half else "")
+                for value, (data, made) in values.items()
+            ]
+            lines.append(f"{key:<12} " + "  ".join(cells))
+        if self.shares:
+            rare = [f"{k} {v} ({self.ratio(k, v):.2f})" for k, v in self.below_half]
+            lines.append("below half of the data's share: " + (", ".join(rare) or "none"))
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a file."""
+        return dataclasses.asdict(self) | {"below_half": self.below_half, **self.scalars()}
+
+
+class Variety:
+    """Measures generators against one set of pictures, whose features are computed once.
+
+    Args:
+        data: real pictures; a fixed random choice of ``samples`` of them is used, all if fewer.
+        clip: its features give the distances; none where None.
+        recognizer: reads the shares; none where None.
+        samples: generated pictures, 1000 as a rule: metrics of other numbers do not compare.
+        size: pixels at which both are seen; smaller is quicker.
+        ray_samples: samples a ray; the generator's training value where None.
+
+    Raises:
+        UsageError: neither CLIP nor recogniser, or too few samples.
+    """
+
+    def __init__(
+        self,
+        data: PictureDataset,
+        clip: ImageEncoder | None,
+        recognizer: Recognizer | None,
+        samples: int = 1000,
+        size: int = 64,
+        *,
+        ray_samples: int | None = None,
+    ) -> None:
+        if clip is None and recognizer is None:
+            raise UsageError("variety needs a CLIP model, a recogniser or both to look with")
+        if min(samples, len(data)) < LEAST_SAMPLES:
+            raise UsageError(
+                f"variety of {samples} samples beside {len(data)} pictures of {data.path}; "
+                f"at least {LEAST_SAMPLES} of each are needed"
+            )
+        self.clip, self.recognizer = clip, recognizer
+        self.samples, self.size, self.ray_samples = samples, size, ray_samples
+        # RandomState's stream is frozen: the same pictures with every version of NumPy
+        order = np.random.RandomState(0).permutation(len(data))
+        self._index = torch.from_numpy(np.sort(order[:samples]))
+        self._data = data
+        self._reals: tuple[Tensor | None, Readings | None] | None = None
+
+    def measure(self, generator: Generator) -> VarietyReport:
+        """Figures of ``generator``, whose weights and random state are left as they are."""
+        real_features, real_readings = self._look_at_reals()
+        features, readings = self._look(self.generated(generator))
+        figures: dict[str, float | None] = dict.fromkeys(
+            ("fd_clip", "kd", "precision", "recall", "density", "coverage")
+        )
+        if features is not None and real_features is not None:
+            figures["fd_clip"] = frechet_distance(real_features, features)
+            figures["kd"] = kernel_distance(real_features, features, gamma=1.0)
+            figures |= dataclasses.asdict(precision_recall(real_features, features))
+            figures |= dataclasses.asdict(density_coverage(real_features, features))
+        shares: Shares = {}
+        if readings is not None and real_readings is not None:
+            made = readings.shares()
+            for key, values in real_readings.shares().items():
+                shares[key] = {value: (data, made[key][value]) for value, data in values.items()}
+        return VarietyReport(**figures, shares=shares, protocol=self._protocol(generator))
+
+    @torch.no_grad()
+    def generated(self, generator: Generator) -> Float[Tensor, "samples 3 size size"]:
+        """The pictures that are judged: fixed seeds, cameras from the generator's prior."""
+        camera = generator.sample_cameras(
+            self.samples, self.size, torch_generator(0, 0, 0, "variety")
+        )
+        at_once = max(BATCH_PIXELS // self.size**2, 1)
+        parts = []
+        for start in range(0, self.samples, at_once):
+            seeds = range(FIRST_SEED + start, FIRST_SEED + min(start + at_once, self.samples))
+            view = generator.render(
+                Codes.from_seeds(seeds, generator.config.field.code_dim),
+                camera[start : start + at_once],
+                samples=self._ray_samples(generator),
+                precision="auto",
+            )
+            parts.append(as_8_bit(view.rgb).cpu())
+        return torch.cat(parts)
+
+    def real(self) -> Float[Tensor, "reals 3 size size"]:
+        """The pictures beside them. Another size is sampled as the generator samples its rays."""
+        pictures = self._data.batch(self._index)
+        if self._data.size == self.size:
+            return pictures
+        return as_8_bit(Patches.whole(len(pictures)).crop(pictures, self.size))
+
+    def _look_at_reals(self) -> tuple[Tensor | None, Readings | None]:
+        if self._reals is None:
+            self._reals = self._look(self.real())
+        return self._reals
+
+    def _look(self, pictures: Tensor) -> tuple[Tensor | None, Readings | None]:
+        features = None
+        if self.clip is not None:
+            features = image_features(self.clip, pictures)
+        readings = self.recognizer.read(pictures) if self.recognizer is not None else None
+        return features, readings
+
+    def _ray_samples(self, generator: Generator) -> int:
+        return self.ray_samples or generator.config.samples
+
+    def _protocol(self, generator: Generator) -> dict[str, Any]:
+        return {
+            "samples": self.samples,
+            "reals": len(self._index),
+            "size": self.size,
+            "ray_samples": self._ray_samples(generator),
+            "precision": str(network_dtype("auto", generator.device)).removeprefix("torch."),
+            "first_seed": FIRST_SEED,
+            "data": self._data.fingerprint,
+            "generator": generator.hash,
+            "clip": f"{self.clip.name} ({self.clip.hash})" if self.clip is not None else None,
+            "recognizer": self.recognizer.hash if self.recognizer is not None else None,
+        }
