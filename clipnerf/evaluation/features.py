@@ -19,8 +19,15 @@ class ImageEncoder(Protocol):
     A protocol, so that a training without CLIP does not wait for open_clip to be imported.
     """
 
-    name: str
-    hash: str
+    @property
+    def name(self) -> str:
+        """What it was loaded from."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits over its weights."""
+        ...
 
     def encode_image(
         self, pictures: Float[Tensor, "batch 3 height width"]

@@ -12,21 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.features import image_features
+from clipnerf.evaluation.features import ImageEncoder, image_features
 
 
 @runtime_checkable
-class PairEncoder(Protocol):
+class PairEncoder(ImageEncoder, Protocol):
     """The part of `clipnerf.clip.model.Clip` that is needed here: pictures and words."""
-
-    name: str
-    hash: str
-
-    def encode_image(
-        self, pictures: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch embed"]:
-        """Unit features of pictures in [0, 1]."""
-        ...
 
     def encode_text(self, texts: list[str]) -> Float[Tensor, "texts embed"]:
         """Unit features of texts."""
