@@ -208,7 +208,7 @@ class BenchConfig:
 
     bundle: str = CHAIRS
     """Bundle whose edit and orbit are measured."""
-    preset: str = "configs/chairs.yaml"
+    preset: str = "configs/pretrain-chairs.yaml"
     """Preset whose training is measured."""
     out: str = ""
     """JSON file for the figures; by default they are only printed."""

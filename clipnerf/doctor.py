@@ -1,0 +1,186 @@
+"""``clipnerf doctor``: what this machine offers, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipnerf import __version__
+from clipnerf.config.verbs import DoctorConfig, bundle_path
+from clipnerf.errors import ClipNerfError
+from clipnerf.runs.provenance import git_commit
+
+OK, OPTIONAL, MISSING = "ok", "--", "!!"
+_FREE_GB = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    name: str
+    state: str
+    """``ok``; ``--`` absent and not needed; ``!!`` absent and needed."""
+    says: str
+    advice: str = ""
+    """What to do about it; empty where there is nothing to do."""
+
+    def line(self) -> str:
+        advice = f" -> {self.advice}" if self.advice else ""
+        return f"{self.state:<3}{self.name:<11}{self.says}{advice}"
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """All findings."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that is needed is missing."""
+        return all(finding.state != MISSING for finding in self.findings)
+
+    def lines(self) -> list[str]:
+        """The report for a terminal."""
+        verdict = "all that is needed is here" if self.ok else "what is marked !! is needed"
+        return [*(finding.line() for finding in self.findings), verdict]
+
+
+def doctor(config: DoctorConfig) -> DoctorReport:
+    """Looks at Python, torch, devices, optional packages, disk and the bundle; changes nothing."""
+    looks: tuple[Callable[[], Finding], ...] = (
+        _python,
+        _torch,
+        _cpu,
+        _cuda,
+        _triton,
+        _tinycudann,
+        lambda: _package("open_clip", "open_clip", "open_clip_torch"),
+        lambda: _package("embreex", "embreex", "embreex"),
+        _ffmpeg,
+        _disk,
+        lambda: _bundle(config.bundle),
+    )
+    return DoctorReport(tuple(look() for look in looks))
+
+
+def _python() -> Finding:
+    says = f"{platform.python_version()} on {platform.system()} {platform.machine()}, "
+    says += f"clipnerf {__version__} (commit {git_commit()[:12]})"
+    return Finding("python", OK, says)
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("torch", MISSING, _reason(error), "pip install torch")
+    return Finding("torch", OK, f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _cpu() -> Finding:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        import torch
+
+        from clipnerf.runs.hardware import native_bfloat16
+
+        kind = torch.backends.cpu.get_cpu_capability()
+        bfloat16 = "in hardware" if native_bfloat16("cpu") else "emulated, so not used"
+    except (ImportError, OSError) as error:
+        return Finding("cpu", OK, f"{usable} cores ({_reason(error)})")
+    return Finding("cpu", OK, f"{usable} cores, {kind}, bfloat16 {bfloat16}")
+
+
+def _cuda() -> Finding:
+    try:
+        import torch
+
+        if not torch.cuda.is_available():
+            built = torch.version.cuda
+            says = f"no device (torch is built for {f'CUDA {built}' if built else 'CPU only'})"
+            return Finding("cuda", OPTIONAL, says, "not needed; a GPU trains much faster")
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        major, minor = torch.cuda.get_device_capability()
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding("cuda", OPTIONAL, _reason(error), "not needed; check the driver")
+    return Finding("cuda", OK, f"{', '.join(names)}; compute capability {major}.{minor}")
+
+
+def _triton() -> Finding:
+    found = _version("triton")
+    if found:
+        return Finding("triton", OK, found)
+    return Finding("triton", OPTIONAL, "not installed", "not needed without a GPU")
+
+
+def _tinycudann() -> Finding:
+    """Its import fails in several ways; each means that it is not available, and says why."""
+    try:
+        importlib.import_module("tinycudann")
+    except ImportError as error:
+        if getattr(error, "name", None) == "tinycudann":
+            return Finding("tinycudann", OPTIONAL, "not installed", "not needed; speeds up a GPU")
+        advice = "its binding was built for another torch; build it again"
+        return Finding("tinycudann", OPTIONAL, _reason(error), advice)
+    except OSError as error:  # EnvironmentError: no GPU, or one that it was not built for
+        advice = "not needed; with a GPU, build it for this GPU's compute capability"
+        return Finding("tinycudann", OPTIONAL, _reason(error), advice)
+    return Finding("tinycudann", OK, _version("tinycudann") or "installed")
+
+
+def _package(name: str, module: str, distribution: str) -> Finding:
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError) as error:
+        return Finding(name, MISSING, _reason(error), f"pip install {distribution}")
+    return Finding(name, OK, _version(distribution) or "installed")
+
+
+def _ffmpeg() -> Finding:
+    # The metadata alone: imageio has its one home in clipnerf/export/video.py.
+    found = _version("imageio-ffmpeg")
+    if not found:
+        return Finding("ffmpeg", MISSING, "not installed", "pip install imageio-ffmpeg")
+    return Finding("ffmpeg", OK, f"imageio-ffmpeg {found}")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    says = f"{free:.1f} GB free here"
+    if free < _FREE_GB:
+        return Finding("disk", OPTIONAL, says, f"runs may need {_FREE_GB:g} GB; free some space")
+    return Finding("disk", OK, says)
+
+
+def _bundle(bundle: str) -> Finding:
+    folder = bundle_path(bundle)
+    advice = "give --bundle DIR, or make one as README says"
+    if not folder.is_dir():
+        return Finding("bundle", MISSING, f"{str(folder)!r} does not exist", advice)
+    try:
+        from clipnerf.editor import Editor
+
+        editor = Editor.load(folder)
+    except (ClipNerfError, ImportError, OSError) as error:
+        return Finding("bundle", MISSING, _reason(error), advice)
+    words = " and ".join(sorted(editor.mappers)) or "nothing"
+    return Finding("bundle", OK, f"{str(folder)!r} edits {words} by words")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

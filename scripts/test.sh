@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Lint, types, tests: what has to pass before a change goes in. Installs the tools on the first call.
+#
+#   bash scripts/test.sh [options of pytest]
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$root/scripts/environment.sh"
+
+set_up "$root" dev
+cd "$root"
+# The tests' tensors are small: more threads would cost more than they bring.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+
+.venv/bin/python -m ruff check .
+.venv/bin/python -m mypy
+.venv/bin/python -m pytest -q "$@"
