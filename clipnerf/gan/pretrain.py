@@ -167,6 +167,18 @@ class Trainer:
             mean.lerp_(value, 1 - keep)
         self.average.field.progress.copy_(self.generator.field.progress)
 
+    def magnitudes(self) -> dict[str, float]:
+        """Mean size of each network's weights: not finite if any weight is not."""
+        return {
+            f"mean weight of the {name}": float(
+                torch.cat([p.detach().flatten() for p in module.parameters()]).abs().mean()
+            )
+            for name, module in (
+                ("generator", self.generator),
+                ("discriminator", self.discriminator),
+            )
+        }
+
     def state(self) -> dict:
         """What a checkpoint holds."""
         return {
@@ -271,6 +283,8 @@ def _train(
             if run is None:
                 continue
             if step % config.checkpoint_every == 0 or last:
+                # never a bad checkpoint in the place of a good one
+                alarms.finite(step, **trainer.magnitudes())
                 run.save_state(step, trainer.state() | {"alarms": alarms.state()})
                 trainer.average.save(run.path / "generator.safetensors")
                 trainer.discriminator.save(run.path / "discriminator.safetensors")
