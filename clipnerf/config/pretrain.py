@@ -133,9 +133,12 @@ class PretrainConfig:
     """Steps between checkpoints: what a kill loses at most."""
     metrics_clip: str = ""
     """CLIP whose features measure variety at every preview (FD-CLIP, precision, recall, density,
-    coverage); a bundle's clip.safetensors or any other CLIP source. Empty: not measured."""
+    coverage): a compact model's file or any other CLIP source. Empty: not measured."""
+    metrics_recognizer: str = ""
+    """Recogniser that counts each colour and part at every preview, beside the data's share.
+    Empty: not counted."""
     metrics_samples: int = 1000
-    """Pictures a measurement compares on each side."""
+    """Generated pictures in a measurement, beside as many real ones."""
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     device: str = "auto"

@@ -13,6 +13,8 @@ from torch import Tensor
 from clipnerf.config.pretrain import PretrainConfig, ScheduleConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
+from clipnerf.evaluation.recognizer import Recognizer
+from clipnerf.evaluation.variety import Variety
 from clipnerf.gan.alarms import Alarms
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import Discriminator
@@ -256,6 +258,7 @@ def _train(
         step, state = found
         alarms.load(state.pop("alarms"))
         trainer.load(step, state)
+    variety = None if run is None else variety_of(config, data)
     per_rank = config.batch // ddp.world_size()
     first = ddp.rank() * per_rank
     total, done = config.steps * config.batch, trainer.step * config.batch
@@ -290,7 +293,26 @@ def _train(
                 trainer.discriminator.save(run.path / "discriminator.safetensors")
             if step % config.preview_every == 0 or last:
                 run.picture(step, "preview", preview_sheet(trainer.average, config.data.size))
+                if variety is not None:
+                    report = variety.measure(trainer.average)
+                    run.log(step, kimg=trainer.kimg, **report.scalars())
+                    for line in report.lines():
+                        progress.write(line)
                 since, seen = time.perf_counter(), step
+
+
+def variety_of(config: PretrainConfig, data: PictureDataset) -> Variety | None:
+    """What measures the generator at every preview; None if nothing to look with is configured."""
+    if not (config.metrics_clip or config.metrics_recognizer):
+        return None
+    clip = None
+    if config.metrics_clip:
+        from clipnerf.clip.model import Clip  # open_clip takes seconds to import
+
+        clip = Clip.load(config.metrics_clip)
+    path = config.metrics_recognizer
+    recognizer = Recognizer.load(path) if path else None
+    return Variety(data, clip, recognizer, config.metrics_samples, config.data.size)
 
 
 def plan(config: PretrainConfig) -> dict[str, str]:
