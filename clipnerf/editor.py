@@ -34,8 +34,8 @@ from clipnerf.rendering.volume import RenderOutput
 from clipnerf.runs.progress import Progress
 
 WHICH: tuple[Which, ...] = ("shape", "appearance")
-ORBIT_PIXELS = 2**17
-"""Pixels rendered in one call of an orbit: enough to keep the cores busy, little enough memory."""
+ORBIT_PIXELS = 2**18
+"""Pixels rendered in one call of an orbit; what they have in common is computed once."""
 
 Angle = float | int | Sequence[float] | np.ndarray | Tensor
 
@@ -176,16 +176,15 @@ class Editor:
         if camera is None:
             if size < 1:
                 raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
-            angles = [
-                self._angle("azimuth_deg", azimuth_deg),
-                self._angle("elevation_deg", elevation_deg),
-            ]
-            if len({len(angle) for angle in angles if len(angle) > 1}) > 1:
+            azimuth = self._angle("azimuth_deg", azimuth_deg)
+            elevation = self._angle("elevation_deg", elevation_deg)
+            if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
                 raise UsageError(
-                    f"{len(angles[0])} values of azimuth_deg and {len(angles[1])} of "
-                    "elevation_deg; give one each, or the same number"
+                    f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
+                    "give one each, or the same number"
                 )
-            camera = self.generator.camera(angles[0], angles[1], size)
+            azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
+            camera = self.generator.camera(azimuth, elevation, size)
         if len(codes) == 1 and len(camera) > 1:
             codes = codes[torch.zeros(len(camera), dtype=torch.long)]
         if len(camera) not in (1, len(codes)):
@@ -233,17 +232,14 @@ class Editor:
         azimuths = torch.arange(frames) * (360.0 / frames)
         with Progress(frames, desc="orbit", unit="frame") as progress:
             for chunk in azimuths.split(at_once):
-                row = torch.arange(count).repeat(len(chunk))
+                # All frames of an object in a row: its empty space is then found once.
+                row = torch.arange(count).repeat_interleave(len(chunk))
                 view = self.render(
-                    codes[row],
-                    chunk.repeat_interleave(count),
-                    elevation_deg,
-                    size,
-                    samples=samples,
+                    codes[row], chunk.repeat(count), elevation_deg, size, samples=samples
                 )
                 tiles = to_uint8(view.rgb)
-                for first in range(0, len(tiles), count):
-                    yield np.concatenate(tiles[first : first + count], axis=1)
+                for frame in range(len(chunk)):
+                    yield np.concatenate(tiles[frame :: len(chunk)], axis=1)
                 progress.update(len(chunk))
 
     def _mapper(self, which: Which) -> Mapper:

@@ -48,7 +48,7 @@ def embed_library(clip: Clip, library: Library, which: Which) -> PromptEmbedding
     Raises:
         UsageError: fewer than two prompts in the mapper's group.
     """
-    own, other = library.shape, library.appearance
+    own, other = list(library.shape), list(library.appearance)
     if which == "appearance":
         own, other = other, own
     if len(own) < 2:
@@ -65,7 +65,7 @@ def embed_library(clip: Clip, library: Library, which: Which) -> PromptEmbedding
                 combined.append(text)
                 part.append(row)
     return PromptEmbeddings(
-        prompts=list(own),
+        prompts=own,
         own=_embed(clip, own),
         neutral=_embed(clip, [library.neutral]),
         foreign=_embed(clip, [*other, library.neutral]),

@@ -38,7 +38,7 @@ def clip_distance(
 def direction_distance(
     picture_before: Float[Tensor, "batch embed"],
     picture_after: Float[Tensor, "batch embed"],
-    text_before: Float[Tensor, "batch embed"],
+    text_before: Float[Tensor, "#batch embed"],
     text_after: Float[Tensor, "batch embed"],
 ) -> Float[Tensor, " batch"]:
     """1 - cos(change of the picture, change of the text), in [0, 2].

@@ -50,7 +50,7 @@ def measure(
 
     def render(edited: Codes) -> Tensor:
         row = torch.arange(objects, device=objective.device).repeat_interleave(views)
-        return generator.render(edited[row], camera, samples=objective.samples).rgb
+        return objective.render(edited[row], camera).rgb
 
     columns = [render(codes)[::views]]
     shares = []

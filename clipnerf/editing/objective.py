@@ -170,15 +170,23 @@ class Objective:
             with torch.no_grad():
                 style = self.generator.field.appearance_style(viewed.appearance)
                 return Picture(surface.colour(self.generator, style), opacity), after
-        view = self.generator.render(
-            edited[draw.edit], draw.camera[draw.view], samples=self.samples
-        )
-        after = Picture(view.rgb, view.opacity)
+        after = self.render(edited[draw.edit], draw.camera[draw.view])
         if not needs_before:
             return None, after
         with torch.no_grad():
-            view = self.generator.render(viewed, draw.camera, samples=self.samples)
-        return Picture(view.rgb, view.opacity), after
+            return self.render(viewed, draw.camera), after
+
+    def render(self, codes: Codes, camera: Camera) -> Picture:
+        """Whole pictures the way training sees them: every ray and sample, no occupancy."""
+        view = self.generator.render_patch(
+            codes,
+            camera,
+            Patches.whole(len(codes), self.device),
+            camera.width,
+            samples=self.samples,
+            precision="float32",
+        )
+        return Picture(view.rgb, view.opacity)
 
     def judge(self, rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
         """Logits of the frozen discriminator for whole pictures."""

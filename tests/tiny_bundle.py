@@ -1,0 +1,89 @@
+"""A whole bundle with random weights, small enough to be made in a test."""
+
+from pathlib import Path
+
+import torch
+from clipnerf.clip import compact
+from clipnerf.clip.model import Clip, build, tokenizer_for
+from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, GeneratorConfig
+from clipnerf.config.mapper import MapperConfig
+from clipnerf.editing.mappers import Mapper
+from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.generator import Generator
+
+KNOWN_WORDS = "a an with without wide narrow high low back armrests chair red orange blue green"
+CODE_DIM = 16
+
+
+def tiny_generator(seed: int = 0) -> Generator:
+    """Neither empty nor full, so that edits of both kinds can be seen."""
+    field = FieldConfig(
+        code_dim=CODE_DIM, style_dim=8, levels=3, log2_rows=8, finest_resolution=16,
+        deform_width=8, density_width=8, color_width=8, density_bias=-6.0,
+    )  # fmt: skip
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        generator = Generator(GeneratorConfig(field=field, samples=4, render_samples=6))
+        for table in generator.field.grid.parameters():
+            table.normal_()
+        # Louder than a fresh network, or all objects would look alike.
+        for layer in [*generator.field.density_layers, *generator.field.color_layers]:
+            layer.weight.mul_(2)
+            if layer.film is not None:
+                layer.film.weight.mul_(8)
+    return generator.eval().requires_grad_(False)
+
+
+def tiny_discriminator() -> Discriminator:
+    """Looks at 8 x 8 pixels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Discriminator(DiscriminatorConfig(patch=8, width=4, max_width=8))
+
+
+def tiny_clip_file(folder: Path) -> Path:
+    """A compact CLIP that knows a few words; writes clip.safetensors."""
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "patch_size": 8,
+                       "head_width": 8},
+        "text_cfg": {"context_length": 16, "vocab_size": compact.VOCABULARY, "width": 16,
+                     "heads": 2, "layers": 1},
+    }  # fmt: skip
+    preprocess_cfg = {
+        "size": 16, "mode": "RGB", "mean": [0.5] * 3, "std": [0.3] * 3,
+        "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0,
+    }  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state_dict = build(model_cfg, preprocess_cfg).state_dict()
+        tokenizer = tokenizer_for(model_cfg)
+        ids = [*tokenizer.encode(KNOWN_WORDS), tokenizer.sot_token_id, tokenizer.eot_token_id]
+        token_ids = torch.tensor(sorted(set(ids)))
+        return compact.save(
+            folder / compact.FILE_NAME,
+            state_dict,
+            token_ids=token_ids,
+            rows=torch.randn(len(token_ids), 16),
+            unknown=torch.zeros(16),
+            model_cfg=model_cfg,
+            preprocess_cfg=preprocess_cfg,
+        )
+
+
+def tiny_bundle(folder: Path) -> Path:
+    """Generator, discriminator, CLIP and both mappers, with random weights; returns the folder."""
+    generator = tiny_generator()
+    generator.save(folder / "generator.safetensors")
+    tiny_discriminator().save(folder / "discriminator.safetensors")
+    clip = Clip.load(tiny_clip_file(folder))
+    for which in ("shape", "appearance"):
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            mapper = Mapper(
+                which, clip.embed_dim, CODE_DIM, MapperConfig(hidden=8),
+                generator_hash=generator.hash, clip_hash=clip.hash,
+            )  # fmt: skip
+            torch.nn.init.normal_(mapper.end.weight)
+        mapper.save(folder / f"mapper_{which}.safetensors")
+    return folder
