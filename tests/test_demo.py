@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tests.tiny_bundle import tiny_bundle
 
 from clipnerf import demo as verbs
 from clipnerf.config.verbs import DemoConfig, EditConfig, OrbitConfig
 from clipnerf.editor import Editor
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.export.video import read_video
+from tests.tiny_bundle import tiny_bundle
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+
 from clipnerf.clip import compact
 from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, GeneratorConfig

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tests.tiny_bundle import tiny_clip_file
 
 from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import Library, text_embedding
 from clipnerf.editing.library import combine, embed_library
 from clipnerf.errors import UsageError
+from tests.tiny_bundle import tiny_clip_file
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.tiny_bundle import tiny_clip_file, tiny_discriminator, tiny_generator
 
 from clipnerf.clip.model import Clip
 from clipnerf.config.mapper import AugmentConfig, MapperConfig, MapperLossConfig, TrainMapperConfig
@@ -15,6 +14,7 @@ from clipnerf.editing.train import load_objective, plan, train_mapper
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.weights import weights_hash
+from tests.tiny_bundle import tiny_clip_file, tiny_discriminator, tiny_generator
 
 LIBRARY = """\
 neutral: a chair
