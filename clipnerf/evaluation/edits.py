@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.features import as_8_bit
 from clipnerf.evaluation.recognizer import Readings, Recognizer
+from clipnerf.evaluation.wishes import Wish
 
 
 @runtime_checkable
@@ -29,20 +30,6 @@ class Edits(Protocol):
     def render(self, codes: Any, azimuth_deg: Any, elevation_deg: Any, size: int) -> Any:
         """A view with ``rgb``."""
         ...
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A prompt, and what it asks for.
-
-    wanted: attribute to value; all of them have to come true.
-    shape, appearance: strengths of the edit.
-    """
-
-    prompt: str
-    wanted: Mapping[str, str]
-    shape: float | int = 1.0
-    appearance: float | int = 1.0
 
 
 @dataclass(frozen=True)

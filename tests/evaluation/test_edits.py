@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.edits import EditReport, Edits, Wish, edit_success, judge
+from clipnerf.evaluation.edits import EditReport, Edits, edit_success, judge
 from clipnerf.evaluation.recognizer import Readings
+from clipnerf.evaluation.wishes import Wish
 
 
 class Painter:
