@@ -2,8 +2,8 @@
 
     clipnerf pretrain --config configs/chairs.yaml --data.path DIR --generator.field.levels 6
 
-Keys, types, defaults and help come from the verb's dataclass; what is given later wins. Nothing
-here imports torch, so that help is quick.
+Keys, types, defaults and help come from the verb's dataclass; the command line wins
+over files, wherever it names them. Nothing here imports torch, so that help is quick.
 """
 
 import difflib
@@ -50,6 +50,7 @@ class Command:
     """Only print what would be done."""
 
 
+_FLAGS = ("dry-run", "debug", "help", "print_config")
 _VERBS = "clipnerf.config.verbs"
 VERBS = (
     Verb("demo", f"{_VERBS}:DemoConfig", about="edit the chairs that come along: video and sheet"),
@@ -157,24 +158,11 @@ def _parser(verb: Verb, schema: type) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    defaults = {field.name: field.default for field in fields(schema)}
-    for key in verb.positionals:
-        parser.add_argument(
-            key, nargs="?", type=str, default=defaults[key], help=_documentation(schema, key)
-        )
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below.")
     parser.add_argument("--dry-run", action="store_true", help="Print the plan and stop.")
     parser.add_argument("--debug", action="store_true", help="Show tracebacks of errors.")
-    parser.add_class_arguments(schema, skip=set(verb.positionals))
+    parser.add_class_arguments(schema)
     return parser
-
-
-def _documentation(schema: type, key: str) -> str:
-    """The attribute docstring of one field, read by the library that reads all the others."""
-    from docstring_parser import parse_from_object
-
-    described = {p.arg_name: p.description for p in parse_from_object(schema).params}
-    return described.get(key) or ""
 
 
 def _keys(schema: type, prefix: str = "") -> dict[str, Any]:
@@ -190,36 +178,39 @@ def _keys(schema: type, prefix: str = "") -> dict[str, Any]:
 
 
 def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list[str]:
-    """Checks every key, also those of configuration files, before anything is parsed.
+    """Every option as ``--key=value``; every key checked, also those inside configuration files.
 
-    Two liberties are spelt out for the parser: ``--seeds 0,1`` for ``--seeds [0,1]`` and
-    ``--masks`` for ``--masks true``.
+    Spelt out for the parser: a value without its key (``edit BUNDLE``), ``--seeds 0,1`` for
+    ``--seeds [0,1]``, ``--masks`` for ``--masks true``. Files come first, so that the command line
+    wins over them.
     """
-    others = ["config", "dry-run", "debug", "help", "print_config"]
+    files: list[str] = []
     tokens: list[str] = []
-    waiting = list(argv)
+    waiting, places = list(argv), list(verb.positionals)
     while waiting:
         token = waiting.pop(0)
-        if not token.startswith("--") or token == "--":
+        if not token.startswith("-"):
+            # One too many is for the parser to refuse.
+            tokens.append(f"--{places.pop(0)}={token}" if places else token)
+            continue
+        key, equals, value = token.removeprefix("--").partition("=")
+        kind = known.get(key)
+        if not token.startswith("--") or key in _FLAGS:
             tokens.append(token)
             continue
-        key, equals, value = token[2:].partition("=")
-        if key.removesuffix("+") not in known and key not in others:
-            raise UsageError(_unknown(key, [*known, *others], verb))
-        kind = known.get(key)
-        if key == "config" or _is_list(kind) or kind is bool:
-            if not equals and waiting and not waiting[0].startswith("--"):
-                if kind is not bool or waiting[0].lower() in ("true", "false"):
-                    equals, value = "=", waiting.pop(0)
-            if kind is bool and not equals:
-                equals, value = "=", "true"
-            if _is_list(kind) and equals and not value.startswith("["):
-                value = f"[{value}]"
-            if key == "config" and equals:
-                _check_file(value, known, verb)
-            token = f"--{key}{equals}{value}"
-        tokens.append(token)
-    return tokens
+        if key.removesuffix("+") not in known and key != "config":
+            raise UsageError(_unknown(key, [*known, "config", *_FLAGS], verb))
+        if not equals and waiting and not waiting[0].startswith("--"):
+            if kind is not bool or waiting[0].lower() in ("true", "false"):
+                equals, value = "=", waiting.pop(0)
+        if kind is bool and not equals:
+            equals, value = "=", "true"
+        if _is_list(kind) and equals and not value.startswith("["):
+            value = f"[{value}]"
+        if key == "config" and equals:
+            _check_file(value, known, verb)
+        (files if key == "config" else tokens).append(f"--{key}{equals}{value}")
+    return files + tokens
 
 
 def _is_list(kind: Any) -> bool:
@@ -243,19 +234,24 @@ def _check_file(name: str, known: Mapping[str, Any], verb: Verb) -> None:
         content = {}
     if not isinstance(content, dict):
         raise UsageError(f"--config {name!r} holds a {type(content).__name__}, not keys and values")
-    for key in _keys_in(content, known):
-        if key not in known:
-            raise UsageError(f"--config {name!r}: {_unknown(key, list(known), verb)}")
+    try:
+        _check_keys(content, known, verb)
+    except UsageError as error:
+        raise UsageError(f"--config {name!r}: {error}") from error
 
 
-def _keys_in(content: Mapping[Any, Any], known: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
+def _check_keys(
+    content: Mapping[Any, Any], known: Mapping[str, Any], verb: Verb, prefix: str = ""
+) -> None:
     for name, value in content.items():
         key = f"{prefix}{name}"
-        found.append(key)
-        if isinstance(value, Mapping) and is_dataclass(known.get(key)):
-            found.extend(_keys_in(value, known, f"{key}."))
-    return found
+        if key not in known:
+            raise UsageError(_unknown(key, list(known), verb))
+        if not is_dataclass(known[key]):
+            continue
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{key} is {value!r}; allowed: keys and values below it")
+        _check_keys(value, known, verb, f"{key}.")
 
 
 def _unknown(key: str, known: list[str], verb: Verb) -> str:

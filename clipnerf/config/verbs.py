@@ -162,7 +162,7 @@ class SynthesizeConfig:
     category: str = "chairs"
     """The category, e.g. chairs."""
     count: int = 2000
-    """Pictures."""
+    """How many pictures."""
     size: int = 64
     """Width and height of a picture, pixels, 8 to 1024."""
     seed: int = 0

@@ -1,0 +1,201 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import clipnerf
+from clipnerf import cli
+from clipnerf.cli import main
+from clipnerf.config.parse import VERBS
+from clipnerf.errors import ClipNerfError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Report:
+    ok: bool
+
+    def lines(self) -> list[str]:
+        return ["one", "two"]
+
+
+def _with(monkeypatch, verb, action):
+    monkeypatch.setitem(cli.RUN, verb, action)
+
+
+def _raising(error):
+    def action(config):
+        raise error
+
+    return action
+
+
+def test_alone_it_prints_the_verbs(capsys):
+    for argv in ([], ["--help"], ["-h"]):
+        assert main(argv) == 0
+        said = capsys.readouterr().out
+        assert all(verb.name in said for verb in VERBS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{clipnerf.__version__}\n"
+
+
+def test_every_verb_can_be_run():
+    assert set(cli.RUN) == {verb.name for verb in VERBS}
+    assert set(cli.PLANS) <= set(cli.RUN)
+
+
+@pytest.mark.parametrize(
+    ("result", "printed", "code"),
+    [
+        (Path("a/b.mp4"), "a/b.mp4\n", 0),
+        ([Path("a.mp4"), Path("b.png")], "a.mp4\nb.png\n", 0),
+        (Report(ok=True), "one\ntwo\n", 0),
+        (Report(ok=False), "one\ntwo\n", 1),
+        (None, "", 0),
+    ],
+)
+def test_what_is_printed(monkeypatch, capsys, result, printed, code):
+    _with(monkeypatch, "demo", lambda config: result)
+    assert main(["demo"]) == code
+    assert capsys.readouterr().out == printed
+
+
+def test_other_ranks_print_nothing(monkeypatch, capsys):
+    _with(monkeypatch, "demo", lambda config: Path("a"))
+    monkeypatch.setenv("RANK", "1")
+    assert main(["demo"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (UsageError("x is 3;\n  allowed: 4"), "clipnerf: error: x is 3; allowed: 4\n", 2),
+        (ClipNerfError("the disk is full"), "clipnerf: error: the disk is full\n", 1),
+        (
+            KeyError("k"),
+            "clipnerf: error: unexpected KeyError: 'k'; --debug shows where\n",
+            1,
+        ),
+    ],
+)
+def test_errors_are_one_line(monkeypatch, capsys, error, said, code):
+    _with(monkeypatch, "demo", _raising(error))
+    assert main(["demo"]) == code
+    captured = capsys.readouterr()
+    assert captured.err == said and captured.out == ""
+    assert main(["demo", "--debug"]) == code
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_misuse_of_the_command_line(capsys):
+    assert main(["demo", "--texxt", "a"]) == 2
+    captured = capsys.readouterr()
+    assert "did you mean 'text'" in captured.err and captured.err.count("\n") == 1
+    assert main(["dmo"]) == 2
+    assert "did you mean 'demo'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verb", "hint"), [("data synthesize", True), ("demo", False)])
+def test_interrupted(monkeypatch, capsys, verb, hint):
+    _with(monkeypatch, verb, _raising(KeyboardInterrupt()))
+    assert main(verb.split()) == 130
+    said = capsys.readouterr().err
+    assert said == "clipnerf: interrupted" + ("; the same command resumes" if hint else "") + "\n"
+
+
+def test_warnings_are_one_line(monkeypatch, capsys):
+    def action(config):
+        warnings.warn("the text is too long;\n 'chair' was cut", UserWarning, stacklevel=1)
+        warnings.warn("for developers", DeprecationWarning, stacklevel=1)
+
+    _with(monkeypatch, "demo", action)
+    before = warnings.showwarning
+    assert main(["demo"]) == 0
+    assert capsys.readouterr().err == "clipnerf: warning: the text is too long; 'chair' was cut\n"
+    assert warnings.showwarning is before
+
+
+def test_dry_run_of_a_verb_without_plan(monkeypatch, capsys):
+    _with(monkeypatch, "orbit", _raising(AssertionError("it ran")))
+    assert main(["orbit", "--text", "a red chair", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "text:" in said and "a red chair" in said and "frames:" in said
+
+
+def test_dry_run_asks_the_training_for_its_plan(monkeypatch, capsys):
+    import clipnerf.editing.train
+
+    monkeypatch.setattr(
+        clipnerf.editing.train, "plan", lambda config: {"steps": f"{config.steps} of them"}
+    )
+    _with(monkeypatch, "train-mapper", _raising(AssertionError("it ran")))
+    assert main(["train-mapper", "--steps", "7", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "steps: 7 of them\n"
+
+
+def test_the_bundle_is_found_from_any_folder(monkeypatch, capsys, tmp_path):
+    import clipnerf.demo
+
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(clipnerf.demo, "edit", lambda config: asked.append(config.bundle))
+    assert main(["edit", "configs", "--text", "x"]) == 0
+    assert asked == [str(ROOT / "configs")]
+
+
+def test_synthesize_and_check_from_the_command_line(capsys, tmp_path):
+    out = tmp_path / "chairs"
+    argv = ["data", "synthesize", "chairs", "--count", "3", "--size", "16", "--out", str(out)]
+    assert main([*argv, "--pairs", "1", "--seed", "5"]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert (out / "metadata.jsonl").read_text().count("\n") == 3
+    assert (out / "pairs.jsonl").read_text().count("\n") == 1
+    assert main(["data", "check", str(out)]) == 0
+    assert "ready for training" in capsys.readouterr().out
+    (out / "00001.png").write_bytes(b"no picture")
+    assert main(["data", "check", str(out)]) == 1
+    assert "00001.png" in capsys.readouterr().out
+
+
+def test_a_folder_without_pictures(capsys, tmp_path):
+    assert main(["data", "check", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("clipnerf: error: ") and str(tmp_path) in said
+    assert said.count("\n") == 1
+
+
+def test_python_m_and_a_reader_that_leaves():
+    command = f"{sys.executable} -m clipnerf --help | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("clipnerf VERB") and done.stderr == ""
+
+
+def test_ctrl_c_while_working(tmp_path):
+    """The same command then completes what the interrupted one began."""
+    argv = [sys.executable, "-m", "clipnerf", "data", "synthesize", "chairs"]
+    argv += ["--size", "16", "--out", str(tmp_path / "chairs")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*argv, "--count", "100000"], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("chairs/*.png")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.strip().endswith("clipnerf: interrupted; the same command resumes")
+    assert "Traceback" not in said
+    assert not (tmp_path / "chairs" / "metadata.jsonl").exists()

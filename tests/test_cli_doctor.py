@@ -1,0 +1,69 @@
+import importlib
+
+import pytest
+
+from clipnerf import doctor as module
+from clipnerf.cli import main
+from clipnerf.config.verbs import DoctorConfig
+from clipnerf.doctor import doctor
+
+
+def _finding(report, name):
+    return next(finding for finding in report.findings if finding.name == name)
+
+
+def _without(monkeypatch, name, error):
+    real = importlib.import_module
+
+    def fake(asked, *rest):
+        if asked == name:
+            raise error
+        return real(asked, *rest)
+
+    monkeypatch.setattr(module.importlib, "import_module", fake)
+
+
+def test_a_missing_bundle_is_a_finding_not_an_error(tmp_path, capsys):
+    report = doctor(DoctorConfig(bundle=str(tmp_path / "none")))
+    assert not report.ok
+    bundle = _finding(report, "bundle")
+    assert bundle.state == "!!" and "none' does not exist" in bundle.says and bundle.advice
+    assert {"python", "torch", "cpu", "cuda", "open_clip", "embreex", "ffmpeg", "disk"} <= {
+        finding.name for finding in report.findings
+    }
+    assert all("\n" not in line for line in report.lines())
+    assert main(["doctor", "--bundle", str(tmp_path / "none")]) == 1
+    assert "!! bundle" in capsys.readouterr().out
+
+
+def test_a_broken_bundle_says_what_is_wrong(tmp_path):
+    (tmp_path / "generator.safetensors").write_bytes(b"half")
+    bundle = _finding(doctor(DoctorConfig(bundle=str(tmp_path))), "bundle")
+    assert bundle.state == "!!" and "generator.safetensors" in bundle.says
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "advice"),
+    [
+        (ModuleNotFoundError("No module", name="tinycudann"), "not installed", "not needed"),
+        (ImportError("undefined symbol: x"), "undefined symbol", "built for another torch"),
+        (OSError("Unknown compute capability"), "Unknown compute", "compute capability"),
+    ],
+)
+def test_tinycudann_fails_in_several_ways(monkeypatch, error, says, advice):
+    _without(monkeypatch, "tinycudann", error)
+    finding = module._tinycudann()
+    assert finding.state == "--" and says in finding.says and advice in finding.advice
+
+
+def test_a_missing_package_says_how_to_get_it(monkeypatch):
+    _without(monkeypatch, "embreex", ImportError("No module named 'embreex'"))
+    finding = module._package("embreex", "embreex", "embreex")
+    assert finding.state == "!!" and finding.advice == "pip install embreex"
+
+
+def test_little_space_is_only_a_hint(monkeypatch):
+    usage = type("Usage", (), {"free": 1e9})
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
+    finding = module._disk()
+    assert finding.state == "--" and "1.0 GB free" in finding.says
