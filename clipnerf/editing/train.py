@@ -152,7 +152,7 @@ class _Trainer:
                     continue
                 last = self.step == config.steps
                 if self.step % config.log_every == 0 or last:
-                    run.log(self.step - 1, **scalars)
+                    run.log(self.step, **scalars)
                 if self.step % config.preview_every == 0 or last:
                     matching = self.measure(run)
                 if self.step % config.checkpoint_every == 0 or last:
@@ -201,7 +201,7 @@ class _Trainer:
         """Logs the matching and writes the sheet of the averaged mapper."""
         matching, sheet = measure(self.averaged(), self.objective)
         by_prompt = {f"match/{name}": share for name, share in matching.by_prompt.items()}
-        run.log(self.step - 1, match=matching.share, **by_prompt)
+        run.log(self.step, match=matching.share, **by_prompt)
         run.picture(self.step, self.config.which, sheet)
         return matching
 

@@ -61,7 +61,7 @@ class RunFolder:
         self._lock = lock
         self._stats: IO[str] | None = None
         self._board: SummaryWriter | None = None
-        self._resumed_step = 0
+        self._resumed_step = -1
 
     @classmethod
     def open(
@@ -118,18 +118,18 @@ class RunFolder:
     def load_state(self) -> tuple[int, dict[str, Any]] | None:
         """The steps done and the state to resume from, tensors on the CPU; None for a fresh run.
 
-        Lines of stats.jsonl from that step on are dropped, since they will be logged again.
+        Lines of stats.jsonl after that step are dropped, since they will be logged again.
 
         Raises:
             ClipNerfError: there are checkpoints, and none of them can be read.
         """
         loaded = checkpoints.load_state(self.path / "checkpoints")
-        self._resumed_step = loaded[0] if loaded else 0
-        self._drop_stats_from(self._resumed_step)
+        self._resumed_step = loaded[0] if loaded else -1
+        self._drop_stats_after(self._resumed_step)
         return loaded
 
     def log(self, step: int, **scalars: float | int | str) -> None:
-        """Appends one line to stats.jsonl, and the numbers to TensorBoard.
+        """Appends one line to stats.jsonl, and the numbers to TensorBoard; ``step`` steps are done.
 
         Raises:
             ClipNerfError: the disk is full or the folder is gone.
@@ -183,10 +183,10 @@ class RunFolder:
         if self._board is None:
             folder = str(self.path / "tensorboard")
             # What a killed run logged after its last checkpoint is to disappear there too.
-            self._board = SummaryWriter(folder, purge_step=self._resumed_step or None)
+            self._board = SummaryWriter(folder, purge_step=self._resumed_step + 1 or None)
         return self._board
 
-    def _drop_stats_from(self, step: int) -> None:
+    def _drop_stats_after(self, step: int) -> None:
         path = self.path / "stats.jsonl"
         if not path.exists():
             return
@@ -194,14 +194,14 @@ class RunFolder:
             self._stats.close()
             self._stats = None
         lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _is_before(line, step)]
+        kept = [line for line in lines if _is_up_to(line, step)]
         if kept != lines:
             _write_text(path, "".join(line + "\n" for line in kept))
 
 
-def _is_before(line: str, step: int) -> bool:
+def _is_up_to(line: str, step: int) -> bool:
     try:
-        return json.loads(line)["step"] < step
+        return json.loads(line)["step"] <= step
     except (ValueError, TypeError, KeyError):  # the half line of a killed process
         return False
 

@@ -236,21 +236,21 @@ def test_a_kill_at_any_moment_of_saving_never_loses_a_state(tmp_path):
 
 def test_stats_are_trimmed_on_resume(tmp_path):
     with _open(tmp_path) as run:
-        for step in range(6):
+        for step in range(1, 7):  # a step is logged when it is done
             run.log(step, loss=float(step), note="x")
-            if step == 3:
+            if step == 4:
                 run.save_state(4, {})
     with (tmp_path / "stats.jsonl").open("a") as file:
-        file.write('{"step": 6, "lo')
+        file.write('{"step": 7, "lo')
     with _open(tmp_path) as run:
         assert run.load_state()[0] == 4
-        assert [line["step"] for line in _lines(tmp_path)] == [0, 1, 2, 3]
-        run.log(4, loss=40.0)
-    assert [line["step"] for line in _lines(tmp_path)] == [0, 1, 2, 3, 4]
-    assert _lines(tmp_path)[3] == {"step": 3, "loss": 3.0, "note": "x"}
+        assert [line["step"] for line in _lines(tmp_path)] == [1, 2, 3, 4]
+        run.log(5, loss=50.0)
+    assert [line["step"] for line in _lines(tmp_path)] == [1, 2, 3, 4, 5]
+    assert _lines(tmp_path)[3] == {"step": 4, "loss": 4.0, "note": "x"}
     board = EventAccumulator(str(tmp_path / "tensorboard"))
     board.Reload()
-    assert [event.value for event in board.Scalars("loss")] == [0.0, 1.0, 2.0, 3.0, 40.0]
+    assert [event.value for event in board.Scalars("loss")] == [1.0, 2.0, 3.0, 4.0, 50.0]
 
 
 def test_stats_of_a_run_without_checkpoint_start_again(tmp_path):
