@@ -10,13 +10,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from clipnerf import __version__
 from clipnerf.config.parse import Command, overview, parse
-from clipnerf.config.verbs import bundle_path
 from clipnerf.errors import ClipNerfError
 
 
@@ -73,19 +72,19 @@ def _plan(command: Command) -> list[str]:
 def _demo(config: Any) -> Any:
     from clipnerf.demo import demo
 
-    return demo(replace(config, bundle=str(bundle_path(config.bundle))))
+    return demo(config)
 
 
 def _edit(config: Any) -> Any:
     from clipnerf.demo import edit
 
-    return edit(replace(config, bundle=str(bundle_path(config.bundle))))
+    return edit(config)
 
 
 def _orbit(config: Any) -> Any:
     from clipnerf.demo import orbit
 
-    return orbit(replace(config, bundle=str(bundle_path(config.bundle))))
+    return orbit(config)
 
 
 def _synthesize(config: Any) -> Any:
@@ -130,7 +129,7 @@ def _train_mapper(config: Any) -> Any:
 def _bench(config: Any) -> Any:
     from clipnerf.bench import bench
 
-    return bench(replace(config, bundle=str(bundle_path(config.bundle))))
+    return bench(config)
 
 
 def _doctor(config: Any) -> Any:

@@ -144,16 +144,6 @@ def test_dry_run_asks_the_training_for_its_plan(monkeypatch, capsys):
     assert capsys.readouterr().out == "steps: 7 of them\n"
 
 
-def test_the_bundle_is_found_from_any_folder(monkeypatch, capsys, tmp_path):
-    import clipnerf.demo
-
-    monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(clipnerf.demo, "edit", lambda config: asked.append(config.bundle))
-    assert main(["edit", "configs", "--text", "x"]) == 0
-    assert asked == [str(ROOT / "configs")]
-
-
 def test_synthesize_and_check_from_the_command_line(capsys, tmp_path):
     out = tmp_path / "chairs"
     argv = ["data", "synthesize", "chairs", "--count", "3", "--size", "16", "--out", str(out)]
