@@ -64,7 +64,7 @@ def test_a_run_leaves_the_frozen_models_alone_and_a_mapper_that_does_something(
     assert mapper.which == which and float(change.abs().max()) > 0
     assert len(list((path.parent / "previews").glob(f"{which}-*.png"))) == 2
     steps = [line for line in _stats(config) if "loss" in line]
-    assert [line["step"] for line in steps] == [0, 1, 2, 3]
+    assert [line["step"] for line in steps] == [1, 2, 3, 4]
     terms = {"clip", "prior", "contrast", "discriminator", "directional", "palette", "foreign"}
     assert terms | {"compose", "grad_norm"} <= set(steps[0])
 
