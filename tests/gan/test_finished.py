@@ -1,0 +1,141 @@
+"""Finished pictures, which skip empty space, against the same pictures with gradients."""
+
+import pytest
+import torch
+
+from clipnerf.gan.codes import Codes
+from clipnerf.rendering.volume import RenderOutput
+
+
+def both_ways(generator, codes, camera, **options) -> tuple[RenderOutput, RenderOutput]:
+    with torch.enable_grad():
+        dense = generator.render(codes, camera, **options)
+    with torch.no_grad():
+        sparse = generator.render(codes, camera, **options)
+    return dense, sparse
+
+
+def largest_difference(one: RenderOutput, other: RenderOutput) -> float:
+    names = ("rgb", "opacity", "depth")
+    return max(float((getattr(one, n) - getattr(other, n)).abs().max()) for n in names)
+
+
+@pytest.fixture
+def make_object(make_generator, monkeypatch):
+    """A generator whose object is given: solid where ``inside`` says so, coloured by position."""
+
+    def make(inside, sigma: float = 200.0):
+        generator = make_generator(stir=0.0)
+        field = generator.field
+        monkeypatch.setattr(field, "features", lambda points, dtype: points)
+        monkeypatch.setattr(
+            field, "density", lambda points, style: torch.where(inside(points), sigma, 0.0)
+        )
+        monkeypatch.setattr(
+            field, "color", lambda points, style, directions: points.mul(0.5).add(0.5).clamp(0, 1)
+        )
+        return generator
+
+    return make
+
+
+def chair(points: torch.Tensor) -> torch.Tensor:
+    """A seat, a back and two thin legs."""
+    x, y, z = points.unbind(-1)
+    seat = (z.abs() < 0.06) & (x.abs() < 0.5) & (y.abs() < 0.5)
+    back = ((x + 0.45).abs() < 0.05) & (y.abs() < 0.5) & (z > 0)
+    legs = (z < 0) & ((x - 0.4).abs() < 0.04) & ((y.abs() - 0.4).abs() < 0.04)
+    return seat | back | legs
+
+
+@pytest.mark.parametrize("sigma", [3.0, 200.0, 1e6])
+def test_skipping_changes_no_picture_by_more_than_a_shade(make_object, sigma):
+    generator = make_object(chair, sigma)
+    codes = Codes.from_seeds([0, 1, 2], 8)
+    camera = generator.camera(torch.tensor([0.0, 40.0, 200.0]), 20.0, 24)
+    dense, sparse = both_ways(generator, codes, camera, samples=48)
+    assert 0.05 < float(dense.opacity.mean()) < 0.6
+    assert largest_difference(dense, sparse) <= 1 / 255
+
+
+def test_skipping_saves_densities_and_hidden_colours(make_object, monkeypatch):
+    generator = make_object(chair)
+    seen = {"density": 0, "color": 0}
+    density, color = generator.field.density, generator.field.color
+
+    def counting_density(points, style):
+        seen["density"] += points.shape[1]
+        return density(points, style)
+
+    def counting_color(points, style, directions):
+        seen["color"] += points.shape[1]
+        return color(points, style, directions)
+
+    monkeypatch.setattr(generator.field, "density", counting_density)
+    monkeypatch.setattr(generator.field, "color", counting_color)
+    codes, camera = Codes.from_seeds([0], 8), generator.camera(30.0, 20.0, 32)
+    with torch.no_grad():
+        generator.render(codes[[0] * 6], camera, samples=48)
+    grid = 40**3  # found once for six pictures of one object
+    pixels = 6 * 32 * 32 * 48
+    assert seen["density"] - grid < 0.35 * pixels
+    assert seen["color"] < 0.3 * (seen["density"] - grid)
+
+
+@pytest.mark.parametrize("view_direction", [False, True])
+def test_a_field_of_noise_is_the_same_both_ways(make_generator, view_direction):
+    generator = make_generator(field={"view_direction": view_direction})
+    codes, camera = Codes.from_seeds([0, 1], 8), generator.camera(30.0, 20.0, 16)
+    dense, sparse = both_ways(generator, codes, camera)
+    assert largest_difference(dense, sparse) < 0.02
+
+
+def test_appearance_changes_no_bit_of_opacity_or_depth(make_generator):
+    generator = make_generator()
+    camera = generator.camera(30.0, 20.0, 16)
+    a, b = Codes.from_seeds([0, 1], 8), Codes.from_seeds([2, 3], 8)
+    with torch.no_grad():
+        one = generator.render(a, camera)
+        other = generator.render(Codes(a.shape, b.appearance), camera)
+    assert torch.equal(one.opacity, other.opacity) and torch.equal(one.depth, other.depth)
+    assert float((one.rgb - other.rgb).abs().max()) > 0.02
+
+
+def test_each_object_has_its_own_empty_space(make_generator):
+    for conditioning in ("disentangled", "entangled"):
+        generator = make_generator(field={"conditioning": conditioning})
+        a, b = Codes.from_seeds([0], 8), Codes.from_seeds([1], 8)
+        four = Codes.cat([a, Codes(a.shape, b.appearance), Codes(b.shape, a.appearance), a])
+        camera = generator.camera(30.0, 20.0, 12)
+        with torch.no_grad():
+            together = generator.render(four, camera)
+            alone = RenderOutput.cat([generator.render(four[n], camera) for n in range(4)])
+        assert largest_difference(together, alone) < 1e-4  # rounding of a batched product
+
+
+@pytest.mark.parametrize("max_points", [48, 1000])
+def test_chunks_give_the_same_picture(make_object, max_points):
+    generator = make_object(chair)
+    codes, camera = Codes.from_seeds([0], 8), generator.camera(30.0, 20.0, 12)
+    with torch.no_grad():
+        whole = generator.render(codes, camera, samples=12)
+        parts = generator.render(codes, camera, samples=12, max_points=max_points)
+    assert largest_difference(whole, parts) < 1e-6
+
+
+def test_an_empty_object_is_background_that_ends_where_rays_leave_the_box(make_object):
+    generator = make_object(lambda points: points[..., 0] > 9)
+    codes, camera = Codes.from_seeds([0], 8), generator.camera(0.0, 0.0, 9)
+    dense, sparse = both_ways(generator, codes, camera, background=0.5)
+    assert bool((sparse.rgb == 0.5).all()) and not sparse.opacity.any()
+    torch.testing.assert_close(sparse.depth, dense.depth)
+    # The middle ray runs along x, through a box of half-width 0.6.
+    assert float(sparse.depth[0, 0, 4, 4]) == pytest.approx(4.6, abs=1e-5)
+
+
+def test_no_gradient_is_lost_where_one_is_asked_for(make_generator):
+    generator = make_generator()
+    codes = Codes.from_seeds([0], 8)
+    codes.appearance.requires_grad_()
+    generator.render(codes, generator.camera(30.0, 20.0, 8)).rgb.sum().backward()
+    assert bool(codes.appearance.grad.any())
