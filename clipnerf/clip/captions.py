@@ -1,0 +1,110 @@
+"""Captions for training: the words in use, which caption stands for a picture, held-out objects."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from clipnerf.clip.prompts import TEMPLATES
+from clipnerf.data.records import Record
+from clipnerf.errors import UsageError
+
+PADDING, UNKNOWN = 0, 1
+
+
+class Vocabulary:
+    """The tokens in use, numbered from 2 in their old order; 0 pads, 1 is any other token.
+
+    A model trained on these numbers needs a table of a hundred rows rather than 49,408, and its
+    rows are exactly what the compact file stores. The end mark stays the largest number, by which
+    open_clip finds the end of a text.
+
+    Attributes:
+        ids: the tokens' numbers in the tokenizer, ascending, the padding first.
+    """
+
+    def __init__(self, ids: Int[Tensor, "known"]) -> None:
+        self.ids = torch.unique(torch.cat([ids.flatten(), ids.new_zeros(1)]))
+
+    def __len__(self) -> int:
+        return len(self.ids) + 1
+
+    def compress(self, tokens: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """The tokenizer's numbers to ours."""
+        place = torch.searchsorted(self.ids, tokens).clamp(max=len(self.ids) - 1)
+        known = self.ids[place] == tokens
+        return torch.where(known, place + (place > 0), UNKNOWN)
+
+    def table_rows(self) -> Int[Tensor, "known"]:
+        """Rows of the small table that belong to ``ids``."""
+        place = torch.arange(len(self.ids))
+        return place + (place > 0)
+
+
+def held_out(records: Sequence[Record], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices of the pictures to learn from, and of those of held-out objects.
+
+    A picture without an object_id is an object of its own.
+
+    Raises:
+        UsageError: there are too few objects to hold one out.
+    """
+    objects = [record.object_id or f"file {record.file_name}" for record in records]
+    names = sorted(set(objects))
+    count = max(1, round(share * len(names)))
+    if len(names) < 2 or count >= len(names):
+        raise UsageError(
+            f"held_out is {share} of {len(names)} objects, which leaves none to learn from or none "
+            "to test; add pictures of other objects (object_id in metadata.jsonl)"
+        )
+    order = np.random.RandomState(seed).permutation(len(names))
+    out = {names[i] for i in order[:count]}
+    split: tuple[list[int], list[int]] = ([], [])
+    for index, name in enumerate(objects):
+        split[name in out].append(index)
+    return split
+
+
+def order_of(total: int, batch: int, step: int, seed: int) -> list[int]:
+    """The ``batch`` pictures of a step: consecutive pieces of an endless row of permutations."""
+    positions = range(step * batch, (step + 1) * batch)
+    permutations = {
+        epoch: np.random.RandomState([seed, epoch]).permutation(total)
+        for epoch in {position // total for position in positions}
+    }
+    return [int(permutations[position // total][position % total]) for position in positions]
+
+
+def choose(captions: Sequence[Sequence[str]], sets: int, seed: int) -> list[list[str]]:
+    """``sets`` times a caption for each picture, different within a set where that is possible.
+
+    Equal captions of different pictures would be each other's wrong answers; see CaptionLoss for
+    what becomes of those that cannot be avoided. A picture's captions differ from set to set.
+    """
+    rng = np.random.RandomState(seed % 2**32)
+    shuffled = [[texts[i] for i in rng.permutation(len(texts))] for texts in captions]
+    chosen = []
+    for number in range(sets):
+        taken: set[str] = set()
+        row = []
+        for texts in shuffled:
+            start = number % len(texts)
+            turned = texts[start:] + texts[:start]
+            text = next((each for each in turned if each not in taken), turned[0])
+            taken.add(text)
+            row.append(text)
+        chosen.append(row)
+    return chosen
+
+
+def into_templates(texts: Sequence[str], share: float, seed: int) -> list[str]:
+    """Puts ``share`` of the texts into a template, so that the templates' words are learned."""
+    rng = np.random.RandomState(seed % 2**32)
+    put = rng.random_sample(len(texts)) < share
+    which = rng.randint(1, len(TEMPLATES), len(texts))
+    return [
+        TEMPLATES[number].replace("{}", text) if change else text
+        for text, change, number in zip(texts, put, which, strict=True)
+    ]

@@ -1,0 +1,358 @@
+"""Fits a compact CLIP to captioned pictures: ``clipnerf train-clip``."""
+
+import contextlib
+import hashlib
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clipnerf.clip import captions as words
+from clipnerf.clip import compact
+from clipnerf.clip.augment import augment
+from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
+from clipnerf.clip.preprocess import Preprocess
+from clipnerf.clip.prompts import TEMPLATES
+from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions, table
+from clipnerf.config.clip import TrainClipConfig
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.data.records import Record, first_few
+from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.runs import ddp
+from clipnerf.runs.folder import RunFolder
+from clipnerf.runs.progress import Progress
+from clipnerf.runs.seeds import seed_for, torch_generator
+
+_LARGEST_SCALE = 100.0
+_BUCKETS = 3
+_BATCH_AT_TEST = 250
+
+
+def train_clip(config: TrainClipConfig) -> Path:
+    """Trains, or resumes, a compact CLIP; returns the run folder, which ``Clip.load`` reads.
+
+    Writes clip.safetensors at every checkpoint, and prints the zero-shot accuracies on held-out
+    objects at the end. The same call again resumes.
+
+    Raises:
+        UsageError: unusable data or configuration.
+        ClipNerfError: the loss is no number any more, or a disk is full.
+    """
+    config.validate()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = ddp.init_from_env() if config.device == "auto" else torch.device(config.device)
+    data = PictureDataset(config.data, config.model.image_size, skip_broken=config.skip_broken)
+    trainer = Trainer(config, data, device)
+    run = None
+    if ddp.is_main():
+        run = RunFolder.open(
+            config.out,
+            command="train-clip",
+            config=config,
+            seed=config.seed,
+            dataset_fingerprint=data.fingerprint,
+        )
+    try:
+        answers = _train(config, trainer, run)
+    finally:
+        if run is not None:
+            run.close()
+    if ddp.is_main():
+        print(table(answers))
+    return Path(config.out)
+
+
+def plan(config: TrainClipConfig) -> dict[str, str]:
+    """What ``train_clip`` would do; opens the data, trains nothing, writes nothing."""
+    config.validate()
+    data = PictureDataset(
+        config.data, config.model.image_size, in_memory=False, skip_broken=config.skip_broken
+    )
+    trainer = Trainer(config, data, torch.device("cpu"))
+    count = sum(p.numel() for p in trainer.model.parameters())
+    texts = {text for captions in trainer.captions for text in captions}
+    pixels = len(data) * 3 * data.size**2
+    activations = config.batch * config.model.image_size**2 * config.model.vision_width * 60
+    return {
+        "data": f"{config.data}: {len(data)} pictures, {len(texts)} different captions",
+        "held out": f"{len(trainer.held_out)} pictures ({config.held_out:.0%} of the objects)",
+        "words": f"{len(trainer.vocabulary)} tokens of {compact.VOCABULARY}",
+        "model": f"{count:,} parameters, about {count * 2 / 1e6:.1f} MB, "
+        f"pictures of {config.model.image_size} pixels",
+        "steps": f"{config.steps} of {config.batch} pictures and "
+        f"{config.captions} captions each ({config.steps * config.batch:,} pictures)",
+        "precision": "bf16" if trainer.bf16 else "fp32",
+        "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB",
+        "out": str(config.out),
+    }
+
+
+class Trainer:
+    """The model, its optimiser and the data, and one step of training.
+
+    Everything random in step k is seeded by (seed, rank, k): a resumed run equals an
+    uninterrupted one.
+    """
+
+    def __init__(self, config: TrainClipConfig, data: PictureDataset, device: torch.device) -> None:
+        """Raises UsageError for missing captions, too few objects, or a bad zero_shot file."""
+        self.config, self.data, self.device = config, data, device
+        usable = _with_captions(config, data)
+        records = [data.records[i] for i in usable]
+        learned, held = words.held_out(records, config.held_out, config.seed)
+        self.learned = [usable[i] for i in learned]
+        self.held_out = [usable[i] for i in held]
+        self.captions = [data.records[i].texts for i in self.learned]
+        self.questions = (
+            load_questions(config.zero_shot)
+            if config.zero_shot
+            else questions_from_captions([data.records[i] for i in self.learned])
+        )
+        self.whole_cfg = config.model.model_cfg(compact.VOCABULARY)
+        self.tokenizer = tokenizer_for(self.whole_cfg)
+        texts = sorted({text for captions in self.captions for text in captions})
+        self.vocabulary = words.Vocabulary(self.tokenizer([*texts, " ".join(TEMPLATES)]))
+        torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
+        cfg = config.model.model_cfg(len(self.vocabulary))
+        self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
+        self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
+        self.loss = CaptionLoss(ddp.rank(), ddp.world_size())
+        self.optimizer = _optimizer(self.model, config)
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
+        self.step = 0
+
+    def advance(self) -> dict[str, float]:
+        """One step; returns what there is to log."""
+        config, seed = self.config, self.config.seed
+        rank, world = ddp.rank(), ddp.world_size()
+        rate = config.lr * _rate_at(self.step, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        indices = words.order_of(len(self.learned), config.batch, self.step * world + rank, seed)
+        pictures = self.data.batch([self.learned[i] for i in indices]).to(self.device)
+        noise = torch_generator(seed, rank, self.step, "augment", self.device)
+        pictures = augment(pictures, config.augment, noise)
+        sets = words.choose(
+            [self.captions[i] for i in indices],
+            config.captions,
+            seed_for(seed, rank, self.step, "captions"),
+        )
+        with self._autocast():
+            features = self.model.encode_image(
+                self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
+            )
+        features = F.normalize(features.float(), dim=-1)
+        texts = self._texts([text for row in sets for text in row])
+        scale = self.model.logit_scale.exp()
+        losses = [
+            self.loss(features, of_row, scale, _numbers(row).to(self.device))
+            for of_row, row in zip(texts.split(config.batch), sets, strict=True)
+        ]
+        loss = torch.stack(losses).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self._average_gradients()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
+        self.step += 1
+        return {"loss": float(loss.detach()), "logit_scale": float(scale.detach()), "lr": rate}
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Continues from what :meth:`state` returned after ``step`` steps."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = step
+
+    def export(self, path: Path) -> Path:
+        """Writes the compact model as it is now."""
+        table = self.model.text.token_embedding.weight.detach().cpu()
+        return compact.save(
+            path,
+            self.model.state_dict(),
+            token_ids=self.vocabulary.ids,
+            rows=table[self.vocabulary.table_rows()],
+            unknown=table[words.UNKNOWN],
+            model_cfg=self.whole_cfg,
+            preprocess_cfg=self.config.model.preprocess_cfg(),
+            extra={"steps": str(self.step), "dataset_fingerprint": self.data.fingerprint},
+        )
+
+    def answers(self, path: Path) -> list[Answer]:
+        """Zero-shot accuracies of the model in ``path`` on the held-out pictures."""
+        clip = Clip.load(path).to(self.device)
+        with torch.no_grad():
+            batches = [
+                clip.encode_image(self.data.batch(some).to(self.device)).cpu()
+                for some in _chunks(self.held_out, _BATCH_AT_TEST)
+            ]
+        records: list[Record] = [self.data.records[i] for i in self.held_out]
+        return ask(clip.to("cpu"), torch.cat(batches), records, self.questions)
+
+    def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
+        """Unit embeddings of captions, some in templates, some tokens hidden."""
+        config, rank = self.config, ddp.rank()
+        seed = seed_for(config.seed, rank, self.step, "templates")
+        texts = words.into_templates(texts, config.template_share, seed)
+        tokens = self.vocabulary.compress(self.tokenizer(texts))
+        # Hidden are words, never the padding or the two marks, which have the largest numbers.
+        word = (tokens > words.UNKNOWN) & (tokens < len(self.vocabulary) - 2)
+        dice = torch.rand(
+            tokens.shape, generator=torch_generator(config.seed, rank, self.step, "hide")
+        )
+        tokens = torch.where(word & (dice < config.unknown_share), words.UNKNOWN, tokens)
+        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
+        with self._autocast():
+            embeddings = encode_short(self.model, distinct.to(self.device))
+        return F.normalize(embeddings.float(), dim=-1)[place.to(self.device)]
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _average_gradients(self) -> None:
+        if ddp.world_size() > 1:
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= ddp.world_size()
+
+
+def encode_short(
+    model: Any, tokens: Int[Tensor, "texts context"]
+) -> Float[Tensor, "texts embedding"]:
+    """The text tower's embeddings, without computing the padding behind the texts.
+
+    Attention looks backwards only, so what follows the end mark changes nothing. Captions fill a
+    third of the context: sorted into a few buckets by length they cost half as much.
+    """
+    lengths = (tokens != words.PADDING).sum(1)
+    order = lengths.argsort(stable=True)
+    mask = model.text.attn_mask
+    embeddings = []
+    try:
+        for bucket in order.chunk(_BUCKETS):
+            length = int(lengths[bucket].max())
+            model.text.attn_mask = mask[:length, :length]
+            embeddings.append(model.encode_text(tokens[bucket, :length]))
+    finally:
+        model.text.attn_mask = mask
+    return torch.cat(embeddings)[order.argsort()]
+
+
+def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> list[Answer]:
+    _resume(trainer, config, run)
+    answers: list[Answer] = []
+    total, batch = config.steps * config.batch, config.batch
+    began, since = time.perf_counter(), trainer.step
+    with Progress(total, trainer.step * batch, "train-clip", "img") as progress:
+        while trainer.step < config.steps:
+            logged = trainer.advance()
+            if not math.isfinite(logged["loss"]):
+                raise ClipNerfError(
+                    f"the loss is {logged['loss']} at step {trainer.step}; lower lr ({config.lr})"
+                )
+            progress.update(batch, loss=logged["loss"])
+            last = trainer.step == config.steps
+            if run is None:
+                continue
+            if trainer.step % config.status_every == 0 or last:
+                seconds = time.perf_counter() - began
+                speed = (trainer.step - since) * batch / seconds
+                run.log(trainer.step, images_per_s=speed, **logged)
+            if trainer.step % config.checkpoint_every == 0 or last:
+                run.save_state(trainer.step, trainer.state())
+                answers = _measure(trainer, run)
+                if answers:
+                    mean = sum(answer.accuracy for answer in answers) / len(answers)
+                    progress.write(f"step {trainer.step}: zero-shot accuracy {mean:.1%} on average")
+    if run is not None and not answers:  # resumed when there was nothing left to do
+        answers = _measure(trainer, run)
+    return answers
+
+
+def _resume(trainer: Trainer, config: TrainClipConfig, run: RunFolder | None) -> None:
+    found = run.load_state() if run is not None else None
+    if ddp.world_size() > 1:
+        box = [found]
+        dist.broadcast_object_list(box)
+        found = box[0]
+    if found is None:
+        return
+    trainer.load(*found)
+    if trainer.step > config.steps:
+        raise UsageError(
+            f"{config.out!r} is at step {trainer.step} already, and steps is {config.steps}; "
+            "ask for more steps, or give another --out"
+        )
+
+
+def _measure(trainer: Trainer, run: RunFolder) -> list[Answer]:
+    path = trainer.export(run.path / compact.FILE_NAME)
+    answers = trainer.answers(path)
+    run.log(trainer.step, **{f"zero_shot/{answer.name}": answer.accuracy for answer in answers})
+    return answers
+
+
+def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:
+    """Indices of the pictures that have a caption."""
+    usable = [i for i, record in enumerate(data.records) if record.texts]
+    without = [record.file_name for record in data.records if not record.texts]
+    if not without:
+        return usable
+    what = f"{len(without)} of {len(data)} pictures in {config.data} have no caption: "
+    if config.missing_captions == "stop" or not usable:
+        raise UsageError(
+            f"{what}{first_few(without)}; give each a line with 'text' in metadata.jsonl, or leave "
+            "them out with missing_captions=skip"
+        )
+    warnings.warn(f"{what}{first_few(without)}; they are left out", UserWarning, stacklevel=2)
+    return usable
+
+
+def _optimizer(model: torch.nn.Module, config: TrainClipConfig) -> torch.optim.Optimizer:
+    named = list(model.named_parameters())
+    decays = [p for name, p in named if p.ndim > 1 and "embedding" not in name]
+    others = [p for name, p in named if not (p.ndim > 1 and "embedding" not in name)]
+    groups = [
+        {"params": decays, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), eps=1e-6)
+
+
+def _rate_at(step: int, config: TrainClipConfig) -> float:
+    """Share of the full learning rate: a linear rise, then a cosine down to a hundredth."""
+    rise = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    done = min(1.0, step / (config.decay_steps or config.steps))
+    return rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _numbers(texts: Sequence[str]) -> Int[Tensor, " texts"]:
+    """A number for each caption that is the same on every rank."""
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return torch.tensor([int.from_bytes(digest, "big") >> 1 for digest in digests])
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether matrix products in bf16 are done by the hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
