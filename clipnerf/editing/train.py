@@ -131,11 +131,7 @@ class _Trainer:
         }
 
     def run(self, run: RunFolder | None) -> Path:
-        """Steps until the last one; writes the averaged mapper.
-
-        Figures are logged under the number of the step that made them, counted from 0; sheets and
-        checkpoints under the number of steps done.
-        """
+        """Steps until the last one; writes the averaged mapper."""
         config = self.config
         pictures = config.objects * config.edits * config.views * ddp.world_size()
         matching: Matching | None = None
