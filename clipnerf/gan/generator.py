@@ -25,6 +25,7 @@ from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
+RAY_STEP = 64
 
 
 def build_field(config: GeneratorConfig) -> ConditionalField:
@@ -194,7 +195,8 @@ class Generator(nn.Module):
         rays = rays_through(camera, pixels, self.box)
         batch, total = rays.near.shape
         hit = rays.hit
-        kept = max(int(hit.sum(1).max()), 1)
+        # rounded up, so that an allocator meets few sizes and its heap does not fray
+        kept = min((int(hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, total)
         # rays that hit come first in every picture, in their order; the longest list decides
         order = torch.argsort(hit, dim=1, descending=True, stable=True)[:, :kept]
         rays = rays.gather(order)
