@@ -21,6 +21,7 @@ from clipnerf.clip.augment import augment
 from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.clip.prompts import TEMPLATES
+from clipnerf.clip.start import centre
 from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions, table
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
@@ -112,6 +113,7 @@ class Trainer:
         self.learned = [usable[i] for i in learned]
         self.held_out = [usable[i] for i in held]
         self.captions = [data.records[i].texts for i in self.learned]
+        self.chooser = words.Chooser(self.captions)
         self.questions = (
             load_questions(config.zero_shot)
             if config.zero_shot
@@ -125,6 +127,7 @@ class Trainer:
         cfg = config.model.model_cfg(len(self.vocabulary))
         self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
         self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
+        self._centre(texts)
         self.loss = CaptionLoss(ddp.rank(), ddp.world_size())
         self.optimizer = _optimizer(self.model, config)
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
@@ -134,18 +137,17 @@ class Trainer:
         """One step; returns what there is to log."""
         config, seed = self.config, self.config.seed
         rank, world = ddp.rank(), ddp.world_size()
-        rate = config.lr * _rate_at(self.step, config)
+        share = _rate_at(self.step, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if group["of_text"]:
+                group["lr"] = config.lr_text * share * _text_share_at(self.step, config)
+            else:
+                group["lr"] = config.lr * share
         indices = words.order_of(len(self.learned), config.batch, self.step * world + rank, seed)
         pictures = self.data.batch([self.learned[i] for i in indices]).to(self.device)
         noise = torch_generator(seed, rank, self.step, "augment", self.device)
         pictures = augment(pictures, config.augment, noise)
-        sets = words.choose(
-            [self.captions[i] for i in indices],
-            config.captions,
-            seed_for(seed, rank, self.step, "captions"),
-        )
+        sets = self._captions_of(indices)
         with self._autocast():
             features = self.model.encode_image(
                 self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
@@ -166,7 +168,11 @@ class Trainer:
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
         self.step += 1
-        return {"loss": float(loss.detach()), "logit_scale": float(scale.detach()), "lr": rate}
+        return {
+            "loss": float(loss.detach()),
+            "logit_scale": float(scale.detach()),
+            "lr": config.lr * share,
+        }
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""
@@ -202,6 +208,25 @@ class Trainer:
             ]
         records: list[Record] = [self.data.records[i] for i in self.held_out]
         return ask(clip.to("cpu"), torch.cat(batches), records, self.questions)
+
+    def _centre(self, texts: Sequence[str]) -> None:
+        """Makes embeddings differ from the start; the same on every rank."""
+        some = words.order_of(len(self.learned), 256, 0, self.config.seed)
+        pictures = self.data.batch([self.learned[i] for i in some]).to(self.device)
+        sample = [texts[i] for i in words.order_of(len(texts), 1024, 0, self.config.seed)]
+        tokens = self.vocabulary.compress(self.tokenizer(sample)).to(self.device)
+        centre(self.model, self.preprocess(pictures), tokens)
+
+    def _captions_of(self, indices: Sequence[int]) -> list[list[str]]:
+        """Several sets of one caption for each picture, the themed sets last."""
+        config, rank = self.config, ddp.rank()
+        own = [self.captions[i] for i in indices]
+        free = config.captions - config.themed_captions
+        sets = words.choose(own, free, seed_for(config.seed, rank, self.step, "captions"))
+        for number in range(config.themed_captions):
+            seed = seed_for(config.seed, 0, self.step, f"theme {number}")
+            sets.append(self.chooser.themed(own, seed))
+        return sets
 
     def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
         """Unit embeddings of captions, some in templates, some tokens hidden."""
@@ -324,14 +349,23 @@ def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:
 
 
 def _optimizer(model: torch.nn.Module, config: TrainClipConfig) -> torch.optim.Optimizer:
-    named = list(model.named_parameters())
-    decays = [p for name, p in named if p.ndim > 1 and "embedding" not in name]
-    others = [p for name, p in named if not (p.ndim > 1 and "embedding" not in name)]
-    groups = [
-        {"params": decays, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), eps=1e-6)
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decays = parameter.ndim > 1 and "embedding" not in name
+        groups.setdefault((name.startswith("text."), decays), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay * decays,
+                "of_text": of_text,
+            }
+            for (of_text, decays), parameters in groups.items()
+        ],
+        lr=config.lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
 
 
 def _rate_at(step: int, config: TrainClipConfig) -> float:
@@ -339,6 +373,12 @@ def _rate_at(step: int, config: TrainClipConfig) -> float:
     rise = min(1.0, (step + 1) / max(1, config.warmup_steps))
     done = min(1.0, step / (config.decay_steps or config.steps))
     return rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _text_share_at(step: int, config: TrainClipConfig) -> float:
+    """Texts stand still for text_delay_steps, then take as many to come to their full rate."""
+    delay = config.text_delay_steps
+    return min(1.0, max(0.0, (step - delay) / delay)) if delay else 1.0
 
 
 def _numbers(texts: Sequence[str]) -> Int[Tensor, " texts"]:

@@ -4,18 +4,27 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import read_yaml
 from clipnerf.data.records import Record
 from clipnerf.errors import UsageError
 
 _PURE = 0.98
 """Share of a caption's pictures that must have the value, for the caption to stand for it."""
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """The part of a ``Clip`` that is needed here."""
+
+    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
+        """Unit embeddings of texts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def questions_from_captions(records: Sequence[Record], prompts: int = 3) -> list
 
 
 def ask(
-    clip: Clip,
+    clip: TextEncoder,
     embeddings: Float[Tensor, "pictures embedding"],
     records: Sequence[Record],
     questions: Sequence[Question],

@@ -131,22 +131,29 @@ class TrainClipConfig:
     """The model."""
     augment: ClipAugmentConfig = field(default_factory=ClipAugmentConfig)
     """Changes to the pictures."""
-    steps: int = 1500
+    steps: int = 2000
     """Training steps."""
     decay_steps: int = 0
     """The learning rate falls to zero over so many steps (a cosine); 0: over all steps."""
     warmup_steps: int = 50
     """The learning rate rises from zero over so many steps."""
-    batch: int = 256
+    text_delay_steps: int = 250
+    """Texts stand still for so many steps, while pictures learn to tell them apart, and speed up
+    over as many. Without it, texts of parts (arms or no arms) become one and stay so."""
+    batch: int = 128
     """Pictures a step on each rank; also the number of texts each is told from."""
-    captions: int = 3
-    """Captions of each picture that a step learns from, where it has several."""
+    captions: int = 6
+    """Captions of each picture that a step learns from; pays where a picture has several."""
+    themed_captions: int = 4
+    """So many of them are chosen by a theme that all pictures of the step share, such as arms."""
     template_share: float = 0.2
     """Share of the captions put into a template such as "a photo of ...", to learn its words."""
     unknown_share: float = 0.02
     """Share of the tokens hidden, to learn what a word never seen is to mean: little."""
     lr: float = 2e-3
-    """AdamW's step at its highest."""
+    """AdamW's step at its highest, for the picture tower."""
+    lr_text: float = 6e-4
+    """AdamW's step at its highest, for the text tower."""
     weight_decay: float = 0.1
     """AdamW's weight decay of matrices."""
     held_out: float = 0.1
@@ -176,13 +183,18 @@ class TrainClipConfig:
         self.augment.validate()
         for key in ("steps", "captions", "status_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        for key in ("decay_steps", "warmup_steps"):
+        for key in ("decay_steps", "warmup_steps", "text_delay_steps"):
             _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
         _check(0 <= self.threads <= 1024, "threads", self.threads, "0 to 1024")
+        _check(
+            0 <= self.themed_captions <= self.captions,
+            "themed_captions", self.themed_captions, f"0 to captions ({self.captions})",
+        )  # fmt: skip
         _check(self.batch >= 2, "batch", self.batch, "2 or more")
         for key in ("template_share", "unknown_share"):
             _check(0 <= getattr(self, key) < 1, key, getattr(self, key), "0 to below 1")
-        _check(0 < self.lr < 1, "lr", self.lr, "above 0, below 1")
+        for key in ("lr", "lr_text"):
+            _check(0 < getattr(self, key) < 1, key, getattr(self, key), "above 0, below 1")
         _check(0 <= self.weight_decay < 10, "weight_decay", self.weight_decay, "0 to below 10")
         _check(0 < self.held_out < 1, "held_out", self.held_out, "above 0, below 1")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
