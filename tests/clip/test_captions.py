@@ -56,7 +56,7 @@ def test_captions_differ_within_a_set_and_from_set_to_set() -> None:
 
 def test_a_theme_picks_the_captions_that_speak_of_it() -> None:
     captions = [
-        (f"a {color} chair", f"{arms} arms", f"a {back} back")
+        (f"a {color} chair", f"{arms} its arms", f"a {back} back")
         for color, arms, back in [("red", "with", "low"), ("blue", "without", "high")] * 8
     ]
     chooser = Chooser(captions)
