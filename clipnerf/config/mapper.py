@@ -38,16 +38,18 @@ class MapperLossConfig:
 
     clip: float = 1.0
     """Paper's lambda_c: weight of 1 - cos(picture, prompt)."""
-    discriminator: float = 0.02
+    discriminator: float = 0.1
     """Weight of softplus(-D(picture)). Small, as D is sharper than CLIP is."""
     directional: float = 1.0
     """Weight of 1 - cos(change of the picture's embedding, change of the text's)."""
     contrast: float = 1.0
     """Weight of the cross-entropy of the prompt among all prompts of the library's group."""
-    contrast_temperature: float = 0.05
+    contrast_temperature: float = 0.07
     """Temperature of that cross-entropy, in units of cosine. Below 0.02 it saturates."""
-    prior: float = 0.02
-    """Weight of the mean square of the change of the code, in units of the code's variance."""
+    prior: float = 2.0
+    """Weight of the mean square of the change of the code, in units of the code's variance. A code
+    moved far along one direction is unlike any that the generator was trained with: at 0.02 the
+    changes grew to 4 and colours became garish."""
     palette: float = 0.0
     """Weight of the distance of colour mean and covariance, edited from unedited; for shape."""
     foreign: float = 1.0
@@ -121,7 +123,7 @@ class TrainMapperConfig:
     """Side of the rendered pictures in pixels; the discriminator's own size suits best."""
     samples: int | None = None
     """Samples a ray; by default the generator's own."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-4
     """Adam's learning rate at the beginning."""
     halve_every: int = 200
     """Steps after which the learning rate has halved; the decay is smooth."""

@@ -26,7 +26,9 @@ KIND = "mapper"
 class Mapper(nn.Module):
     """Two layers with a ReLU between (CLIP-NeRF, section 3.3); starts as the identity edit.
 
-    The embedding has unit norm; it is scaled by sqrt(E), so that its entries are of order 1.
+    What enters is the embedding's direction from `centre` (the category without an attribute),
+    times sqrt(E), so that its entries are of order 1: the prompts of one category lie close
+    together, and a network fed with them as they are first learns one change for all.
     `forward` takes the codes as well, because a mapper of a later kind may look at them; the
     paper's does not, and so gives one direction for all objects.
 
@@ -34,8 +36,11 @@ class Mapper(nn.Module):
         which: the code that it changes, shape or appearance.
         embed_dim: E, the length of an embedding.
         code_dim: the length of the code, 128.
+        centre: the neutral prompt's embedding; 0 where None.
         generator_hash, clip_hash: what it is trained for.
     """
+
+    centre: Tensor
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Mapper(nn.Module):
         code_dim: int,
         config: MapperConfig | None = None,
         *,
+        centre: Float[Tensor, " embed"] | None = None,
         generator_hash: str = "",
         clip_hash: str = "",
     ) -> None:
@@ -65,12 +71,14 @@ class Mapper(nn.Module):
         self.end = nn.Linear(config.hidden, code_dim)
         nn.init.zeros_(self.end.weight)
         nn.init.zeros_(self.end.bias)
+        self.register_buffer("centre", torch.zeros(embed_dim) if centre is None else centre.clone())
 
     def forward(
         self, embedding: Float[Tensor, "#batch embed"], codes: Float[Tensor, "batch code"]
     ) -> Float[Tensor, "batch code"]:
         """The change of the code at strength 1; one embedding may stand for all codes."""
-        change = self.end(torch.relu(self.hidden(embedding * math.sqrt(self.embed_dim))))
+        direction = (embedding - self.centre) * math.sqrt(self.embed_dim)
+        change = self.end(torch.relu(self.hidden(direction)))
         return change.expand_as(codes)
 
     def apply_to(

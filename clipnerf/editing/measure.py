@@ -32,7 +32,7 @@ class Matching:
 
 @torch.no_grad()
 def measure(
-    mapper: Mapper, objective: Objective, objects: int = 8
+    mapper: Mapper, objective: Objective, objects: int = 4
 ) -> tuple[Matching, UInt8[np.ndarray, "height width 3"]]:
     """Edits the objects of seeds 0, 1, ... by every prompt of the library.
 

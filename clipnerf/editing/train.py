@@ -226,6 +226,7 @@ def _fresh_mapper(config: TrainMapperConfig, objective: Objective) -> Mapper:
             objective.clip.embed_dim,
             objective.generator.config.field.code_dim,
             config.mapper,
+            centre=objective.prompts.neutral[0],
             generator_hash=objective.generator.hash,
             clip_hash=objective.clip.hash,
         )
