@@ -1,40 +1,21 @@
 """Fits a compact CLIP to captioned pictures: ``clipnerf train-clip``."""
 
-import contextlib
-import hashlib
 import math
 import time
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor
 
-from clipnerf.clip import captions as words
 from clipnerf.clip import compact
-from clipnerf.clip.augment import augment
-from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
-from clipnerf.clip.preprocess import Preprocess
-from clipnerf.clip.prompts import TEMPLATES
-from clipnerf.clip.start import centre
-from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions, table
+from clipnerf.clip.trainer import Trainer
+from clipnerf.clip.zero_shot import Answer, table
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.data.records import Record, first_few
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.runs import ddp
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
-from clipnerf.runs.seeds import seed_for, torch_generator
-
-_LARGEST_SCALE = 100.0
-_BUCKETS = 3
-_BATCH_AT_TEST = 250
 
 
 def train_clip(config: TrainClipConfig) -> Path:
@@ -90,192 +71,11 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "model": f"{count:,} parameters, about {count * 2 / 1e6:.1f} MB, "
         f"pictures of {config.model.image_size} pixels",
         "steps": f"{config.steps} of {config.batch} pictures and "
-        f"{config.captions} captions each ({config.steps * config.batch:,} pictures)",
+        f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures)",
         "precision": "bf16" if trainer.bf16 else "fp32",
         "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB",
         "out": str(config.out),
     }
-
-
-class Trainer:
-    """The model, its optimiser and the data, and one step of training.
-
-    Everything random in step k is seeded by (seed, rank, k): a resumed run equals an
-    uninterrupted one.
-    """
-
-    def __init__(self, config: TrainClipConfig, data: PictureDataset, device: torch.device) -> None:
-        """Raises UsageError for missing captions, too few objects, or a bad zero_shot file."""
-        self.config, self.data, self.device = config, data, device
-        usable = _with_captions(config, data)
-        records = [data.records[i] for i in usable]
-        learned, held = words.held_out(records, config.held_out, config.seed)
-        self.learned = [usable[i] for i in learned]
-        self.held_out = [usable[i] for i in held]
-        self.captions = [data.records[i].texts for i in self.learned]
-        self.chooser = words.Chooser(self.captions)
-        self.questions = (
-            load_questions(config.zero_shot)
-            if config.zero_shot
-            else questions_from_captions([data.records[i] for i in self.learned])
-        )
-        self.whole_cfg = config.model.model_cfg(compact.VOCABULARY)
-        self.tokenizer = tokenizer_for(self.whole_cfg)
-        texts = sorted({text for captions in self.captions for text in captions})
-        self.vocabulary = words.Vocabulary(self.tokenizer([*texts, " ".join(TEMPLATES)]))
-        torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
-        cfg = config.model.model_cfg(len(self.vocabulary))
-        self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
-        self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
-        self._centre(texts)
-        self.loss = CaptionLoss(ddp.rank(), ddp.world_size())
-        self.optimizer = _optimizer(self.model, config)
-        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
-        self.step = 0
-
-    def advance(self) -> dict[str, float]:
-        """One step; returns what there is to log."""
-        config, seed = self.config, self.config.seed
-        rank, world = ddp.rank(), ddp.world_size()
-        share = _rate_at(self.step, config)
-        for group in self.optimizer.param_groups:
-            if group["of_text"]:
-                group["lr"] = config.lr_text * share * _text_share_at(self.step, config)
-            else:
-                group["lr"] = config.lr * share
-        indices = words.order_of(len(self.learned), config.batch, self.step * world + rank, seed)
-        pictures = self.data.batch([self.learned[i] for i in indices]).to(self.device)
-        noise = torch_generator(seed, rank, self.step, "augment", self.device)
-        pictures = augment(pictures, config.augment, noise)
-        sets = self._captions_of(indices)
-        with self._autocast():
-            features = self.model.encode_image(
-                self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
-            )
-        features = F.normalize(features.float(), dim=-1)
-        texts = self._texts([text for row in sets for text in row])
-        scale = self.model.logit_scale.exp()
-        losses = [
-            self.loss(features, of_row, scale, _numbers(row).to(self.device))
-            for of_row, row in zip(texts.split(config.batch), sets, strict=True)
-        ]
-        loss = torch.stack(losses).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self._average_gradients()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
-        self.step += 1
-        return {
-            "loss": float(loss.detach()),
-            "logit_scale": float(scale.detach()),
-            "lr": config.lr * share,
-        }
-
-    def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load(self, step: int, state: dict[str, Any]) -> None:
-        """Continues from what :meth:`state` returned after ``step`` steps."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = step
-
-    def export(self, path: Path) -> Path:
-        """Writes the compact model as it is now."""
-        table = self.model.text.token_embedding.weight.detach().cpu()
-        return compact.save(
-            path,
-            self.model.state_dict(),
-            token_ids=self.vocabulary.ids,
-            rows=table[self.vocabulary.table_rows()],
-            unknown=table[words.UNKNOWN],
-            model_cfg=self.whole_cfg,
-            preprocess_cfg=self.config.model.preprocess_cfg(),
-            extra={"steps": str(self.step), "dataset_fingerprint": self.data.fingerprint},
-        )
-
-    def answers(self, path: Path) -> list[Answer]:
-        """Zero-shot accuracies of the model in ``path`` on the held-out pictures."""
-        clip = Clip.load(path).to(self.device)
-        with torch.no_grad():
-            batches = [
-                clip.encode_image(self.data.batch(some).to(self.device)).cpu()
-                for some in _chunks(self.held_out, _BATCH_AT_TEST)
-            ]
-        records: list[Record] = [self.data.records[i] for i in self.held_out]
-        return ask(clip.to("cpu"), torch.cat(batches), records, self.questions)
-
-    def _centre(self, texts: Sequence[str]) -> None:
-        """Makes embeddings differ from the start; the same on every rank."""
-        some = words.order_of(len(self.learned), 256, 0, self.config.seed)
-        pictures = self.data.batch([self.learned[i] for i in some]).to(self.device)
-        sample = [texts[i] for i in words.order_of(len(texts), 1024, 0, self.config.seed)]
-        tokens = self.vocabulary.compress(self.tokenizer(sample)).to(self.device)
-        centre(self.model, self.preprocess(pictures), tokens)
-
-    def _captions_of(self, indices: Sequence[int]) -> list[list[str]]:
-        """Several sets of one caption for each picture, the themed sets last."""
-        config, rank = self.config, ddp.rank()
-        own = [self.captions[i] for i in indices]
-        free = config.captions - config.themed_captions
-        sets = words.choose(own, free, seed_for(config.seed, rank, self.step, "captions"))
-        for number in range(config.themed_captions):
-            seed = seed_for(config.seed, 0, self.step, f"theme {number}")
-            sets.append(self.chooser.themed(own, seed))
-        return sets
-
-    def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
-        """Unit embeddings of captions, some in templates, some tokens hidden."""
-        config, rank = self.config, ddp.rank()
-        seed = seed_for(config.seed, rank, self.step, "templates")
-        texts = words.into_templates(texts, config.template_share, seed)
-        tokens = self.vocabulary.compress(self.tokenizer(texts))
-        # Hidden are words, never the padding or the two marks, which have the largest numbers.
-        word = (tokens > words.UNKNOWN) & (tokens < len(self.vocabulary) - 2)
-        dice = torch.rand(
-            tokens.shape, generator=torch_generator(config.seed, rank, self.step, "hide")
-        )
-        tokens = torch.where(word & (dice < config.unknown_share), words.UNKNOWN, tokens)
-        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
-        with self._autocast():
-            embeddings = encode_short(self.model, distinct.to(self.device))
-        return F.normalize(embeddings.float(), dim=-1)[place.to(self.device)]
-
-    def _autocast(self) -> contextlib.AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
-    def _average_gradients(self) -> None:
-        if ddp.world_size() > 1:
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    dist.all_reduce(parameter.grad)
-                    parameter.grad /= ddp.world_size()
-
-
-def encode_short(
-    model: Any, tokens: Int[Tensor, "texts context"]
-) -> Float[Tensor, "texts embedding"]:
-    """The text tower's embeddings, without computing the padding behind the texts.
-
-    Attention looks backwards only, so what follows the end mark changes nothing. Captions fill a
-    third of the context: sorted into a few buckets by length they cost half as much.
-    """
-    lengths = (tokens != words.PADDING).sum(1)
-    order = lengths.argsort(stable=True)
-    mask = model.text.attn_mask
-    embeddings = []
-    try:
-        for bucket in order.chunk(_BUCKETS):
-            length = int(lengths[bucket].max())
-            model.text.attn_mask = mask[:length, :length]
-            embeddings.append(model.encode_text(tokens[bucket, :length]))
-    finally:
-        model.text.attn_mask = mask
-    return torch.cat(embeddings)[order.argsort()]
 
 
 def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> list[Answer]:
@@ -330,69 +130,3 @@ def _measure(trainer: Trainer, run: RunFolder) -> list[Answer]:
     answers = trainer.answers(path)
     run.log(trainer.step, **{f"zero_shot/{answer.name}": answer.accuracy for answer in answers})
     return answers
-
-
-def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:
-    """Indices of the pictures that have a caption."""
-    usable = [i for i, record in enumerate(data.records) if record.texts]
-    without = [record.file_name for record in data.records if not record.texts]
-    if not without:
-        return usable
-    what = f"{len(without)} of {len(data)} pictures in {config.data} have no caption: "
-    if config.missing_captions == "stop" or not usable:
-        raise UsageError(
-            f"{what}{first_few(without)}; give each a line with 'text' in metadata.jsonl, or leave "
-            "them out with missing_captions=skip"
-        )
-    warnings.warn(f"{what}{first_few(without)}; they are left out", UserWarning, stacklevel=2)
-    return usable
-
-
-def _optimizer(model: torch.nn.Module, config: TrainClipConfig) -> torch.optim.Optimizer:
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and "embedding" not in name
-        groups.setdefault((name.startswith("text."), decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": config.weight_decay * decays,
-                "of_text": of_text,
-            }
-            for (of_text, decays), parameters in groups.items()
-        ],
-        lr=config.lr,
-        betas=(0.9, 0.98),
-        eps=1e-6,
-    )
-
-
-def _rate_at(step: int, config: TrainClipConfig) -> float:
-    """Share of the full learning rate: a linear rise, then a cosine down to a hundredth."""
-    rise = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    done = min(1.0, step / (config.decay_steps or config.steps))
-    return rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def _text_share_at(step: int, config: TrainClipConfig) -> float:
-    """Texts stand still for text_delay_steps, then take as many to come to their full rate."""
-    delay = config.text_delay_steps
-    return min(1.0, max(0.0, (step - delay) / delay)) if delay else 1.0
-
-
-def _numbers(texts: Sequence[str]) -> Int[Tensor, " texts"]:
-    """A number for each caption that is the same on every rank."""
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return torch.tensor([int.from_bytes(digest, "big") >> 1 for digest in digests])
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bf16 are done by the hardware."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-
-
-def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -32,7 +32,8 @@ class Question:
     """One attribute, and the prompts that stand for each of its values.
 
     name: what the table calls it. attribute: its key in the records.
-    where: only pictures with these attributes are asked about, e.g. {"base": "legs"}.
+    where: only pictures with these attributes are asked about, e.g. {"base": "legs"}; a value
+        "=key" means that of another attribute: {"back_color": "=seat_color"}.
     """
 
     name: str
@@ -44,7 +45,8 @@ class Question:
         """Whether the picture of ``record`` has an answer."""
         attributes = record.attributes
         return attributes.get(self.attribute) in self.prompts and all(
-            attributes.get(key) == value for key, value in self.where.items()
+            attributes.get(key) == (attributes.get(value[1:]) if value[:1] == "=" else value)
+            for key, value in self.where.items()
         )
 
 

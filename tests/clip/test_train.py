@@ -9,7 +9,8 @@ import torch
 
 from clipnerf.clip.compact import FILE_NAME, VOCABULARY, load
 from clipnerf.clip.model import Clip, build
-from clipnerf.clip.train import encode_short, plan, train_clip
+from clipnerf.clip.train import plan, train_clip
+from clipnerf.clip.trainer import encode_short
 from clipnerf.config.clip import CompactClipConfig, TrainClipConfig
 from clipnerf.errors import UsageError
 
@@ -122,7 +123,7 @@ def test_missing_captions(tiny, pictures: Path, tmp_path: Path) -> None:
         ({"lr": 0.0}, "lr"),
         ({"held_out": 1.5}, "held_out"),
         ({"batch": 1}, "batch"),
-        ({"captions": 2, "themed_captions": 3}, "themed_captions"),
+        ({"captions": 0}, "captions"),
         ({"model": CompactClipConfig(image_size=50)}, "model.image_size is 50"),
         ({"zero_shot": "nowhere.yaml"}, "nowhere.yaml"),
     ],

@@ -41,6 +41,12 @@ def test_accuracy_by_value_and_where() -> None:
     assert "50.0%" in table([everywhere]) and "no attribute" in table([])
 
 
+def test_where_two_attributes_agree() -> None:
+    question = Question("color", "seat", {"red": ("red",)}, {"back": "=seat"})
+    assert question.asks(Record("a.png", attributes={"seat": "red", "back": "red"}))
+    assert not question.asks(Record("b.png", attributes={"seat": "red", "back": "blue"}))
+
+
 def test_questions_in_the_captions_own_words() -> None:
     records = [
         Record(
