@@ -46,7 +46,7 @@ class MapperLossConfig:
     """Weight of the cross-entropy of the prompt among all prompts of the library's group."""
     contrast_temperature: float = 0.07
     """Temperature of that cross-entropy, in units of cosine. Below 0.02 it saturates."""
-    prior: float = 2.0
+    prior: float = 1.0
     """Weight of the mean square of the change of the code, in units of the code's variance. A code
     moved far along one direction is unlike any that the generator was trained with: at 0.02 the
     changes grew to 4 and colours became garish."""

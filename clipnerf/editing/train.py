@@ -80,7 +80,7 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
         "steps": f"{config.steps} steps of {config.objects} objects x {config.edits} edits x "
         f"{config.views} views at {config.size} pixels, on {ddp.world_size()} process(es)",
         "memory": f"about {memory + 0.5:.1f} GB a process",
-        "writes": str(_mapper_path(config)),
+        "out": str(_mapper_path(config)),
     }
 
 

@@ -140,7 +140,7 @@ def test_a_mapper_that_follows_nothing_is_warned_of(config):
 def test_the_plan_needs_no_weights(config):
     shown = plan(replace(config, generator="nowhere.safetensors", clip="nothing"))
     assert "3 prompts" in shown["data"] and "4 steps" in shown["steps"]
-    assert shown["writes"].endswith("mapper_appearance.safetensors")
+    assert shown["out"].endswith("mapper_appearance.safetensors")
     assert all(isinstance(line, str) for line in shown.values())
 
 
