@@ -56,11 +56,14 @@ def find_front(
     codes = Codes.from_seeds(range(objects), generator.config.field.code_dim)
     heights = 10 + torch.arange(objects) * 7.0 % 30
     present = generator.config.front_azimuth_deg
-    fake = []
-    for k in range(bins):
-        azimuth = torch.full((objects,), 360.0 / bins * k - present)
-        camera = generator.camera(azimuth, heights, size)
-        fake.append(generator.render(codes, camera, samples=24, precision="auto").rgb.mean(0))
-    views = torch.stack(fake).to(real.device)
+    azimuths = 360.0 / bins * torch.arange(bins) - present
+    views = torch.zeros_like(real)
+    # object by object: the empty space of one is then found once for all its views
+    for k in range(objects):
+        camera = generator.camera(azimuths, heights[k].expand(bins), size)
+        views += generator.render(
+            codes[[k] * bins], camera, samples=24, precision="auto"
+        ).rgb.to(real.device)
+    views /= objects
     errors = [float((views.roll(-k, 0) - real).square().mean()) for k in range(bins)]
     return 360.0 / bins * errors.index(min(errors)), errors

@@ -9,7 +9,7 @@ from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import TEMPLATES, load_library, text_embedding
 from clipnerf.errors import UsageError
 
-LIBRARIES = Path(__file__).parents[2] / "configs" / "text_library"
+LIBRARIES = Path(__file__).parents[2] / "configs"
 
 
 def test_template_average(trained: Path) -> None:
@@ -33,7 +33,7 @@ def test_bad_prompt_or_template(trained: Path, prompt: str, templates: tuple[str
 
 @pytest.mark.parametrize("name", ["chairs", "fruit"])
 def test_libraries_of_the_project(name: str) -> None:
-    library = load_library(LIBRARIES / f"{name}.yaml")
+    library = load_library(LIBRARIES / f"library-{name}.yaml")
     assert library.neutral and len(library.shape) > 5 and len(library.appearance) > 5
 
 

@@ -1,0 +1,59 @@
+"""Bring the parts of a bundle together: generator turned to its front, discriminator, CLIP.
+
+    python scripts/assemble_bundle.py --run runs/chairs --clip runs/clip/clip.safetensors \
+        --poses data/chairs-test --out data/pretrained/chairs
+
+Mappers are trained on the bundle afterwards: their files name its generator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+from pathlib import Path
+
+import torch
+
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.evaluation.front import find_front
+from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.generator import Generator
+from clipnerf.runs.atomic import atomic_write, writable_dir
+from clipnerf.runs.weights import save_weights
+
+
+def main() -> None:
+    """Read the arguments, write the bundle's first three files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", required=True, help="run folder of clipnerf pretrain")
+    parser.add_argument("--clip", required=True, help="compact CLIP")
+    parser.add_argument("--poses", default="", help="pictures with azimuth_deg: finds the front")
+    parser.add_argument("--out", required=True, help="bundle folder")
+    arguments = parser.parse_args()
+    run, out = Path(arguments.run), writable_dir(arguments.out)
+
+    generator = Generator.load(run / "generator.safetensors")
+    if arguments.poses:
+        front, errors = find_front(generator, PictureDataset(arguments.poses, 32))
+        generator.config.front_azimuth_deg = front
+        print(f"front at azimuth {front:g}; mean squared differences by turn:")
+        print(" ".join(f"{error:.4f}" for error in errors))
+    generator.save(out / "generator.safetensors")
+
+    discriminator = Discriminator.load(run / "discriminator.safetensors")
+    halves = {name: t.to(torch.float16) for name, t in discriminator.state_dict().items()}
+    save_weights(
+        out / "discriminator.safetensors",
+        halves,
+        kind="discriminator",
+        config=dataclasses.asdict(discriminator.config),
+    )
+    with atomic_write(out / "clip.safetensors") as temporary:
+        shutil.copyfile(arguments.clip, temporary)
+    total = sum(file.stat().st_size for file in out.glob("*.safetensors"))
+    print(f"{out}: {total / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
