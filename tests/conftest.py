@@ -11,6 +11,12 @@ install_import_hook("clipnerf", "beartype.beartype")
 
 import pytest  # noqa: E402
 
+from clipnerf.data import dataset  # noqa: E402
+
+# beartype enters warnings.catch_warnings, which is not safe among threads: with several decoders
+# at once a test could miss a warning that was given.
+dataset._WORKERS = 1
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips the tests marked ``gpu`` where there is no CUDA device."""
