@@ -26,6 +26,7 @@ from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
 RAY_STEP = 64
+SMALL_POINTS = 2**16
 
 
 def build_field(config: GeneratorConfig) -> ConditionalField:
@@ -242,7 +243,9 @@ class Generator(nn.Module):
         samples = samples or self.config.render_samples
         dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
-        if torch.is_grad_enabled():
+        # finding the empty space of an object costs as much as a small picture of it
+        small = camera.width * camera.height * samples <= SMALL_POINTS
+        if torch.is_grad_enabled() or small:
             out = self.render_rays(
                 pixels.expand(len(codes), -1, -1),
                 camera,
