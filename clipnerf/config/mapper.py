@@ -110,6 +110,9 @@ class TrainMapperConfig:
     """Weights of the loss."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What CLIP's pictures go through."""
+    warm_start: int = 0
+    """Sampled objects from which a first guess is made: for each prompt the mean code of those
+    that CLIP calls by it. 0 starts from no change at all, as in the paper."""
     steps: int = 600
     """Optimiser steps in all; a resumed run may be given more."""
     objects: int = 6
@@ -149,6 +152,7 @@ class TrainMapperConfig:
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("log_every", "preview_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        _check(self.warm_start >= 0, "warm_start", self.warm_start, "0 or more objects")
         _check(self.size >= 8, "size", self.size, "8 or more pixels")
         _check(self.samples is None or self.samples >= 2, "samples", self.samples, "2 or more")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")

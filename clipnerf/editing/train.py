@@ -22,6 +22,7 @@ from clipnerf.editing.library import embed_library
 from clipnerf.editing.mappers import Mapper
 from clipnerf.editing.measure import Matching, measure
 from clipnerf.editing.objective import Objective
+from clipnerf.editing.warm_start import warm_start
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
@@ -56,6 +57,7 @@ def train_mapper(config: TrainMapperConfig) -> Path:
     try:
         trainer = _Trainer(config, objective, mapper)
         trainer.resume(run)
+        trainer.begin()
         path = trainer.run(run)
     finally:
         if run is not None:
@@ -115,6 +117,12 @@ class _Trainer:
         self.average = {name: value.clone() for name, value in mapper.state_dict().items()}
         self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
         self.step = 0
+
+    def begin(self) -> None:
+        """Gives a mapper that has not been trained yet its first guess; on every rank the same."""
+        if self.step == 0 and self.config.warm_start > 0:
+            warm_start(self.mapper, self.objective, self.config.warm_start, self.config.seed)
+            self.average = {n: value.clone() for n, value in self.mapper.state_dict().items()}
 
     def resume(self, run: RunFolder | None) -> None:
         """Takes up the last checkpoint; rank 0 reads it for all."""
