@@ -64,4 +64,5 @@ def trace_sparse(
     else:
         weights = sigma.view(1, count, samples)
     color, opacity = composite(weights, rgb.view(1, count, samples, 3), background)
-    return color, opacity, expected_depth(weights, t, rays.far)
+    # rays that miss are traced to fill up a batch, and must not show it
+    return color, opacity, expected_depth(weights, t, rays.far) * rays.hit

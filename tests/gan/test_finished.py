@@ -7,6 +7,12 @@ from clipnerf.gan.codes import Codes
 from clipnerf.rendering.volume import RenderOutput
 
 
+@pytest.fixture(autouse=True)
+def no_picture_is_small(monkeypatch):
+    """The pictures here are so small that a search for empty space would not pay."""
+    monkeypatch.setattr("clipnerf.gan.generator.SMALL_POINTS", 0)
+
+
 def both_ways(generator, codes, camera, **options) -> tuple[RenderOutput, RenderOutput]:
     with torch.enable_grad():
         dense = generator.render(codes, camera, **options)
