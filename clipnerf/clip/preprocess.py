@@ -94,7 +94,7 @@ class Preprocess:
         return (short, long) if height <= width else (long, short)
 
 
-def _three(values: float | Sequence[float]) -> tuple[float, ...]:
+def _three(values: float | Sequence[float | int]) -> tuple[float, ...]:
     return tuple(map(float, values)) if isinstance(values, Sequence) else (float(values),) * 3
 
 
