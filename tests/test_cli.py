@@ -177,7 +177,13 @@ def test_ctrl_c_while_working(tmp_path):
     argv += ["--size", "16", "--out", str(tmp_path / "chairs")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*argv, "--count", "100000"], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment
+        [*argv, "--count", "100000"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # a suite in the background of a shell ignores Ctrl-C, and its children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("chairs/*.png")):
