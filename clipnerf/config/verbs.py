@@ -56,7 +56,7 @@ def _check_common(config: DemoConfig | EditConfig | OrbitConfig) -> None:
 class DemoConfig:
     """Edit objects of the bundle that comes with the project: an orbit video and a sheet."""
 
-    text: str = "a blue chair with armrests"
+    text: str = "a blue chair with a high back"
     """What the objects are to become, in words."""
     out: str = "out/demo"
     """Folder for the video and the contact sheet."""
