@@ -17,8 +17,15 @@ from torch.autograd.function import once_differentiable
 
 from clipnerf.fields.layout import PRIMES, GridLayout
 
-# Points a slice: eight corners of four bytes then take half a megabyte, an L2 cache's worth.
+# Points a slice on one thread: eight corners of four bytes then take half a megabyte, an L2 cache's
+# worth. Several threads want longer operations: on two, a training step was measured 1.25 times as
+# fast with the second figure as with the first.
 SLICE = 16384
+THREADED_SLICE = 131072
+
+
+def _slice() -> int:
+    return SLICE if torch.get_num_threads() == 1 else THREADED_SLICE
 
 
 def _signed32(value: int) -> int:
@@ -111,14 +118,15 @@ class _HashGrid(torch.autograd.Function):
         ctx.layout = layout
         features = layout.features
         out = x.new_empty(len(x), layout.levels, features)
-        for start in range(0, len(x), SLICE):
-            columns = x[start : start + SLICE].t().contiguous()
+        size = _slice()
+        for start in range(0, len(x), size):
+            columns = x[start : start + size].t().contiguous()
             for level in range(layout.levels):
                 part = table[layout.offsets[level] : layout.offsets[level + 1]]
                 index, fraction = _corners(columns, layout, level)
                 wide = fraction.repeat_interleave(features, dim=1)
                 mixed = _interpolate(_fetch(part, index), wide)
-                out[start : start + SLICE, level] = mixed.view(-1, features)
+                out[start : start + size, level] = mixed.view(-1, features)
         return out.flatten(1)
 
     @staticmethod
@@ -132,13 +140,14 @@ class _HashGrid(torch.autograd.Function):
         grad = grad.reshape(len(x), layout.levels, layout.features)
         x_grad = torch.zeros_like(x) if needs_x else None
         table_grad = torch.zeros_like(table) if needs_table else None
-        for start in range(0, len(x), SLICE):
-            columns = x[start : start + SLICE].t().contiguous()
+        size = _slice()
+        for start in range(0, len(x), size):
+            columns = x[start : start + size].t().contiguous()
             columns_grad = torch.zeros_like(columns)
             for level in range(layout.levels):
                 rows = slice(layout.offsets[level], layout.offsets[level + 1])
                 index, fraction = _corners(columns, layout, level)
-                part = grad[start : start + SLICE, level].contiguous()
+                part = grad[start : start + size, level].contiguous()
                 if needs_x:
                     dots = _dot(_fetch(table[rows], index), part)
                     columns_grad += _position_gradient(dots, fraction, layout.scales[level])
@@ -146,7 +155,7 @@ class _HashGrid(torch.autograd.Function):
                     wide = fraction.repeat_interleave(layout.features, dim=1)
                     _accumulate(table_grad[rows], index, _spread(part.flatten(), wide))
             if x_grad is not None:
-                x_grad[start : start + SLICE] = columns_grad.t()
+                x_grad[start : start + size] = columns_grad.t()
         return x_grad, table_grad, None
 
 
