@@ -3,7 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -225,3 +228,27 @@ def test_a_dry_run_says_where_it_would_write_and_writes_nothing(pipeline, tmp_pa
     assert {"data", "steps", "memory", "out"} <= keys or verb == "train-mapper"
     assert any(str(tmp_path / "run") in line for line in lines)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_ranks_under_torchrun_train_together(pipeline, tmp_path):
+    root = pipeline.root
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "clipnerf", "pretrain", "--config", str(root / "gan.yaml"), "--device", "auto",
+        "--data.path", str(root / "data"), "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("RANK", None)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == [str(tmp_path / "run")]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "stats.jsonl").open()]
+    assert steps == [1, 2]
+    assert (tmp_path / "run" / "generator.safetensors").is_file()
