@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rebuilds data/pretrained/chairs from nothing: about two hours on two CPU cores.
+# Rebuilds data/pretrained/chairs from nothing: two to three hours on two CPU cores, by the sum of its steps.
 #
 #   bash scripts/build_pretrained.sh [WORK FOLDER] [BUNDLE FOLDER]
 #
