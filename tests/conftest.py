@@ -5,7 +5,16 @@ import os
 # Before torch is imported: the tests share few cores, and results do not depend on the threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jaxtyping import install_import_hook
+import torch  # noqa: E402
+
+if not torch.cuda.is_available():
+    # Before triton is imported: its kernels then run on the CPU, one operation after another.
+    os.environ["TRITON_INTERPRET"] = "1"
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+# Before the hook: kernels are read as source by Triton, and hold no Python to be checked.
+from clipnerf.fields.backends import triton_kernels  # noqa: E402, F401
 
 install_import_hook("clipnerf", "beartype.beartype")
 
@@ -23,8 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
-    import torch
-
     if not torch.cuda.is_available():
         skip = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")
         for item in marked:

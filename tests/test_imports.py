@@ -37,7 +37,7 @@ HOMES = {
     "tqdm": ("runs.progress",),
     "PIL": ("data", "export.sheet", "runs.folder"),
     "tinycudann": ("fields.backends.tcnn",),
-    "triton": ("fields.backends.triton",),
+    "triton": ("fields.backends.triton", "fields.backends.triton_kernels"),
     "lpips": ("evaluation",),
 }
 

@@ -2,16 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clipnerf.fields.backends import tcnn as tcnn_backend
 from clipnerf.fields.backends import torch as torch_backend
+from clipnerf.fields.backends import triton as triton_backend
 from clipnerf.fields.layout import GridLayout
 
-# Triton and tinycudann kernels of the same layout take their place here once they exist.
-BACKENDS = ("auto", "torch")
+BACKENDS = ("auto", "tcnn", "triton", "torch")
 INIT_RANGE = 1e-4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, and why it."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+def choose(backend: str, device: torch.device, layout: GridLayout) -> Choice:
+    """The backend that a grid uses on a device.
+
+    ``auto`` takes the first of tcnn, triton and torch that runs there; on a CPU, and where
+    PyTorch is asked for deterministic algorithms, torch.
+
+    Raises:
+        ValueError: a backend asked for by name that cannot run there; says why and what to do.
+    """
+    return _choose(backend, device, layout, torch.are_deterministic_algorithms_enabled())
+
+
+@lru_cache(maxsize=64)
+def _choose(backend: str, device: torch.device, layout: GridLayout, deterministic: bool) -> Choice:
+    if backend == "torch":
+        return Choice("torch", "asked for")
+    problems = {
+        "tcnn": tcnn_backend.problem(device, layout),
+        "triton": triton_backend.problem(device),
+    }
+    if backend != "auto":
+        if problems[backend]:
+            raise ValueError(
+                f"generator.field.backend is {backend!r}, but {problems[backend]}; use 'auto', or "
+                "install it as README says"
+            )
+        return Choice(backend, "asked for")
+    if device.type != "cuda":
+        return Choice("torch", f"on the {device.type.upper()}")
+    if deterministic:
+        return Choice("torch", "deterministic algorithms are asked for")
+    passed_over = []
+    for name, why_not in problems.items():
+        if not why_not:
+            return Choice(name, "; ".join(passed_over))
+        passed_over.append(why_not)
+    return Choice("torch", "; ".join(passed_over))
 
 
 class HashGrid(nn.Module):
@@ -19,7 +73,8 @@ class HashGrid(nn.Module):
 
     Args:
         layout: sizes of the grid.
-        backend: ``auto`` or ``torch``; all backends share the layout and the parameter.
+        backend: ``auto``, ``tcnn``, ``triton`` or ``torch``; all share the layout and the one
+            parameter, ``table`` [rows, features], float32.
 
     Raises:
         ValueError: if the backend is unknown.
@@ -32,7 +87,7 @@ class HashGrid(nn.Module):
                 f"encoding backend is {backend!r}; {', '.join(BACKENDS)} are possible; use 'auto'"
             )
         self.layout = layout
-        self.backend = "torch"
+        self.backend = backend
         self.table = nn.Parameter(torch.empty(layout.total_rows, layout.features))
         nn.init.uniform_(self.table, -INIT_RANGE, INIT_RANGE)
 
@@ -41,9 +96,28 @@ class HashGrid(nn.Module):
         """Features a point gets."""
         return self.layout.out_features
 
-    def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points features"]:
-        """Features at positions in [0, 1] (clamped outside), level-major."""
-        return torch_backend.hash_grid(x, self.table, self.layout)
+    @property
+    def choice(self) -> Choice:
+        """The backend used where the table is, and why.
+
+        Raises:
+            ValueError: the backend asked for cannot run there.
+        """
+        return choose(self.backend, self.table.device, self.layout)
+
+    def forward(
+        self, x: Float[Tensor, "points dim"], dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "points features"]:
+        """Features at positions in [0, 1] (clamped outside), level-major, in ``dtype``.
+
+        Below float32 the GPU backends read the table in float16.
+        """
+        name = self.choice.name
+        if name == "triton":
+            return triton_backend.hash_grid(x, self.table, self.layout, dtype)
+        if name == "tcnn":
+            return tcnn_backend.hash_grid(x, self.table, self.layout, dtype)
+        return torch_backend.hash_grid(x, self.table, self.layout).to(dtype)
 
     def extra_repr(self) -> str:
         return f"{self.layout}, backend={self.backend}"

@@ -3,7 +3,7 @@
 The layout is that of tiny-cuda-nn (Müller et al., "Instant Neural Graphics Primitives with a
 Multiresolution Hash Encoding", 2022), so that a table moves between backends unchanged:
 
-- scale_l = exp2(l * log2(b)) * N_min - 1, in float32; res_l = ceil(scale_l) + 1
+- scale_l = exp2(l * log2(b)) * N_min - 1, every step rounded to float32; res_l = ceil(scale_l) + 1
 - rows_l = min(roundup8(res_l ** D), 2 ** T)
 - position = scale_l * x + 0.5, then floor and fraction; x is the fastest axis
 - dense index sum_d g_d * res_l ** d while it fits into rows_l, else the XOR of g_d * prime_d in
@@ -72,12 +72,15 @@ class GridLayout:
 
     @cached_property
     def scales(self) -> tuple[float, ...]:
-        """scale_l of each level, rounded as float32 arithmetic rounds it."""
-        log2_b = np.float32(math.log2(self.per_level_scale))
+        """scale_l of each level; b, its logarithm and every step after are rounded to float32.
+
+        Powers and logarithms are taken in double precision first, so that no library's float32
+        version of them can move a level by a bit.
+        """
+        log2_b = np.float32(math.log2(np.float32(self.per_level_scale)))
         base, one = np.float32(self.base_resolution), np.float32(1)
-        return tuple(
-            float(np.exp2(np.float32(level) * log2_b) * base - one) for level in range(self.levels)
-        )
+        powers = [np.float32(2.0 ** float(np.float32(k) * log2_b)) for k in range(self.levels)]
+        return tuple(float(power * base - one) for power in powers)
 
     @cached_property
     def resolutions(self) -> tuple[int, ...]:

@@ -11,23 +11,7 @@ from clipnerf.fields.backends import torch as backend
 from clipnerf.fields.backends.torch import hash_grid, naive_hash_grid
 from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
-
-# (dim, levels, features, log2_rows, base, finest); the last ones turn from dense to hashed at
-# their first level, at their last, exactly where the table is full, and with tiny tables.
-SIZES = [
-    (2, 4, 1, 8, 4, 30),
-    (2, 3, 8, 5, 2, 9),
-    (3, 5, 2, 9, 4, 24),
-    (3, 4, 1, 10, 5, 16),
-    (3, 3, 4, 8, 3, 11),
-    (3, 1, 2, 9, 8, 8),
-    (3, 2, 2, 8, 8, 9),
-    (3, 2, 2, 12, 8, 15),
-    (3, 2, 2, 12, 8, 17),
-    (4, 3, 2, 9, 3, 8),
-    (4, 2, 8, 6, 2, 5),
-]
-
+from tests.fields.points import SIZES, points_of_interest, random_table
 
 def slow_loop(x: list[list[float]], table: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """One point, one level, one corner at a time, in Python numbers."""
@@ -37,7 +21,8 @@ def slow_loop(x: list[list[float]], table: np.ndarray, size: tuple[int, ...]) ->
     result = np.zeros((len(x), levels * features))
     first_row = 0
     for level in range(levels):
-        power = np.exp2(np.float32(level) * np.float32(math.log2(growth)))
+        log2_b = np.float32(math.log2(float(np.float32(growth))))
+        power = np.float32(2 ** float(np.float32(level) * log2_b))
         scale = float(power * np.float32(base) - np.float32(1))
         side = math.ceil(scale) + 1
         rows = min((side**dim + 7) // 8 * 8, 2**log2_rows)
@@ -62,32 +47,10 @@ def slow_loop(x: list[list[float]], table: np.ndarray, size: tuple[int, ...]) ->
     return result
 
 
-def points_of_interest(size: tuple[int, ...]) -> torch.Tensor:
-    """Random points, all corners of the cube, exact vertices of every level, points outside."""
-    dim = size[0]
-    draw = torch.Generator().manual_seed(3)
-    layout = GridLayout(*size)
-    random = torch.rand(24, dim, generator=draw, dtype=torch.float64)
-    corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=dim)), dtype=torch.float64)
-    faces = random.clone()[:4]
-    faces[:, 0] = torch.tensor([0.0, 1.0, 0.0, 1.0])
-    outside = random[:6] * 4 - 1.5
-    parts = [random, corners, faces, outside]
-    for scale, side in zip(layout.scales, layout.resolutions, strict=True):
-        vertex = torch.randint(1, side, (4, dim), generator=draw)
-        parts.append(((vertex - 0.5) / scale).clamp(0, 1))
-    return torch.cat(parts)
-
-
-def random_table(layout: GridLayout, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(4)
-    return torch.randn(layout.total_rows, layout.features, generator=draw, dtype=dtype)
-
-
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_equals_a_slow_loop(size):
     layout = GridLayout(*size)
-    x, table = points_of_interest(size), random_table(layout)
+    x, table = points_of_interest(layout), random_table(layout)
     expected = slow_loop(x.tolist(), table.numpy(), size)
     found = hash_grid(x, table, layout)
     assert found.shape == (len(x), layout.out_features)
@@ -98,7 +61,7 @@ def test_equals_a_slow_loop(size):
 def test_equals_the_naive_form_with_its_gradients_across_slices(size, monkeypatch):
     monkeypatch.setattr(backend, "SLICE", 7)
     layout = GridLayout(*size)
-    x = points_of_interest(size)
+    x = points_of_interest(layout)
     results = []
     for function in (hash_grid, naive_hash_grid):
         leaf, table = x.clone().requires_grad_(), random_table(layout).requires_grad_()
@@ -210,6 +173,17 @@ def test_the_module_holds_one_small_table_and_reads_it():
     assert 5e-5 < float(grid.table.abs().max()) <= 1e-4
     x = torch.rand(10, 3)
     torch.testing.assert_close(grid(x), naive_hash_grid(x, grid.table, layout))
+
+
+@pytest.mark.parametrize("size", [(2, 3, 2, 5, 3, 6), (3, 2, 2, 5, 2, 4), (4, 2, 1, 5, 2, 3)])
+def test_gradgradcheck_in_double(size):
+    layout = GridLayout(*size)
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(3, size[0], generator=draw, dtype=torch.float64).mul(0.9).add(0.05)
+    table = random_table(layout)
+    assert torch.autograd.gradgradcheck(
+        lambda a, b: hash_grid(a, b, layout), (x.requires_grad_(), table.requires_grad_())
+    )
 
 
 def test_an_unknown_backend_is_named():

@@ -24,7 +24,8 @@ def test_rows_and_offsets_follow_the_formula(size):
     growth = math.exp(math.log(finest / base) / (levels - 1)) if levels > 1 else 1.0
     start = 0
     for level in range(levels):
-        power = np.exp2(np.float32(level) * np.float32(math.log2(growth)))
+        log2_b = np.float32(math.log2(float(np.float32(growth))))
+        power = np.float32(2 ** float(np.float32(level) * log2_b))
         scale = power * np.float32(base) - np.float32(1)
         vertices = math.ceil(scale) + 1
         rows = min(8 * math.ceil(vertices**dim / 8), 2**log2_rows)

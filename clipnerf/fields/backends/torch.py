@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from clipnerf.fields.layout import PRIMES, GridLayout
 
@@ -130,13 +129,22 @@ class _HashGrid(torch.autograd.Function):
         return out.flatten(1)
 
     @staticmethod
-    @once_differentiable
     def backward(  # type: ignore[override]
         ctx: Any, grad: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
         x, table = ctx.saved_tensors
         layout: GridLayout = ctx.layout
         needs_x, needs_table = ctx.needs_input_grad[:2]
+        if torch.is_grad_enabled():
+            # a gradient that is itself differentiated: rare, so the textbook form does
+            leaves = [leaf for leaf, needed in ((x, needs_x), (table, needs_table)) if needed]
+            out = naive_hash_grid(x, table, layout)
+            found = list(torch.autograd.grad(out, leaves, grad, create_graph=True))
+            return (
+                found.pop(0) if needs_x else None,
+                found.pop(0) if needs_table else None,
+                None,
+            )
         grad = grad.reshape(len(x), layout.levels, layout.features)
         x_grad = torch.zeros_like(x) if needs_x else None
         table_grad = torch.zeros_like(table) if needs_table else None
@@ -180,7 +188,7 @@ def hash_grid(
         layout: the grid's sizes.
 
     Returns:
-        ``[points, levels * features]``, level-major, in the table's dtype.
+        ``[points, levels * features]``, level-major, in the table's dtype. Twice differentiable.
     """
     return _HashGrid.apply(x.to(table.dtype).clamp(0, 1), table, layout)
 

@@ -1,0 +1,348 @@
+"""Triton kernels of the hash grid: values, gradients, and gradients of the positions' gradient.
+
+A program takes a block of points and a group of levels; groups are the outer axis of the launch, so
+that the tables of one group stay in the L2 cache while all points pass. Indices are recomputed in
+every kernel rather than stored. The prime of the x axis is 1, so the two x-neighbours of a cell lie
+side by side: one vector load of LOAD entries mostly holds both, and a second, masked one fetches
+the neighbour where it does not. The same holds for atomics of ADD entries.
+
+Names: D dimensions, F features, C = entries * F columns of a vector; ``low`` is a cell's lower
+vertex and ``u`` the fraction inside it; a ``side`` is u or 1 - u; ``info`` holds eight integers a
+level: offset / 8, rows, mask, hashed, and the factors of four axes.
+"""
+
+# mypy: ignore-errors
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _level(info, scales, level):
+    """Scalars of a level: scale, first row, rows, mask, hashed, factors of y, z and w."""
+    row = info + level * 8
+    scale = tl.load(scales + level)
+    # offsets are multiples of 8 rows; written so that the compiler knows
+    first = tl.load(row).to(tl.int64) * 8
+    rows = tl.load(row + 1).to(tl.uint32, bitcast=True)
+    mask = tl.load(row + 2).to(tl.uint32, bitcast=True)
+    hashed = tl.load(row + 3) != 0
+    f1 = tl.load(row + 5).to(tl.uint32, bitcast=True)
+    f2 = tl.load(row + 6).to(tl.uint32, bitcast=True)
+    f3 = tl.load(row + 7).to(tl.uint32, bitcast=True)
+    return scale, first, rows, mask, hashed, f1, f2, f3
+
+
+@triton.jit
+def _cell(x, scale):
+    """Lower vertex and fraction along one axis."""
+    position = x * scale + 0.5
+    floor = tl.floor(position)
+    # what is not a number stays inside the table here, and reaches the losses' alarm by u
+    low = tl.maximum(floor.to(tl.int32), 0).to(tl.uint32)
+    return low, position - floor
+
+
+@triton.jit
+def _axis(x, points, valid, d: tl.constexpr, D: tl.constexpr):
+    """Coordinate d of the points; 0 for an axis that the grid does not have."""
+    if d < D:
+        return tl.load(x + points * D + d, mask=valid, other=0.0)
+    else:
+        return tl.zeros_like(points).to(tl.float32)
+
+
+@triton.jit
+def _side(u, bit: tl.constexpr, d: tl.constexpr, D: tl.constexpr):
+    """Weight of the lower or upper vertex; 1 for an axis that the grid does not have."""
+    if d >= D:
+        return tl.full(u.shape, 1.0, tl.float32)
+    elif bit:
+        return u
+    else:
+        return 1.0 - u
+
+
+@triton.jit
+def _slope(bit: tl.constexpr, d: tl.constexpr, D: tl.constexpr):
+    """Derivative of a side by u."""
+    if d >= D:
+        return 0.0
+    elif bit:
+        return 1.0
+    else:
+        return -1.0
+
+
+@triton.jit
+def _join(a, b, hashed):
+    """XOR where the level is hashed, sum where it is dense."""
+    return tl.where(hashed, a ^ b, a + b)
+
+
+@triton.jit
+def _pair(
+    low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3, b1: tl.constexpr, b2: tl.constexpr,
+    b3: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """Rows of the two x-neighbours that lie at bits b1, b2, b3 of the other axes."""
+    rest = (low1 + b1) * f1
+    if D > 2:
+        rest = _join(rest, (low2 + b2) * f2, hashed)
+    if D > 3:
+        rest = _join(rest, (low3 + b3) * f3, hashed)
+    i0 = _join(low0, rest, hashed) & mask
+    i1 = _join(low0 + 1, rest, hashed) & mask
+    # only the far border leaves a dense table, and by less than its size
+    i0 = tl.where(i0 >= rows, i0 - rows, i0)
+    i1 = tl.where(i1 >= rows, i1 - rows, i1)
+    return i0.to(tl.int32), i1.to(tl.int32)
+
+
+@triton.jit
+def _forward(
+    x, table, out, info, scales, count, levels, group,
+    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Features of points: out [count, levels * F]."""
+    C: tl.constexpr = LOAD * F
+    points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    valid = points < count
+    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
+    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    column = tl.arange(0, C)[None, :]
+    entry = column // F
+    feature = tl.arange(0, F)[None, :]
+    start = tl.program_id(1) * group
+    for level in range(start, tl.minimum(start + group, levels)):
+        scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
+        low0, u0 = _cell(x0, scale)
+        low1, u1 = _cell(x1, scale)
+        low2, u2 = _cell(x2, scale)
+        low3, u3 = _cell(x3, scale)
+        total = tl.zeros([BLOCK, C], tl.float32)
+        for p in tl.static_range(2 ** (D - 1)):
+            i0, i1 = _pair(
+                low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
+                p & 1, (p >> 1) & 1, (p >> 2) & 1, D,
+            )  # fmt: skip
+            weight = _side(u1, p & 1, 1, D) * _side(u2, (p >> 1) & 1, 2, D)
+            weight *= _side(u3, (p >> 2) & 1, 3, D)
+            w0, w1 = (weight * (1.0 - u0))[:, None], (weight * u0)[:, None]
+            g0, g1 = i0 // LOAD, i1 // LOAD
+            near = (g0 == g1)[:, None]
+            at0 = entry == (i0 % LOAD)[:, None]
+            at1 = entry == (i1 % LOAD)[:, None]
+            values = tl.load(
+                table + first * F + (g0 * C)[:, None] + column, mask=valid[:, None], other=0.0
+            )
+            share = tl.where(at0, w0, 0.0) + tl.where(at1 & near, w1, 0.0)
+            total += share * values.to(tl.float32)
+            beyond = tl.load(
+                table + first * F + (g1 * C)[:, None] + column,
+                mask=valid[:, None] & (g0 != g1)[:, None],
+                other=0.0,
+            )
+            total += tl.where(at1 & (g0 != g1)[:, None], w1, 0.0) * beyond.to(tl.float32)
+        result = tl.sum(tl.reshape(total, [BLOCK, LOAD, F]), axis=1)
+        where = out + (points * levels * F)[:, None] + level * F + feature
+        tl.store(where, result.to(out.dtype.element_ty), mask=valid[:, None])
+
+
+@triton.jit
+def _backward(
+    x, table, upstream, x_grad, table_grad, info, scales, count, levels, group,
+    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, ADD: tl.constexpr,
+    BLOCK: tl.constexpr, TO_X: tl.constexpr, TO_TABLE: tl.constexpr,
+):  # fmt: skip
+    """Gradients of sum(upstream * features).
+
+    x_grad [groups, count, D] gets a group's share; table_grad [rows, F], float32, is added to.
+    """
+    C: tl.constexpr = LOAD * F
+    A: tl.constexpr = ADD * F
+    points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    valid = points < count
+    seen = valid[:, None]
+    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
+    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    column, add_column = tl.arange(0, C)[None, :], tl.arange(0, A)[None, :]
+    entry, add_entry = column // F, add_column // F
+    grad0 = tl.zeros([BLOCK], tl.float32)
+    grad1 = tl.zeros([BLOCK], tl.float32)
+    grad2 = tl.zeros([BLOCK], tl.float32)
+    grad3 = tl.zeros([BLOCK], tl.float32)
+    start = tl.program_id(1) * group
+    for level in range(start, tl.minimum(start + group, levels)):
+        scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
+        low0, u0 = _cell(x0, scale)
+        low1, u1 = _cell(x1, scale)
+        low2, u2 = _cell(x2, scale)
+        low3, u3 = _cell(x3, scale)
+        above = upstream + (points * levels * F)[:, None] + level * F
+        if TO_X:
+            wide = tl.load(above + column % F, mask=seen, other=0.0).to(tl.float32)
+        if TO_TABLE:
+            add_wide = tl.load(above + add_column % F, mask=seen, other=0.0).to(tl.float32)
+        for p in tl.static_range(2 ** (D - 1)):
+            i0, i1 = _pair(
+                low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
+                p & 1, (p >> 1) & 1, (p >> 2) & 1, D,
+            )  # fmt: skip
+            m1, m2 = _side(u1, p & 1, 1, D), _side(u2, (p >> 1) & 1, 2, D)
+            m3 = _side(u3, (p >> 2) & 1, 3, D)
+            weight = m1 * m2 * m3
+            if TO_X:
+                g0, g1 = i0 // LOAD, i1 // LOAD
+                near = (g0 == g1)[:, None]
+                values = tl.load(
+                    table + first * F + (g0 * C)[:, None] + column, mask=seen, other=0.0
+                )
+                beyond = tl.load(
+                    table + first * F + (g1 * C)[:, None] + column,
+                    mask=seen & (g0 != g1)[:, None],
+                    other=0.0,
+                )
+                values = values.to(tl.float32) * wide
+                beyond = tl.where(near, values, beyond.to(tl.float32) * wide)
+                q0 = tl.sum(tl.where(entry == (i0 % LOAD)[:, None], values, 0.0), axis=1)
+                q1 = tl.sum(tl.where(entry == (i1 % LOAD)[:, None], beyond, 0.0), axis=1)
+                mixed = (q0 + (q1 - q0) * u0) * scale
+                grad0 += (q1 - q0) * weight * scale
+                grad1 += mixed * (_slope(p & 1, 1, D) * m2 * m3)
+                grad2 += mixed * (_slope((p >> 1) & 1, 2, D) * m1 * m3)
+                grad3 += mixed * (_slope((p >> 2) & 1, 3, D) * m1 * m2)
+            if TO_TABLE:
+                _add_pair(
+                    table_grad + first * F, i0, i1, weight * (1.0 - u0), weight * u0, add_wide,
+                    add_column, add_entry, seen, F, ADD,
+                )  # fmt: skip
+    if TO_X:
+        to = x_grad + (tl.program_id(1) * count + points) * D
+        tl.store(to, grad0, mask=valid)
+        tl.store(to + 1, grad1, mask=valid)
+        if D > 2:
+            tl.store(to + 2, grad2, mask=valid)
+        if D > 3:
+            tl.store(to + 3, grad3, mask=valid)
+
+
+@triton.jit
+def _add_pair(
+    table_grad, i0, i1, w0, w1, wide, column, entry, seen, F: tl.constexpr, ADD: tl.constexpr
+):
+    """Adds w0 * wide and w1 * wide to two rows; in one vector where they are near enough."""
+    A: tl.constexpr = ADD * F
+    g0, g1 = i0 // ADD, i1 // ADD
+    near = (g0 == g1)[:, None]
+    far = (g0 != g1)[:, None]
+    first = tl.where(entry == (i0 % ADD)[:, None], w0[:, None], 0.0)
+    second = tl.where(entry == (i1 % ADD)[:, None], w1[:, None], 0.0)
+    both = first + tl.where(near, second, 0.0)
+    tl.atomic_add(
+        table_grad + (g0 * A)[:, None] + column, both * wide, mask=seen, sem="relaxed"
+    )
+    tl.atomic_add(
+        table_grad + (g1 * A)[:, None] + column, second * wide, mask=seen & far, sem="relaxed"
+    )
+
+
+@triton.jit
+def _scatter(
+    x, upstream, table_grad, info, scales, count, levels, group,
+    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """What ``_backward`` adds to the table, for GPUs without vector atomics (before sm_90).
+
+    One feature of a point a lane: neighbouring lanes add to neighbouring addresses.
+    """
+    items = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    points, feature = items // F, items % F
+    valid = points < count
+    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
+    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    start = tl.program_id(1) * group
+    for level in range(start, tl.minimum(start + group, levels)):
+        scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
+        low0, u0 = _cell(x0, scale)
+        low1, u1 = _cell(x1, scale)
+        low2, u2 = _cell(x2, scale)
+        low3, u3 = _cell(x3, scale)
+        above = tl.load(upstream + (points * levels + level) * F + feature, mask=valid, other=0.0)
+        above = above.to(tl.float32)
+        to = table_grad + first * F + feature
+        for p in tl.static_range(2 ** (D - 1)):
+            i0, i1 = _pair(
+                low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
+                p & 1, (p >> 1) & 1, (p >> 2) & 1, D,
+            )  # fmt: skip
+            weight = _side(u1, p & 1, 1, D) * _side(u2, (p >> 1) & 1, 2, D)
+            weight *= _side(u3, (p >> 2) & 1, 3, D) * above
+            tl.atomic_add(to + i0 * F, weight * (1.0 - u0), mask=valid, sem="relaxed")
+            tl.atomic_add(to + i1 * F, weight * u0, mask=valid, sem="relaxed")
+
+
+@triton.jit
+def _double_backward(
+    x, table, upstream, v, up_grad, x_grad, table_grad, info, scales, count, levels, group,
+    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gradients of sum(v * x_grad), where x_grad is what ``_backward`` gives; v is [count, D].
+
+    To the upstream gradient, [count, levels * F]; to the positions, [groups, count, D]; to the
+    table, added. Rarely used: one entry at a time.
+    """
+    points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    valid = points < count
+    seen = valid[:, None]
+    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
+    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    v0, v1 = _axis(v, points, valid, 0, D), _axis(v, points, valid, 1, D)
+    v2, v3 = _axis(v, points, valid, 2, D), _axis(v, points, valid, 3, D)
+    column = tl.arange(0, F)[None, :]
+    grad0 = tl.zeros([BLOCK], tl.float32)
+    grad1 = tl.zeros([BLOCK], tl.float32)
+    grad2 = tl.zeros([BLOCK], tl.float32)
+    grad3 = tl.zeros([BLOCK], tl.float32)
+    start = tl.program_id(1) * group
+    for level in range(start, tl.minimum(start + group, levels)):
+        scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
+        low0, u0 = _cell(x0, scale)
+        low1, u1 = _cell(x1, scale)
+        low2, u2 = _cell(x2, scale)
+        low3, u3 = _cell(x3, scale)
+        at = (points * levels * F)[:, None] + level * F + column
+        wide = tl.load(upstream + at, mask=seen, other=0.0).to(tl.float32)
+        to_upstream = tl.zeros([BLOCK, F], tl.float32)
+        for p in tl.static_range(2**D):
+            i0, i1 = _pair(
+                low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
+                (p >> 1) & 1, (p >> 2) & 1, (p >> 3) & 1, D,
+            )  # fmt: skip
+            index = i1 if p & 1 else i0
+            m0, m1 = _side(u0, p & 1, 0, D), _side(u1, (p >> 1) & 1, 1, D)
+            m2, m3 = _side(u2, (p >> 2) & 1, 2, D), _side(u3, (p >> 3) & 1, 3, D)
+            s0, s1 = _slope(p & 1, 0, D), _slope((p >> 1) & 1, 1, D)
+            s2, s3 = _slope((p >> 2) & 1, 2, D), _slope((p >> 3) & 1, 3, D)
+            d0, d1, d2, d3 = v0 * s0, v1 * s1, v2 * s2, v3 * s3
+            # derivative of the corner's weight along v
+            along = d0 * m1 * m2 * m3 + d1 * m0 * m2 * m3 + d2 * m0 * m1 * m3 + d3 * m0 * m1 * m2
+            along *= scale
+            entry = (index * F)[:, None] + column
+            values = tl.load(table + first * F + entry, mask=seen, other=0.0).to(tl.float32)
+            to_upstream += along[:, None] * values
+            to_table = table_grad + first * F + entry
+            tl.atomic_add(to_table, along[:, None] * wide, mask=seen, sem="relaxed")
+            q = tl.sum(values * wide, axis=1) * scale * scale
+            grad0 += q * s0 * (d1 * m2 * m3 + d2 * m1 * m3 + d3 * m1 * m2)
+            grad1 += q * s1 * (d0 * m2 * m3 + d2 * m0 * m3 + d3 * m0 * m2)
+            grad2 += q * s2 * (d0 * m1 * m3 + d1 * m0 * m3 + d3 * m0 * m1)
+            grad3 += q * s3 * (d0 * m1 * m2 + d1 * m0 * m2 + d2 * m0 * m1)
+        tl.store(up_grad + at, to_upstream.to(up_grad.dtype.element_ty), mask=seen)
+    to = x_grad + (tl.program_id(1) * count + points) * D
+    tl.store(to, grad0, mask=valid)
+    tl.store(to + 1, grad1, mask=valid)
+    if D > 2:
+        tl.store(to + 2, grad2, mask=valid)
+    if D > 3:
+        tl.store(to + 3, grad3, mask=valid)
