@@ -60,7 +60,7 @@ def _choose(backend: str, device: torch.device, layout: GridLayout, deterministi
         return Choice("torch", f"on the {device.type.upper()}")
     if deterministic:
         return Choice("torch", "deterministic algorithms are asked for")
-    passed_over = []
+    passed_over: list[str] = []
     for name, why_not in problems.items():
         if not why_not:
             return Choice(name, "; ".join(passed_over))

@@ -13,6 +13,7 @@ from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
 from tests.fields.points import SIZES, points_of_interest, random_table
 
+
 def slow_loop(x: list[list[float]], table: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """One point, one level, one corner at a time, in Python numbers."""
     dim, levels, features, log2_rows, base, finest = size

@@ -1,11 +1,13 @@
 """Sizes of the hash grid against the formulas, worked out here a second time."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clipnerf.fields.layout import GridLayout
+from clipnerf.fields.layout import PRIMES, GridLayout
 
 SIZES = [
     (2, 5, 2, 8, 4, 40),
@@ -70,3 +72,28 @@ def test_a_level_that_just_fits_is_dense_and_one_that_just_does_not_is_hashed():
 def test_a_size_out_of_range_is_named(key, value):
     with pytest.raises(ValueError, match=f"{key} is {value}"):
         GridLayout(**{key: value})
+
+
+RECORDED = json.loads(Path(__file__).with_name("tiny_cuda_nn_layout.json").read_text())["layouts"]
+
+
+@pytest.mark.parametrize("theirs", RECORDED, ids=lambda d: f"{d['dim']}-{d['levels']}-{d['b']:.2f}")
+def test_sizes_and_rows_are_those_of_tiny_cuda_nn_itself(theirs):
+    finest = round(theirs["base"] * theirs["b"] ** (theirs["levels"] - 1))
+    layout = GridLayout(
+        theirs["dim"], theirs["levels"], 2, theirs["log2_rows"], theirs["base"], finest
+    )
+    assert layout.per_level_scale == pytest.approx(theirs["b"], rel=1e-15)
+    assert layout.total_rows == theirs["total"]
+    for level, their in enumerate(theirs["level"]):
+        assert layout.scales[level] == pytest.approx(their["scale"], rel=1e-6)
+        found = (layout.resolutions[level], layout.offsets[level], layout.rows[level])
+        assert found == (their["resolution"], their["offset"], their["rows"])
+        for *vertex, row in their["vertices"]:
+            if layout.hashed[level]:
+                own = 0
+                for coordinate, prime in zip(vertex, PRIMES, strict=False):
+                    own ^= coordinate * prime % 2**32
+            else:
+                own = sum(v * layout.resolutions[level] ** axis for axis, v in enumerate(vertex))
+            assert own % layout.rows[level] == row

@@ -6,7 +6,7 @@ Same function and same table. What is particular about it is dealt with here:
 - Batches are padded to a multiple of its granularity (it does so itself), and none is empty.
 - Below float32 it computes and accumulates in float16, the gradient of the table too: upstream
   gradients are scaled to a largest value of 1 on their way in, and back on their way out, in the
-  place of its fixed loss scale of 128, since those of a GAN are far below float16's smallest number.
+  place of its fixed loss scale of 128: those of a GAN are far below float16's smallest number.
 - Additions to the table's gradient come in any order: two runs differ.
 - A dense level whose scale is within rounding of a whole number could get another vertex count on
   its side: such a grid is refused.
@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from clipnerf.fields.layout import GridLayout
 
@@ -41,7 +40,7 @@ def _import() -> tuple[ModuleType | None, str]:
         if error.name == "tinycudann":
             return None, "tinycudann is not installed"
         return None, f"tinycudann cannot be imported ({error})"
-    except Exception as error:  # EnvironmentError, OSError, ImportError, RuntimeError: all were seen
+    except Exception as error:  # ImportError, EnvironmentError, OSError and RuntimeError happen
         return None, f"tinycudann cannot be imported ({' '.join(str(error).split())[:120]})"
 
 
@@ -52,7 +51,9 @@ def problem(device: torch.device, layout: GridLayout | None = None) -> str:
         return reason
     if device.type != "cuda":
         return f"tinycudann needs a CUDA device, and this is {device.type}"
-    for level in range(1, layout.levels) if layout is not None else ():
+    if layout is None:
+        return ""
+    for level in range(1, layout.levels):
         scale = layout.scales[level]
         if not layout.hashed[level] and abs(scale - round(scale)) < WHOLE_NUMBER_MARGIN * scale:
             return f"tinycudann could round the scale of level {level}, {scale:g}, otherwise"
@@ -95,8 +96,13 @@ class _ScaleUp(torch.autograd.Function):
         return out.to(dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        if torch.is_grad_enabled():
+            # silence would leave a regulariser on the slope without effect
+            raise RuntimeError(
+                "generator.field.backend 'tcnn' has first derivatives only, and a second one is "
+                "asked for (create_graph); use 'triton' or 'torch'"
+            )
         grad = grad.float()
         largest = grad.abs().amax() if grad.numel() else grad.new_ones(())
         ctx.scale.copy_(torch.where(largest > 0, 1 / largest.clamp(min=1e-30), 1.0))
@@ -104,7 +110,7 @@ class _ScaleUp(torch.autograd.Function):
 
 
 class _ScaleDown(torch.autograd.Function):
-    """Identity whose gradient is scaled back; it runs after :class:`_ScaleUp` in a backward pass."""
+    """Identity whose gradient is scaled back; runs after :class:`_ScaleUp` in a backward pass."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, dtype: torch.dtype, scale: Tensor) -> Tensor:
@@ -112,7 +118,6 @@ class _ScaleDown(torch.autograd.Function):
         return value.to(dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         return (grad.float() / ctx.scale).to(ctx.dtype), None, None
 

@@ -100,7 +100,9 @@ def _levels(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
     return info, torch.tensor(layout.scales, dtype=torch.float32, device=device)
 
 
-def _run(kernel: Any, items: int, launch: Launch, layout: GridLayout, *tensors: Tensor, **constants):
+def _run(
+    kernel: Any, items: int, launch: Launch, layout: GridLayout, *tensors: Tensor, **constants: Any
+) -> None:
     """Launches a kernel over ``items`` lanes; nothing for none."""
     count = len(tensors[0])
     if count == 0:

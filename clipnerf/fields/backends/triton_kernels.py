@@ -239,9 +239,7 @@ def _add_pair(
     first = tl.where(entry == (i0 % ADD)[:, None], w0[:, None], 0.0)
     second = tl.where(entry == (i1 % ADD)[:, None], w1[:, None], 0.0)
     both = first + tl.where(near, second, 0.0)
-    tl.atomic_add(
-        table_grad + (g0 * A)[:, None] + column, both * wide, mask=seen, sem="relaxed"
-    )
+    tl.atomic_add(table_grad + (g0 * A)[:, None] + column, both * wide, mask=seen, sem="relaxed")
     tl.atomic_add(
         table_grad + (g1 * A)[:, None] + column, second * wide, mask=seen & far, sem="relaxed"
     )
