@@ -13,12 +13,12 @@ pytestmark = pytest.mark.skipif(bool(backend._PROBLEM), reason=f"no Triton: {bac
 
 # Compiles each (kernel, capability, table, constants) of argv[1]; prints what is in the code.
 SCRIPT = """
-import json, re, sys
+import inspect, json, re, sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from clipnerf.fields.backends import triton_kernels as kernels
-numbers = {"count": "i32", "levels": "i32", "group": "i32", "info": "*i32"}
+numbers = {"count": "i32", "levels": "i32", "info": "*i32"}
 halves = {"table", "out", "upstream", "up_grad"}
 for name, capability, table, constants in json.loads(sys.argv[1]):
     kernel = getattr(kernels, name)
@@ -27,12 +27,21 @@ for name, capability, table, constants in json.loads(sys.argv[1]):
         n: "constexpr" if n in constants else numbers.get(n, table if n in halves else "*fp32")
         for n in names
     }
-    source = ASTSource(
-        fn=kernel,
-        signature=signature,
-        constexprs={(names.index(n),): value for n, value in constants.items()},
-        attrs={(i,): [["tt.divisibility", 16]] for i, n in enumerate(names) if "*" in signature[n]},
-    )
+    aligned = [i for i, n in enumerate(names) if "*" in signature[n]]
+    if "constexprs" in inspect.signature(ASTSource).parameters:
+        source = ASTSource(
+            fn=kernel,
+            signature=signature,
+            constexprs={(names.index(n),): value for n, value in constants.items()},
+            attrs={(i,): [["tt.divisibility", 16]] for i in aligned},
+        )
+    else:  # Triton 3.2
+        from triton.backends.compiler import AttrsDescriptor
+        signature = {n: kind for n, kind in signature.items() if kind != "constexpr"}
+        attrs = AttrsDescriptor.from_dict(
+            {"arg_properties": {"tt.divisibility": aligned}, "cls": "AttrsDescriptor"}
+        )
+        source = ASTSource(fn=kernel, signature=signature, constants=constants, attrs=attrs)
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
     ptx = compiled.asm["ptx"]
     operations = re.findall(r"(?:ld|st|atom|red)[.][a-z0-9_.:]+", ptx)
@@ -57,7 +66,7 @@ def compiled(*cases: tuple[str, int, str, dict]) -> list[dict]:
 
 
 def both(block: int = 128, **constants) -> dict:
-    return {"D": 3, "F": 2, "BLOCK": block, **constants}
+    return {"D": 3, "F": 2, "BLOCK": block, "GROUP": 8, **constants}
 
 
 BACKWARD = both(LOAD=4, ADD=2, TO_X=True, TO_TABLE=True)

@@ -44,7 +44,7 @@ class Launch:
         load: table entries that one vector load fetches.
         add: table entries that one vector atomic adds to; 0 adds feature by feature, for GPUs
             without vector atomics.
-        group: levels that a program goes through.
+        group: levels that a program goes through; divides their number.
     """
 
     block: int
@@ -75,13 +75,18 @@ def plan(layout: GridLayout, dtype: torch.dtype, device: torch.device) -> Launch
         capability = torch.cuda.get_device_capability(device)
         cache = torch.cuda.get_device_properties(device).L2_cache_size
     # half the cache is for what streams through
-    groups = -(-2 * layout.total_rows * features * size // max(cache, 1))
+    groups = max(2 * layout.total_rows * features * size / max(cache, 1), 1)
+    fitting = [
+        n
+        for n in range(1, layout.levels + 1)
+        if layout.levels % n == 0 and n * groups <= layout.levels
+    ]
     return Launch(
         block=128,
         warps=4,
         load=max(VECTOR_BYTES // (features * size), 1),
         add=max(VECTOR_BYTES // (features * 4), 1) if capability >= (9, 0) else 0,
-        group=-(-layout.levels // min(groups, layout.levels)),
+        group=max(fitting, default=1),
     )
 
 
@@ -108,10 +113,10 @@ def _run(
     if count == 0:
         return
     info, scales = _levels(layout, tensors[0].device)
-    grid = (-(-items // launch.block), -(-layout.levels // launch.group))
+    grid = (-(-items // launch.block), layout.levels // launch.group)
     kernel[grid](
-        *tensors, info, scales, count, layout.levels, launch.group,
-        D=layout.dim, F=layout.features, BLOCK=launch.block, num_warps=launch.warps, **constants,
+        *tensors, info, scales, count, layout.levels, D=layout.dim, F=layout.features,
+        BLOCK=launch.block, GROUP=launch.group, num_warps=launch.warps, **constants,
     )  # fmt: skip
 
 
@@ -128,7 +133,7 @@ def _to_positions(
     table_grad: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """Gradient to the positions; ``table_grad`` is added to on the way where it is given."""
-    groups = -(-layout.levels // launch.group)
+    groups = layout.levels // launch.group
     shares = torch.empty(groups, *x.shape, device=x.device)
     _run(
         kernels._backward, len(x), launch, layout,
@@ -207,7 +212,7 @@ class _Gradients(torch.autograd.Function):
         to_x = torch.zeros_like(x)
         to_table = torch.zeros(copy.shape, device=copy.device)
         if v is not None:
-            groups = -(-layout.levels // launch.group)
+            groups = layout.levels // launch.group
             shares = torch.empty(groups, *x.shape, device=x.device)
             _run(
                 kernels._double_backward, len(x), launch, layout,

@@ -101,8 +101,8 @@ def _pair(
 
 @triton.jit
 def _forward(
-    x, table, out, info, scales, count, levels, group,
-    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, BLOCK: tl.constexpr,
+    x, table, out, info, scales, count, levels,
+    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """Features of points: out [count, levels * F]."""
     C: tl.constexpr = LOAD * F
@@ -113,8 +113,8 @@ def _forward(
     column = tl.arange(0, C)[None, :]
     entry = column // F
     feature = tl.arange(0, F)[None, :]
-    start = tl.program_id(1) * group
-    for level in range(start, tl.minimum(start + group, levels)):
+    for step in range(GROUP):
+        level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
         low0, u0 = _cell(x0, scale)
         low1, u1 = _cell(x1, scale)
@@ -151,9 +151,9 @@ def _forward(
 
 @triton.jit
 def _backward(
-    x, table, upstream, x_grad, table_grad, info, scales, count, levels, group,
+    x, table, upstream, x_grad, table_grad, info, scales, count, levels,
     D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, ADD: tl.constexpr,
-    BLOCK: tl.constexpr, TO_X: tl.constexpr, TO_TABLE: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, TO_X: tl.constexpr, TO_TABLE: tl.constexpr,
 ):  # fmt: skip
     """Gradients of sum(upstream * features).
 
@@ -172,8 +172,8 @@ def _backward(
     grad1 = tl.zeros([BLOCK], tl.float32)
     grad2 = tl.zeros([BLOCK], tl.float32)
     grad3 = tl.zeros([BLOCK], tl.float32)
-    start = tl.program_id(1) * group
-    for level in range(start, tl.minimum(start + group, levels)):
+    for step in range(GROUP):
+        level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
         low0, u0 = _cell(x0, scale)
         low1, u1 = _cell(x1, scale)
@@ -247,8 +247,8 @@ def _add_pair(
 
 @triton.jit
 def _scatter(
-    x, upstream, table_grad, info, scales, count, levels, group,
-    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr,
+    x, upstream, table_grad, info, scales, count, levels,
+    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """What ``_backward`` adds to the table, for GPUs without vector atomics (before sm_90).
 
@@ -259,8 +259,8 @@ def _scatter(
     valid = points < count
     x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
     x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
-    start = tl.program_id(1) * group
-    for level in range(start, tl.minimum(start + group, levels)):
+    for step in range(GROUP):
+        level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
         low0, u0 = _cell(x0, scale)
         low1, u1 = _cell(x1, scale)
@@ -282,8 +282,8 @@ def _scatter(
 
 @triton.jit
 def _double_backward(
-    x, table, upstream, v, up_grad, x_grad, table_grad, info, scales, count, levels, group,
-    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr,
+    x, table, upstream, v, up_grad, x_grad, table_grad, info, scales, count, levels,
+    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """Gradients of sum(v * x_grad), where x_grad is what ``_backward`` gives; v is [count, D].
 
@@ -302,8 +302,8 @@ def _double_backward(
     grad1 = tl.zeros([BLOCK], tl.float32)
     grad2 = tl.zeros([BLOCK], tl.float32)
     grad3 = tl.zeros([BLOCK], tl.float32)
-    start = tl.program_id(1) * group
-    for level in range(start, tl.minimum(start + group, levels)):
+    for step in range(GROUP):
+        level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
         low0, u0 = _cell(x0, scale)
         low1, u1 = _cell(x1, scale)
