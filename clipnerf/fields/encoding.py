@@ -15,15 +15,13 @@ def frequency_features(dim: int, octaves: int) -> int:
 
 
 def frequency_encoding(
-    x: Float[Tensor, "*batch dim"], octaves: int, window: float = math.inf
+    x: Float[Tensor, "*batch dim"], octaves: int
 ) -> Float[Tensor, "*batch features"]:
     """x, then sin and cos of 2^k * pi/2 * x for k < octaves (NeRF, eq. 4; period 4 at first).
 
     Args:
         x: positions, about [-1, 1].
         octaves: number of octaves; 0 returns x alone.
-        window: octave k is weighted by a raised cosine that opens while window goes from k to
-            k + 1 (Nerfies, eq. 8); infinity opens all.
 
     Returns:
         ``dim * (1 + 2 * octaves)`` features.
@@ -32,9 +30,23 @@ def frequency_encoding(
         return x
     steps = torch.arange(octaves, device=x.device, dtype=x.dtype)
     phases = (x[..., None, :] * (torch.exp2(steps) * (math.pi / 2))[:, None]).flatten(-2)
-    waves = torch.cat((phases.sin(), phases.cos()), dim=-1)
-    if window < octaves:
-        opened = (window - steps).clamp(0, 1)
-        weight = (0.5 - 0.5 * torch.cos(math.pi * opened)).repeat_interleave(x.shape[-1])
-        waves = waves * weight.repeat(2)
-    return torch.cat((x, waves), dim=-1)
+    return torch.cat((x, phases.sin(), phases.cos()), dim=-1)
+
+
+def octave_window(
+    dim: int, octaves: int, opened: Float[Tensor, ""]
+) -> Float[Tensor, " features"]:
+    """Weights of the features of :func:`frequency_encoding` while its octaves open.
+
+    Octave k is weighted by a raised cosine that opens while ``opened`` goes from k to k + 1
+    (Nerfies, eq. 8); the position itself has weight 1. A layer's input weights are scaled by them
+    once, rather than the features of every point.
+
+    Args:
+        dim: dimension of the positions.
+        octaves: number of octaves.
+        opened: how many octaves are open; a tensor, for its value may live on a GPU.
+    """
+    steps = torch.arange(octaves, device=opened.device, dtype=opened.dtype)
+    share = 0.5 - 0.5 * torch.cos(math.pi * (opened - steps).clamp(0, 1))
+    return torch.cat((opened.new_ones(dim), share.repeat_interleave(dim).repeat(2)))

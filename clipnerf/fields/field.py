@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.fields.encoding import frequency_encoding, frequency_features
+from clipnerf.fields.encoding import frequency_encoding, frequency_features, octave_window
 from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
 from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
@@ -51,7 +51,9 @@ class AppearanceStyle:
         return AppearanceStyle(tuple(a.rows(index) for a in self.color))
 
 
-def _fold(layers: nn.ModuleList, style: Tensor, strength: float = 1.0) -> tuple[Affine, ...]:
+def _fold(
+    layers: nn.ModuleList, style: Tensor, strength: float | Tensor = 1.0
+) -> tuple[Affine, ...]:
     return tuple(cast(ModulatedLinear, layer).fold(style, strength) for layer in layers)
 
 
@@ -149,7 +151,9 @@ class ConditionalField(nn.Module):
 
     def set_progress(self, octaves: float, topology: float) -> None:
         """Let ``octaves`` into the deformation and modulate density by ``topology`` in [0, 1]."""
-        self.progress.copy_(torch.tensor([min(octaves, self.deform_octaves), topology]))
+        # filled by value: a copy from the CPU would make a GPU's queue run dry
+        self.progress[0].fill_(min(octaves, self.deform_octaves))
+        self.progress[1].fill_(topology)
 
     def shape_style(
         self,
@@ -161,10 +165,11 @@ class ConditionalField(nn.Module):
             raise ValueError("z_a reaches geometry in the entangled baseline only, and must there")
         code = z_s if z_a is None else torch.cat((z_s, z_a), dim=1)
         style = self.shape_mapping(code)
-        return ShapeStyle(
-            _fold(self.deform_layers, style),
-            _fold(self.density_layers, style, float(self.progress[1])),
-        )
+        deform = _fold(self.deform_layers, style)
+        if deform:
+            window = octave_window(3, self.deform_octaves, self.progress[0])
+            deform = (Affine(deform[0].weight * window[:, None], deform[0].bias), *deform[1:])
+        return ShapeStyle(deform, _fold(self.density_layers, style, self.progress[1]))
 
     def appearance_style(
         self,
@@ -186,7 +191,7 @@ class ConditionalField(nn.Module):
         """p' = p + limit * tanh(T(p, z_s)); the networks run in ``dtype``."""
         if self.entangled:
             return points
-        waves = frequency_encoding(points, self.deform_octaves, float(self.progress[0]))
+        waves = frequency_encoding(points, self.deform_octaves)
         shift = _mlp(waves.to(dtype), style.deform)
         return points + self.deform_limit * torch.tanh(shift.to(points.dtype))
 
@@ -195,7 +200,7 @@ class ConditionalField(nn.Module):
     ) -> Float[Tensor, "batch points features"]:
         """Hash features and low-frequency position at deformed points."""
         flat = deformed.flatten(0, 1)
-        hashed = self.grid(flat / (2 * self.extent) + 0.5).to(dtype)
+        hashed = self.grid(flat / (2 * self.extent) + 0.5, dtype)
         position = frequency_encoding(flat, self.position_octaves).to(dtype)
         return torch.cat((hashed, position), dim=1).view(*deformed.shape[:2], -1)
 

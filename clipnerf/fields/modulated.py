@@ -71,7 +71,9 @@ class ModulatedLinear(nn.Module):
             nn.init.normal_(self.film.weight, std=0.25 / math.sqrt(style_dim))
             nn.init.zeros_(self.film.bias)
 
-    def fold(self, style: Float[Tensor, "batch style"], strength: float = 1.0) -> Affine:
+    def fold(
+        self, style: Float[Tensor, "batch style"], strength: float | Float[Tensor, ""] = 1.0
+    ) -> Affine:
         """Weights of each object; ``strength`` in [0, 1] fades the modulation in."""
         if self.film is None:
             batch = len(style)
