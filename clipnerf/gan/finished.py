@@ -1,4 +1,10 @@
-"""Finished pictures: no gradients, so empty space and hidden colours are skipped."""
+"""Finished pictures: no gradients, so empty space and hidden colours are skipped.
+
+All views of one object are one batch of rays: its empty space is found once, and a GPU gets few,
+large launches. What skipping changes is bounded: by ``EMPTY_SHARE`` for fog that counts as empty
+(``rendering/occupancy.py`` says why) and by ``HIDDEN_SHARE`` for colours that are not evaluated,
+half of one of 255 levels together; the other half is left to parts between the grid's points.
+"""
 
 from __future__ import annotations
 
@@ -7,62 +13,187 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.gan.codes import Codes
+from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.occupancy import OccupancyGrid
-from clipnerf.rendering.rays import Rays, sample_along
-from clipnerf.rendering.volume import composite, expected_depth, render_weights
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
+from clipnerf.rendering.volume import RenderOutput, expected_depth, render_weights
 
-# A sample that sends less of a ray's light than this needs no colour: 48 of them are 1/255 at most.
-SMALLEST_WEIGHT = 8e-5
+HIDDEN_SHARE = 0.25 / 255
+"""Largest change of a pixel by all samples of its ray whose colours are not evaluated."""
 
-
-def occupancy_of(
-    field: ConditionalField,
-    shape: ShapeStyle,
-    box: Float[Tensor, " 3"],
-    dtype: torch.dtype = torch.float32,
-) -> OccupancyGrid:
-    """Occupied cells of one object (a style of batch 1)."""
-
-    def density(points: Tensor) -> Tensor:
-        return field.density(field.features(field.deform(points, shape, dtype), dtype), shape)
-
-    return OccupancyGrid.build(density, box)
+CPU_POINTS = 2**17
+CUDA_POINTS = 2**22
+"""Samples at a time: a CPU's cache holds what the networks make of them, a GPU is filled."""
 
 
-@torch.no_grad()
-def trace_sparse(
-    field: ConditionalField,
-    rays: Rays,
-    shape: ShapeStyle,
-    appearance: AppearanceStyle,
-    occupancy: OccupancyGrid,
-    *,
-    samples: int,
-    background: float,
-    dtype: torch.dtype,
-) -> tuple[Float[Tensor, "1 rays 3"], Float[Tensor, "1 rays"], Float[Tensor, "1 rays"]]:
-    """Colour, opacity and depth of rays of one object; as ``Generator.trace`` without noise.
+class FinishedObjects:
+    """Objects to be looked at from any number of sides; what is found once is kept.
 
-    Densities are evaluated in occupied cells, colours where they are seen.
+    Args:
+        field: the field of their category.
+        box: half the extent along x, y, z, world units.
+        codes: B objects.
+        shape, appearance: the styles of ``codes``.
+        dtype: of the networks; sampling and compositing are float32.
     """
-    count = rays.near.shape[1]
-    t, delta = sample_along(rays, samples)
-    points = (rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]).view(-1, 3)
-    where = occupancy.contains(points).nonzero().squeeze(1)
-    sigma = points.new_zeros(len(points))
-    rgb = points.new_full((len(points), 3), background)
-    if len(where):
-        features = field.features(field.deform(points[where][None], shape, dtype), dtype)
-        sigma[where] = field.density(features, shape)[0]
-        weights = render_weights(sigma.view(1, count, samples), delta)
-        seen = weights.view(-1)[where] > SMALLEST_WEIGHT
-        visible = where[seen]
-        directions = None
-        if field.view_direction:
-            directions = rays.directions[0, visible // samples][None]
-        rgb[visible] = field.color(features[:, seen], appearance, directions)[0]
-    else:
-        weights = sigma.view(1, count, samples)
-    color, opacity = composite(weights, rgb.view(1, count, samples, 3), background)
-    # rays that miss are traced to fill up a batch, and must not show it
-    return color, opacity, expected_depth(weights, t, rays.far) * rays.hit
+
+    def __init__(
+        self,
+        field: ConditionalField,
+        box: Float[Tensor, " 3"],
+        codes: Codes,
+        shape: ShapeStyle,
+        appearance: AppearanceStyle,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.field, self.box, self.dtype = field, box, dtype
+        self.shape, self.appearance = shape, appearance
+        if field.entangled:
+            # both codes make both geometry and look of the baseline
+            both = first_equal(torch.cat((codes.shape, codes.appearance), dim=1))
+            self.geometries, self.looks = both, both
+        else:
+            self.geometries = first_equal(codes.shape)
+            self.looks = first_equal(codes.appearance)
+        self._occupancies: dict[int, OccupancyGrid] = {}
+
+    def occupancy(self, geometry: int) -> OccupancyGrid:
+        """Occupied cells of the object in a row of the codes."""
+        if geometry not in self._occupancies:
+            shape = self.shape.rows(self._row(geometry))
+
+            def density(points: Tensor) -> Tensor:
+                return self.field.density(self._features(points, shape), shape)
+
+            self._occupancies[geometry] = OccupancyGrid.build(density, self.box)
+        return self._occupancies[geometry]
+
+    @torch.no_grad()
+    def render(
+        self,
+        camera: Camera,
+        rows: list[int] | None = None,
+        *,
+        samples: int,
+        background: float = 1.0,
+        max_points: int | None = None,
+    ) -> RenderOutput:
+        """One picture a camera.
+
+        Which rays are traced together depends on geometry alone: an appearance changes no bit of
+        opacity or depth.
+
+        Args:
+            camera: V cameras.
+            rows: the object that each sees, V rows of the codes; camera n sees row n where None.
+            samples: samples a ray.
+            background: grey level in [0, 1].
+            max_points: samples at a time; ``CPU_POINTS`` or ``CUDA_POINTS`` where None.
+        """
+        rows = list(range(len(camera))) if rows is None else rows
+        views: dict[int, list[int]] = {}
+        for view, row in enumerate(rows):
+            views.setdefault(self.geometries[row], []).append(view)
+        pixels = camera.width * camera.height
+        out = torch.empty(len(camera), pixels, 5, device=self.box.device)
+        for geometry, some in views.items():
+            index = torch.tensor(some, device=self.box.device)
+            looks = [self.looks[rows[view]] for view in some]
+            out[index] = self._views(
+                camera[index], geometry, looks, samples, background, max_points
+            ).view(-1, pixels, 5)
+        maps = out.mT.unflatten(2, (camera.height, camera.width))
+        return RenderOutput(maps[:, :3], maps[:, 3:4], maps[:, 4:5])
+
+    def _views(
+        self,
+        camera: Camera,
+        geometry: int,
+        looks: list[int],
+        samples: int,
+        background: float,
+        max_points: int | None,
+    ) -> Float[Tensor, "rays 5"]:
+        """rgb, opacity, depth of all pixels of views of one object, one after the other."""
+        device = self.box.device
+        pixels = pixel_grid(camera.width, camera.height, device)
+        rays = rays_through(camera, pixels, self.box)
+        rays = Rays(
+            rays.origins.reshape(1, -1, 3),
+            rays.directions.reshape(1, -1, 3),
+            rays.near.reshape(1, -1),
+            rays.far.reshape(1, -1),
+        )
+        out = torch.zeros(rays.near.shape[1], 5, device=device)
+        out[:, :3] = background
+        if max_points is None:
+            max_points = CPU_POINTS if device.type == "cpu" else CUDA_POINTS
+        look = torch.tensor(looks, device=device)
+        # rays that miss the box are done
+        for some in rays.hit[0].nonzero().squeeze(1).split(max(max_points // samples, 1)):
+            color, opacity, depth = self._trace(
+                rays.gather(some[None]),
+                geometry,
+                {row: look[some // pixels.shape[1]] == row for row in set(looks)},
+                samples,
+                background,
+            )
+            out[some] = torch.cat((color, opacity[:, None], depth[:, None]), dim=1)
+        return out
+
+    def _trace(
+        self,
+        rays: Rays,
+        geometry: int,
+        looks: dict[int, Tensor],
+        samples: int,
+        background: float,
+    ) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, " rays"], Float[Tensor, " rays"]]:
+        """Colour, opacity and depth of rays that hit the box; as ``Generator.trace``, noiseless.
+
+        Args:
+            rays: a batch of one.
+            looks: which rays see each appearance.
+        """
+        origins, directions = rays.origins[0], rays.directions[0]
+        t, delta = (values[0] for values in sample_along(rays, samples))
+        inside = self.occupancy(geometry).along(origins, directions, t).flatten()
+        where = inside.nonzero().squeeze(1)
+        color = torch.full_like(origins, background)
+        sigma = torch.zeros_like(t)
+        if len(where):
+            ray = where // samples
+            points = origins[ray] + t.flatten()[where, None] * directions[ray]
+            shape = self.shape.rows(self._row(geometry))
+            features = self._features(points[None], shape)
+            sigma.flatten()[where] = self.field.density(features, shape)[0]
+        weights = render_weights(sigma, delta)
+        if len(where):
+            sent = weights.flatten()[where]
+            seen = sent > HIDDEN_SHARE / samples
+            for row, rays_of in looks.items():
+                index = (seen if len(looks) == 1 else seen & rays_of[ray]).nonzero().squeeze(1)
+                if len(index):
+                    some = ray[index]
+                    rgb = self.field.color(
+                        features[:, index],
+                        self.appearance.rows(self._row(row)),
+                        directions[some][None] if self.field.view_direction else None,
+                    )[0]
+                    # a colour that is not evaluated counts as background
+                    color.index_add_(0, some, sent[index, None] * (rgb - background))
+        return color, weights.sum(-1), expected_depth(weights, t, rays.far[0])
+
+    def _features(self, points: Float[Tensor, "1 points 3"], shape: ShapeStyle) -> Tensor:
+        return self.field.features(self.field.deform(points, shape, self.dtype), self.dtype)
+
+    def _row(self, row: int) -> Tensor:
+        return torch.tensor([row], device=self.box.device)
+
+
+def first_equal(rows: Float[Tensor, "rows values"]) -> list[int]:
+    """For each row the number of the first row that equals it."""
+    first: dict[int, int] = {}
+    groups = rows.unique(dim=0, return_inverse=True)[1].tolist()
+    return [first.setdefault(group, number) for number, group in enumerate(groups)]

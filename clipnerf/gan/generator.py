@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.finished import occupancy_of, trace_sparse
+from clipnerf.gan.finished import FinishedObjects
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
@@ -224,18 +223,19 @@ class Generator(nn.Module):
         *,
         samples: int | None = None,
         background: float = 1.0,
-        max_points: int = MAX_POINTS,
+        max_points: int | None = None,
         precision: str = "float32",
     ) -> RenderOutput:
         """Whole pictures of B objects from B cameras, or from one camera for all.
 
-        Differentiable; under ``torch.no_grad`` empty space is skipped, which changes no picture by
-        more than about 1/255 (tested) and is several times faster.
+        Differentiable; under ``torch.no_grad`` empty space is skipped (``gan/finished.py``), which
+        changes no picture by more than 1/255 (tested) and is several times faster.
 
         Args:
             samples: samples a ray; ``config.render_samples`` where None.
             background: grey level in [0, 1].
-            max_points: bound on the samples evaluated at a time, and so on memory.
+            max_points: bound on the samples evaluated at a time, and so on memory; by the device
+                where None.
             precision: of the networks: 'float32', 'bfloat16' or 'auto'.
         """
         camera = camera.to(self.device).expand(len(codes))
@@ -254,37 +254,11 @@ class Generator(nn.Module):
                 ),
                 samples=samples,
                 background=background,
-                max_points=max_points,
+                max_points=max_points or MAX_POINTS,
             )
             return as_output(out, camera.height, camera.width)
-        outputs = []
-        occupancy = None
-        for k in range(len(codes)):
-            row = torch.tensor([k], device=self.device)
-            shape, appearance = styles[0].rows(row), styles[1].rows(row)
-            # the frames of an orbit show one object: its empty space is found once
-            if occupancy is None or not _same(codes, k - 1, k):
-                occupancy = occupancy_of(self.field, shape, self.box, dtype)
-            tracer = partial(
-                trace_sparse,
-                self.field,
-                shape=shape,
-                appearance=appearance,
-                occupancy=occupancy,
-                samples=samples,
-                background=background,
-                dtype=dtype,
-            )
-            out = self.render_rays(
-                pixels,
-                camera[k],
-                tracer,
-                samples=samples,
-                background=background,
-                max_points=max_points,
-            )
-            outputs.append(as_output(out, camera.height, camera.width))
-        return RenderOutput.cat(outputs)
+        objects = FinishedObjects(self.field, self.box, codes.to(self.device), *styles, dtype)
+        return objects.render(camera, samples=samples, background=background, max_points=max_points)
 
     def render_patch(
         self,
@@ -366,13 +340,6 @@ def generator_config(values: dict) -> GeneratorConfig:
         )
     except (TypeError, KeyError) as error:
         raise UsageError(f"the generator's configuration cannot be read: {error}") from error
-
-
-def _same(codes: Codes, first: int, second: int) -> bool:
-    """Whether two rows are one object, for both codes may shape the entangled baseline."""
-    return torch.equal(codes.shape[first], codes.shape[second]) and torch.equal(
-        codes.appearance[first], codes.appearance[second]
-    )
 
 
 def as_output(values: Float[Tensor, "batch rays 5"], height: int, width: int) -> RenderOutput:
