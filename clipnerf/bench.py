@@ -28,7 +28,7 @@ from clipnerf.editor import Editor
 from clipnerf.fields.backends.torch import hash_grid, naive_hash_grid
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.pretrain import Trainer
+from clipnerf.gan.trainer import Trainer
 from clipnerf.runs.atomic import atomic_write, writable_dir
 from clipnerf.runs.provenance import git_commit, versions
 

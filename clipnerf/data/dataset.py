@@ -25,6 +25,9 @@ from clipnerf.errors import UsageError
 MEMORY_BUDGET = 2 * 1024**3
 """Bytes of decoded pictures (uint8) that may stay in memory."""
 
+DEVICE_SHARE = 0.25
+"""Share of a GPU's free memory that decoded pictures may take there."""
+
 _WORKERS = 4
 _RETRIES = 8
 
@@ -35,6 +38,7 @@ class PictureDataset(Dataset):
     records: one a picture, in the order of the indices.
     fingerprint: 16 hex digits that change with the pictures' files or with metadata.jsonl.
     in_memory: whether the decoded pictures are held.
+    device: where batches are, once :meth:`to` was called; else the CPU.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class PictureDataset(Dataset):
         if in_memory is None:
             in_memory = len(listing.records) * 3 * size * size <= MEMORY_BUDGET
         self.in_memory = in_memory
+        self.device = torch.device("cpu")
         self.records: list[Record] = list(listing.records)
         self._pixels: UInt8[Tensor, "pictures 3 size size"] | None = None
         dimensions = self._open_all(skip_broken)
@@ -86,14 +91,35 @@ class PictureDataset(Dataset):
             return self._pixels[index]
         return torch.from_numpy(self._decode(self.records[index].file_name))
 
+    def to(self, device: torch.device) -> "PictureDataset":
+        """Gives batches on ``device`` from now on.
+
+        Decoded pictures move to a GPU as a whole if they take no more than DEVICE_SHARE of its free
+        memory; else batches are sent there one after another. Nothing waits for the GPU.
+        """
+        self.device = device
+        if device.type == "cuda" and self._pixels is not None:
+            free, _ = torch.cuda.mem_get_info(device)
+            if self._pixels.numel() <= DEVICE_SHARE * free:
+                self._pixels = self._pixels.to(device)
+            else:
+                self._pixels = self._pixels.pin_memory()
+        return self
+
     def batch(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "batch 3 size size"]:
-        """The pictures at `indices`, float32 in [0, 1]."""
+        """The pictures at `indices`, float32 in [0, 1], on :attr:`device`."""
         index = torch.as_tensor(indices, dtype=torch.long)
         if self._pixels is not None:
-            pixels = self._pixels[index]
+            pixels = self._pixels[index.to(self._pixels.device, non_blocking=True)]
         else:
             pixels = torch.stack([self[i] for i in index.tolist()])
-        return pixels.float().div_(255)
+        return self._as_batch(pixels)
+
+    def _as_batch(self, pixels: UInt8[Tensor, "batch 3 size size"]) -> Tensor:
+        """Numbers in [0, 1] on the device; bytes are what crosses to it."""
+        if self.device.type == "cuda" and pixels.device.type == "cpu":
+            pixels = pixels.pin_memory()
+        return pixels.to(self.device, non_blocking=True).float().div_(255)
 
     def batches(
         self,
@@ -130,7 +156,7 @@ class PictureDataset(Dataset):
             prefetch_factor=4 if workers else None,
         )
         for pixels in loader:
-            yield pixels.float().div_(255)
+            yield self._as_batch(pixels)
 
     def plan(
         self, batch_size: int, seed: int, start_step: int = 0, *, rank: int = 0, world_size: int = 1

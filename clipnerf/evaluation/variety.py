@@ -202,7 +202,7 @@ class Variety:
 
     def real(self) -> Float[Tensor, "reals 3 size size"]:
         """The pictures beside them. Another size is sampled as the generator samples its rays."""
-        pictures = self._data.batch(self._index)
+        pictures = self._data.batch(self._index).cpu()
         if self._data.size == self.size:
             return pictures
         return as_8_bit(Patches.whole(len(pictures)).crop(pictures, self.size))

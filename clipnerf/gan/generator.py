@@ -15,6 +15,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.draws import sample_cameras
 from clipnerf.gan.finished import FinishedObjects
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
@@ -114,23 +115,7 @@ class Generator(nn.Module):
 
     def sample_cameras(self, batch: int, size: int, generator: torch.Generator) -> Camera:
         """Cameras from the prior."""
-        prior = self.config.camera
-        u = torch.rand(batch, 2, generator=generator, device=generator.device)
-        azimuth = prior.azimuth_min_deg + u[:, 0] * (prior.azimuth_max_deg - prior.azimuth_min_deg)
-        low, high = prior.elevation_min_deg, prior.elevation_max_deg
-        if prior.elevation_by_area:
-            limits = torch.deg2rad(torch.tensor([low, high], device=u.device)).sin()
-            elevation = torch.rad2deg(torch.asin(limits[0] + u[:, 1] * (limits[1] - limits[0])))
-        else:
-            elevation = low + u[:, 1] * (high - low)
-        return Camera.orbit(
-            azimuth.to(self.device),
-            elevation.to(self.device),
-            fov_deg=prior.fov_deg,
-            radius=prior.radius,
-            size=size,
-            device=self.device,
-        )
+        return sample_cameras(self.config.camera, batch, size, generator).to(self.device)
 
     def trace(
         self,
@@ -140,8 +125,8 @@ class Generator(nn.Module):
         *,
         samples: int,
         background: float = 1.0,
-        noise: torch.Generator | None = None,
-        density_noise: float = 0.0,
+        jitter: Float[Tensor, "batch rays samples"] | None = None,
+        density_noise: Float[Tensor, "batch rays samples"] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> tuple[
         Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]
@@ -152,22 +137,18 @@ class Generator(nn.Module):
             rays: rays of B objects.
             samples: samples a ray.
             background: grey level behind the object.
-            noise: jitters the samples inside their strata (training); the middle where None.
-            density_noise: standard deviation, relative to a density of 1 / stratum width.
+            jitter: places of the samples in their strata, [0, 1) (training); the middle where None.
+            density_noise: added to the density, relative to 1 / stratum width.
             dtype: of the networks; sampling and compositing are float32.
         """
         batch, count = rays.near.shape
-        jitter = None
-        if noise is not None:
-            jitter = torch.rand(batch, count, samples, generator=noise, device=noise.device)
         t, delta = sample_along(rays, samples, jitter)
         points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
         features = self.field.features(self.field.deform(points.flatten(1, 2), shape, dtype), dtype)
         sigma = self.field.density(features, shape).view(batch, count, samples)
-        if density_noise > 0 and noise is not None:
+        if density_noise is not None:
             # Annealed noise keeps early densities from saturating (NeRF, appendix A)
-            random = torch.randn(sigma.shape, generator=noise, device=noise.device)
-            sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None] * random)
+            sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None])
         weights = render_weights(sigma, delta)
         directions = None
         if self.field.view_direction:
@@ -194,27 +175,16 @@ class Generator(nn.Module):
         """
         rays = rays_through(camera, pixels, self.box)
         batch, total = rays.near.shape
-        hit = rays.hit
         # rounded up, so that an allocator meets few sizes and its heap does not fray
-        kept = min((int(hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, total)
-        # rays that hit come first in every picture, in their order; the longest list decides
-        order = torch.argsort(hit, dim=1, descending=True, stable=True)[:, :kept]
-        rays = rays.gather(order)
+        kept = min((int(rays.hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, total)
+        rays, order = rays.hits_first(kept)
         step = max(max_points // (samples * batch), 1)
         parts = []
         for start in range(0, kept, step):
             piece = slice(start, start + step)
-            some = Rays(
-                rays.origins[:, piece],
-                rays.directions[:, piece],
-                rays.near[:, piece],
-                rays.far[:, piece],
-            )
-            color, opacity, depth = trace(some)
+            color, opacity, depth = trace(rays[piece])
             parts.append(torch.cat((color, opacity[..., None], depth[..., None]), dim=-1))
-        empty = torch.tensor([background] * 3 + [0.0, 0.0], device=self.device)
-        out = empty.expand(batch, total, 5)
-        return out.scatter(1, order[..., None].expand(-1, -1, 5), torch.cat(parts, dim=1))
+        return put_back(torch.cat(parts, dim=1), order, total, background)
 
     def render(
         self,
@@ -269,9 +239,9 @@ class Generator(nn.Module):
         *,
         samples: int | None = None,
         background: float = 1.0,
-        noise: torch.Generator | None = None,
-        density_noise: float = 0.0,
-        max_points: int = 2**26,
+        jitter: Float[Tensor, "batch rays samples"] | None = None,
+        density_noise: Float[Tensor, "batch rays samples"] | None = None,
+        kept: int | None = None,
         precision: str | None = None,
     ) -> RenderOutput:
         """Patches of ``size`` by ``size`` rays, as training sees them.
@@ -279,30 +249,33 @@ class Generator(nn.Module):
         Args:
             patches: where each picture is sampled.
             samples: samples a ray; ``config.samples`` where None.
-            noise: source of the jitter along rays (and of ``density_noise``); none where None.
+            jitter: places of the samples in their strata, for as many rays as a patch has (those
+                that meet the box take the first of them); the middle where None.
+            density_noise: added to the density, relative to 1 / stratum width; likewise.
+            kept: rays of a picture to trace, where the host knows how many may meet the box; asked
+                of the device where None.
             precision: of the networks; the configuration's where None.
         """
         camera = camera.to(self.device).expand(len(codes))
-        scale = torch.tensor([camera.width, camera.height], device=self.device)
-        styles, samples = self.styles(codes), samples or self.config.samples
-        dtype = network_dtype(precision or self.config.precision, self.device)
-        out = self.render_rays(
-            patches.to(self.device).points(size) * scale,
-            camera,
-            lambda rays: self.trace(
-                rays,
-                *styles,
-                samples=samples,
-                background=background,
-                noise=noise,
-                density_noise=density_noise,
-                dtype=dtype,
-            ),
-            samples=samples,
+        points = patches.to(self.device).points(size)
+        pixels = torch.stack((points[..., 0] * camera.width, points[..., 1] * camera.height), -1)
+        rays = rays_through(camera, pixels, self.box)
+        if kept is None:
+            kept = min((int(rays.hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, size * size)
+        rays, order = rays.hits_first(kept)
+        shape, appearance = self.styles(codes)
+        color, opacity, depth = self.trace(
+            rays,
+            shape,
+            appearance,
+            samples=samples or self.config.samples,
             background=background,
-            max_points=max_points,
+            jitter=None if jitter is None else jitter[:, :kept],
+            density_noise=None if density_noise is None else density_noise[:, :kept],
+            dtype=network_dtype(precision or self.config.precision, self.device),
         )
-        return as_output(out, size, size)
+        out = torch.cat((color, opacity[..., None], depth[..., None]), dim=-1)
+        return as_output(put_back(out, order, size * size, background), size, size)
 
     def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
         """Write weights and configuration as one safetensors file."""
@@ -319,6 +292,8 @@ class Generator(nn.Module):
         """Read a generator; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(Path(path), "generator")
         generator = Generator(generator_config(weights.config))
+        # a file belongs to no backend: it is read where another one runs
+        generator.field.grid.backend = "auto"
         try:
             generator.load_state_dict(weights.tensors)
         except RuntimeError as error:
@@ -340,6 +315,15 @@ def generator_config(values: dict) -> GeneratorConfig:
         )
     except (TypeError, KeyError) as error:
         raise UsageError(f"the generator's configuration cannot be read: {error}") from error
+
+
+def put_back(
+    values: Float[Tensor, "batch kept 5"], order: Tensor, total: int, background: float
+) -> Float[Tensor, "batch rays 5"]:
+    """Values of rays in the place of all rays; the others show the background."""
+    out = values.new_zeros(len(values), total, 5)
+    out[..., :3] = background
+    return out.scatter(1, order[..., None].expand(-1, -1, 5), values)
 
 
 def as_output(values: Float[Tensor, "batch rays 5"], height: int, width: int) -> RenderOutput:

@@ -42,25 +42,24 @@ def r1_penalty(
 def volume_priors(
     field: ConditionalField,
     styles: tuple[ShapeStyle, AppearanceStyle],
-    box: Float[Tensor, " 3"],
-    distance: float,
-    points: int,
-    generator: torch.Generator,
+    points: Float[Tensor, "batch points 3"],
+    offsets: Float[Tensor, "batch points 3"],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What is wished of the volume itself, judged at random points in the box.
 
+    Args:
+        points: positions, world units.
+        offsets: from each point to its neighbour, world units.
+
     Returns:
-        Smoothness: mean absolute difference of log(1 + sigma) at neighbours ``distance`` apart.
+        Smoothness: mean absolute difference of log(1 + sigma) at neighbours.
         White matter: mean opacity, over a twentieth of a unit, of what is as white as the
         background. A picture cannot tell white paint from empty space, so emptiness is preferred;
         only density is pushed, never colour.
     """
     shape, appearance = styles
-    batch = len(shape.density[0].bias)
-    draw = {"generator": generator, "device": generator.device}
-    x = (torch.rand(batch, points, 3, **draw) * 2 - 1) * box  # type: ignore[call-overload]
-    y = x + torch.randn(x.shape, **draw) * distance  # type: ignore[call-overload]
-    features = field.features(field.deform(torch.cat((x, y), dim=1), shape))
+    both = torch.cat((points, points + offsets), dim=1)
+    features = field.features(field.deform(both, shape))
     sigma = field.density(features, shape)
     here, there = torch.log1p(sigma).chunk(2, dim=1)
     directions = torch.zeros_like(features[..., :3]) if field.view_direction else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clipnerf.rendering.cameras import Camera
@@ -29,6 +29,23 @@ class Rays:
     def hit(self) -> Bool[Tensor, "batch rays"]:
         """Which rays meet the box."""
         return self.far > self.near
+
+    def __getitem__(self, piece: slice) -> Rays:
+        """A range of each picture's rays."""
+        return Rays(
+            self.origins[:, piece],
+            self.directions[:, piece],
+            self.near[:, piece],
+            self.far[:, piece],
+        )
+
+    def hits_first(self, kept: int) -> tuple[Rays, Int[Tensor, "batch kept"]]:
+        """The first ``kept`` rays of each picture, those that meet the box before all others.
+
+        Returns the rays, and where each was before.
+        """
+        order = torch.argsort(self.hit, dim=1, descending=True, stable=True)[:, :kept]
+        return self.gather(order), order
 
     def gather(self, index: Tensor) -> Rays:
         """Rays ``index`` [B, n] of each picture."""

@@ -45,6 +45,7 @@ MAY_CHANGE = (
     "device",
     "workers",
     "threads",
+    "backend",
 )
 """Keys (the whole dotted name, or its last part) that a resumed run may give anew."""
 

@@ -68,7 +68,9 @@ def test_r1_is_taken_at_the_real_pictures_and_averaged():
 def priors(generator, distance: float = 0.02, points: int = 64):
     styles = generator.styles(Codes.from_seeds([0, 1], 8))
     noise = torch.Generator().manual_seed(0)
-    return volume_priors(generator.field, styles, generator.box, distance, points, noise)
+    where = (torch.rand(2, points, 3, generator=noise) * 2 - 1) * generator.box
+    offsets = torch.randn(2, points, 3, generator=noise) * distance
+    return volume_priors(generator.field, styles, where, offsets)
 
 
 def test_smoothness_of_an_exponential_density_in_closed_form(make_generator, monkeypatch):

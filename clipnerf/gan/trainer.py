@@ -1,0 +1,206 @@
+"""One step of the adversarial game: a function of real pictures and of what was drawn for it."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.config.pretrain import PretrainConfig
+from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.draws import Draw, draw, ramp
+from clipnerf.gan.generator import Generator
+from clipnerf.gan.losses import (
+    blur,
+    discriminator_loss,
+    generator_loss,
+    r1_penalty,
+    volume_priors,
+)
+from clipnerf.gan.patches import Patches
+from clipnerf.runs import ddp
+from clipnerf.runs.hardware import network_dtype
+from clipnerf.runs.seeds import seed_for
+
+
+class Trainer:
+    """Generator, discriminator, average and optimisers, and one step of the game.
+
+    Nothing in a step waits for the device: sizes are known beforehand, schedules are numbers of the
+    host, and what is returned stays where it is.
+    """
+
+    def __init__(self, config: PretrainConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
+        self.generator = Generator(config.generator).to(device)
+        self.discriminator = Discriminator(config.discriminator).to(device)
+        if device.type == "cuda":
+            # the layout in which tensor cores take convolutions
+            self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.box = torch.tensor(config.generator.box)
+        self.step = 0
+        loss = config.loss
+        table = self.generator.field.grid.table
+        networks = [p for p in self.generator.parameters() if p is not table]
+        groups = [
+            {"params": networks, "lr": loss.lr_generator},
+            {"params": [table], "lr": loss.lr_grid},
+        ]
+        self.optimizer_g = torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-8, fused=True)
+        self.optimizer_d = torch.optim.Adam(
+            self.discriminator.parameters(), lr=loss.lr_discriminator, betas=(0.0, 0.99), fused=True
+        )
+        self.rates = (loss.lr_generator, loss.lr_grid, loss.lr_discriminator)
+
+    @property
+    def kimg(self) -> float:
+        """Thousand pictures shown so far, by all ranks."""
+        return self.step * self.config.batch / 1000
+
+    def advance_schedules(self) -> None:
+        """Set what fades in and out to the current step."""
+        schedule, kimg = self.config.schedule, self.kimg
+        octaves = self.generator.field.deform_octaves
+        opened = 1 + ramp(kimg, schedule.deform_kimg) * (octaves - 1)
+        start = schedule.topology_start
+        topology = start + (1 - start) * ramp(kimg, schedule.topology_kimg)
+        self.generator.field.set_progress(opened, topology)
+        half = self.config.loss.lr_half_kimg
+        factor = 0.5 ** (kimg / half) if half > 0 else 1.0
+        groups = [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def draw(self, batch: int) -> Draw:
+        """The random inputs of the coming step on this rank."""
+        return draw(
+            self.config,
+            self.box,
+            rank=ddp.rank(),
+            step=self.step,
+            batch=batch,
+            device=self.device,
+        )
+
+    def train_step(
+        self, real: Float[Tensor, "batch 3 height width"], drawn: Draw | None = None
+    ) -> dict[str, Tensor]:
+        """One step of both players on one batch; returns losses and the pictures seen.
+
+        Args:
+            real: pictures in [0, 1], this rank's share of the batch.
+            drawn: the step's random inputs; drawn here where None.
+        """
+        drawn = drawn or self.draw(len(real))
+        self.advance_schedules()
+        real, view, fake = self.look(real, drawn)
+        losses = self._discriminator_step(real, fake.detach(), drawn.patches)
+        losses |= self._generator_step(fake, drawn)
+        self._update_average()
+        self.step += 1
+        return losses | {"real": real, "fake": fake.detach(), "opacity": view}
+
+    def look(self, real: Tensor, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
+        """Reals at the patches, opacity of the fakes, and the fakes: both alike blurred."""
+        size, schedule = self.config.discriminator.patch, self.config.schedule
+        softness = schedule.blur_sigma * (1 - ramp(self.kimg, schedule.blur_kimg))
+        real = blur(drawn.patches.crop(real.to(self.device, non_blocking=True), size), softness)
+        view = self.generator.render_patch(
+            drawn.codes,
+            drawn.camera,
+            drawn.patches,
+            size,
+            jitter=drawn.jitter,
+            density_noise=drawn.density_noise,
+            kept=drawn.kept,
+        )
+        return real, view.opacity.detach(), blur(view.rgb, softness)
+
+    def judge(self, pictures: Tensor, patches: Patches) -> Tensor:
+        """Logits, float32; the convolutions in bfloat16 on a GPU that multiplies it natively."""
+        if self.device.type != "cuda":
+            return self.discriminator(pictures, patches)
+        dtype = network_dtype(self.config.generator.precision, self.device)
+        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+            return self.discriminator(pictures, patches)
+
+    def _discriminator_step(
+        self, real: Tensor, fake: Tensor, patches: Patches
+    ) -> dict[str, Tensor]:
+        loss = self.config.loss
+        self.optimizer_d.zero_grad(set_to_none=True)
+        real_logits, fake_logits = self.judge(real, patches), self.judge(fake, patches)
+        value = discriminator_loss(real_logits, fake_logits)
+        total = value
+        penalty = value.new_zeros(())
+        if loss.r1_gamma > 0 and self.step % loss.r1_every == 0:
+            penalty = r1_penalty(self.discriminator, real, patches)
+            total = value + loss.r1_gamma * loss.r1_every * penalty
+        total.backward()
+        ddp.average_gradients(self.discriminator.parameters())
+        self.optimizer_d.step()
+        gap = real_logits.detach().mean() - fake_logits.detach().mean()
+        return {"loss_d": value.detach(), "r1": penalty.detach(), "logit_gap": gap}
+
+    def _generator_step(self, fake: Tensor, drawn: Draw) -> dict[str, Tensor]:
+        loss = self.config.loss
+        self.optimizer_g.zero_grad(set_to_none=True)
+        self.discriminator.requires_grad_(False)
+        value = generator_loss(self.judge(fake, drawn.patches))
+        self.discriminator.requires_grad_(True)
+        total = value
+        if loss.smoothness > 0 or loss.white_matter > 0:
+            smoothness, white = volume_priors(
+                self.generator.field,
+                self.generator.styles(drawn.codes),
+                drawn.points * self.generator.box,
+                drawn.offsets * loss.smoothness_distance,
+            )
+            total = value + loss.smoothness * smoothness + loss.white_matter * white
+        total.backward()
+        ddp.average_gradients(self.generator.parameters())
+        self.optimizer_g.step()
+        return {"loss_g": value.detach()}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # a short memory at first, or the first fog would linger
+        half = min(self.config.loss.ema_half_kimg, 0.1 * self.kimg + 1e-3)
+        keep = 0.5 ** (self.config.batch / 1000 / half)
+        means, values = (
+            list(model.state_dict().values()) for model in (self.average, self.generator)
+        )
+        torch._foreach_lerp_(means, values, 1 - keep)
+        self.average.field.progress.copy_(self.generator.field.progress)
+
+    def magnitudes(self) -> dict[str, float]:
+        """Mean size of each network's weights: not finite if any weight is not."""
+        return {
+            f"mean weight of the {name}": float(
+                torch.cat([p.detach().flatten() for p in module.parameters()]).abs().mean()
+            )
+            for name, module in (
+                ("generator", self.generator),
+                ("discriminator", self.discriminator),
+            )
+        }
+
+    def state(self) -> dict:
+        """What a checkpoint holds."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer_g": self.optimizer_g.state_dict(),
+            "optimizer_d": self.optimizer_d.state_dict(),
+        }
+
+    def load(self, step: int, state: dict) -> None:
+        """Take up a checkpoint."""
+        self.step = step
+        for name, value in state.items():
+            getattr(self, name).load_state_dict(value)
