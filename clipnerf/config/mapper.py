@@ -116,7 +116,7 @@ class TrainMapperConfig:
     steps: int = 600
     """Optimiser steps in all; a resumed run may be given more."""
     objects: int = 6
-    """Objects a step and rank."""
+    """Objects a step, over all ranks; under torchrun a multiple of the number of ranks."""
     edits: int = 1
     """Prompts that each object is edited by. For appearance further ones cost little: the geometry
     of a view is computed once."""

@@ -3,17 +3,20 @@
     frozen generator, discriminator, CLIP + text library -> RUN/mapper_WHICH.safetensors
 
 The same command again resumes; every step draws from (seed, rank, step), so that four steps
-equal two and two. Under torchrun every rank draws its own objects, and gradients are averaged.
+equal two and two. Under torchrun every rank draws its share of a step's objects, and gradients are
+averaged.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from torch import Tensor
 
 from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import load_library
@@ -29,7 +32,9 @@ from clipnerf.gan.generator import Generator
 from clipnerf.runs import ddp
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
+from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.seeds import seed_for, torch_generator
+from clipnerf.runs.weights import weights_hash
 
 
 def train_mapper(config: TrainMapperConfig) -> Path:
@@ -37,32 +42,23 @@ def train_mapper(config: TrainMapperConfig) -> Path:
 
     Raises:
         UsageError: a value out of range, a file missing or foreign, another run in `out`.
-        ClipNerfError: the loss is no longer a number, or the disk failed.
+        ClipNerfError: the loss is no longer a number, the disk failed, or another rank is lost.
     """
-    config.validate()
-    device = _device(config)
-    objective = load_objective(config, device)
-    mapper = _fresh_mapper(config, objective).to(device)
-    run = (
-        RunFolder.open(
+    with ddp.joined(config.device) as device:
+        config.validate()
+        objective = load_objective(config, device)
+        trainer = _Trainer(config, objective, _fresh_mapper(config, objective).to(device))
+        models = f"{objective.generator.hash}+{objective.clip.hash}"
+        with opened_on_main(
             config.out,
             command="train-mapper",
             config=config,
             seed=config.seed,
-            dataset_fingerprint=f"{objective.generator.hash}+{objective.clip.hash}",
-        )
-        if ddp.is_main()
-        else None
-    )
-    try:
-        trainer = _Trainer(config, objective, mapper)
-        trainer.resume(run)
-        trainer.begin()
-        path = trainer.run(run)
-    finally:
-        if run is not None:
-            run.close()
-    return path
+            dataset_fingerprint=models,
+        ) as (run, found):
+            ddp.check_same("generator or CLIP", models)
+            trainer.begin(found)
+            return trainer.run(run)
 
 
 def plan(config: TrainMapperConfig) -> dict[str, str]:
@@ -70,7 +66,7 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
     config.validate()
     library = load_library(config.library)
     prompts = library.shape if config.which == "shape" else library.appearance
-    pictures = config.objects * config.edits * config.views
+    pictures = ddp.share(config.objects, "objects") * config.edits * config.views
     # A sample of a ray leaves about 1 kB behind for the gradient.
     memory = pictures * config.size**2 * (config.samples or 16) * 1000 / 2**30
     return {
@@ -80,14 +76,15 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
         "clip": config.clip,
         "model": f"mapper '{config.mapper.kind}', embedding -> {config.mapper.hidden} -> code",
         "steps": f"{config.steps} steps of {config.objects} objects x {config.edits} edits x "
-        f"{config.views} views at {config.size} pixels, on {ddp.world_size()} process(es)",
+        f"{config.views} views at {config.size} pixels, shared by {ddp.world_size()} process(es)",
         "memory": f"about {memory + 0.5:.1f} GB a process",
         "out": str(_mapper_path(config)),
     }
 
 
 def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective:
-    """The frozen models and the embedded library."""
+    """The frozen models and the embedded library, for this rank's share of the objects."""
+    own = replace(config, objects=ddp.share(config.objects, "objects"))
     library = load_library(config.library)
     generator = Generator.load(_generator_path(config))
     discriminator_path = _discriminator_path(config)
@@ -104,7 +101,7 @@ def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective
     for model in (generator, discriminator):
         if model is not None:
             model.to(device).eval().requires_grad_(False)
-    return Objective(config, generator, discriminator, clip.to(device), prompts.to(device), device)
+    return Objective(own, generator, discriminator, clip.to(device), prompts.to(device), device)
 
 
 class _Trainer:
@@ -118,20 +115,21 @@ class _Trainer:
         self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
         self.step = 0
 
-    def begin(self) -> None:
-        """Gives a mapper that has not been trained yet its first guess; on every rank the same."""
-        if self.step == 0 and self.config.warm_start > 0:
-            warm_start(self.mapper, self.objective, self.config.warm_start, self.config.seed)
-            self.average = {n: value.clone() for n, value in self.mapper.state_dict().items()}
+    def begin(self, found: tuple[int, dict[str, Any]] | None) -> None:
+        """Takes up a checkpoint, or gives a fresh mapper its first guess; the same on every rank.
 
-    def resume(self, run: RunFolder | None) -> None:
-        """Takes up the last checkpoint; rank 0 reads it for all."""
-        loaded: list[Any] = [run.load_state() if run is not None else None]
-        if ddp.world_size() > 1:
-            dist.broadcast_object_list(loaded, src=0)
-        if loaded[0] is None:
-            return
-        self.step, state = loaded[0]
+        Raises ClipNerfError if ranks hold different weights all the same.
+        """
+        if found is not None:
+            self.load(*found)
+        elif self.config.warm_start > 0:
+            self.mapper.load_state_dict(ddp.from_main(self._first_guess))
+            self.average = {n: value.clone() for n, value in self.mapper.state_dict().items()}
+        ddp.check_same("weights of the mapper", weights_hash(self.mapper.state_dict()))
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Continues from what :meth:`state` returned after ``step`` steps."""
+        self.step = step
         self.mapper.load_state_dict(state["mapper"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average = {
@@ -141,7 +139,7 @@ class _Trainer:
     def run(self, run: RunFolder | None) -> Path:
         """Steps until the last one; writes the averaged mapper."""
         config = self.config
-        pictures = config.objects * config.edits * config.views * ddp.world_size()
+        pictures = config.objects * config.edits * config.views
         matching: Matching | None = None
         with Progress(
             config.steps * pictures,
@@ -168,32 +166,40 @@ class _Trainer:
         return path
 
     def one_step(self) -> dict[str, float]:
-        """One optimiser step; the scalars of this rank."""
+        """One optimiser step; its scalars, means over the ranks.
+
+        Raises ClipNerfError on every rank when the loss is no number on one.
+        """
         config = self.config
-        # Perspective and prompts draw on the CPU, so that every device sees the same numbers.
-        rng = torch_generator(config.seed, ddp.rank(), self.step, "mapper")
-        # What rendering draws without being given a generator is tied to the step as well.
-        torch.manual_seed(seed_for(config.seed, ddp.rank(), self.step, "render"))
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * 0.5 ** (self.step / config.halve_every)
-        self.mapper.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, terms = self.objective.loss(self.mapper, rng)
-        loss.backward()
-        _average_gradients(self.mapper)
-        norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+        scalars = ddp.average_scalars(self.find_gradients())
+        norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip).item()
+        if not (math.isfinite(scalars["loss"]) and math.isfinite(norm)):
+            bad = [name for name in scalars if name != "loss" and not math.isfinite(scalars[name])]
             raise ClipNerfError(
-                f"step {self.step}: the loss is {loss.item():g}, its gradient {norm.item():g} "
+                f"step {self.step}: the loss is {scalars['loss']:g}, its gradient {norm:g} "
                 f"(terms not finite: {', '.join(bad) or 'none'}); the last checkpoint is kept; "
                 f"try a learning_rate below {config.learning_rate:g}"
             )
         self.optimizer.step()
         self.step += 1
         self._follow()
-        scalars = {"loss": loss, **terms, "grad_norm": norm}
-        return {name: value.item() for name, value in scalars.items()}
+        return {**scalars, "grad_norm": norm}
+
+    def find_gradients(self) -> dict[str, Tensor]:
+        """The mapper's gradients in this step, means over the ranks; this rank's loss and terms."""
+        seed = self.config.seed
+        # Perspective and prompts draw on the CPU, so that every device sees the same numbers.
+        rng = torch_generator(seed, ddp.rank(), self.step, "mapper")
+        # What rendering draws without being given a generator is tied to the step as well.
+        torch.manual_seed(seed_for(seed, ddp.rank(), self.step, "render"))
+        self.mapper.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, terms = self.objective.loss(self.mapper, rng)
+        loss.backward()
+        ddp.average_gradients(self.mapper.parameters())
+        return {name: value.detach() for name, value in {"loss": loss, **terms}.items()}
 
     def averaged(self) -> Mapper:
         """The mapper with averaged weights."""
@@ -216,6 +222,10 @@ class _Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }
+
+    def _first_guess(self) -> dict[str, Tensor]:
+        warm_start(self.mapper, self.objective, self.config.warm_start, self.config.seed)
+        return self.mapper.state_dict()
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -240,15 +250,6 @@ def _fresh_mapper(config: TrainMapperConfig, objective: Objective) -> Mapper:
         )
 
 
-def _average_gradients(mapper: Mapper) -> None:
-    if ddp.world_size() == 1:
-        return
-    for parameter in mapper.parameters():
-        if parameter.grad is not None:
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= ddp.world_size()
-
-
 def _warn_if_useless(matching: Matching | None) -> None:
     if matching is None:
         return
@@ -262,11 +263,6 @@ def _warn_if_useless(matching: Matching | None) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def _device(config: TrainMapperConfig) -> torch.device:
-    device = ddp.init_from_env()
-    return torch.device(config.device) if config.device else device
 
 
 def _generator_path(config: TrainMapperConfig) -> Path:
