@@ -205,11 +205,9 @@ class CaptionLoss(open_clip.ClipLoss):
     """open_clip's contrastive loss, in which equal captions share the target.
 
     Captions of one domain repeat: "a red chair" of another picture is no wrong answer. Where all
-    captions differ, this is open_clip's loss to the bit.
+    captions differ, this is open_clip's loss to the bit. Pictures and texts are of the whole batch:
+    under torchrun the trainer gathers them first.
     """
-
-    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
-        super().__init__(rank=rank, world_size=world_size, gather_with_grad=True)
 
     def forward(  # type: ignore[override]
         self,
@@ -219,10 +217,6 @@ class CaptionLoss(open_clip.ClipLoss):
         captions: Int[Tensor, " batch"],
     ) -> Float[Tensor, ""]:
         """The loss; ``captions`` are numbers that are equal where the captions are."""
-        if self.world_size > 1:
-            everyones = [torch.empty_like(captions) for _ in range(self.world_size)]
-            torch.distributed.all_gather(everyones, captions)
-            captions = torch.cat(everyones)
         self._captions = captions
         return super().forward(image_features, text_features, logit_scale)
 

@@ -3,9 +3,9 @@
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from clipnerf.clip import compact
 from clipnerf.clip.trainer import Trainer
@@ -16,6 +16,8 @@ from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.runs import ddp
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
+from clipnerf.runs.resume import opened_on_main
+from clipnerf.runs.weights import weights_hash
 
 
 def train_clip(config: TrainClipConfig) -> Path:
@@ -26,28 +28,23 @@ def train_clip(config: TrainClipConfig) -> Path:
 
     Raises:
         UsageError: unusable data or configuration.
-        ClipNerfError: the loss is no number any more, or a disk is full.
+        ClipNerfError: the loss is no number any more, a disk is full, or another rank is lost.
     """
-    config.validate()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    device = ddp.init_from_env() if config.device == "auto" else torch.device(config.device)
-    data = PictureDataset(config.data, config.model.image_size, skip_broken=config.skip_broken)
-    trainer = Trainer(config, data, device)
-    run = None
-    if ddp.is_main():
-        run = RunFolder.open(
+    with ddp.joined(config.device) as device:
+        config.validate()
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        data = PictureDataset(config.data, config.model.image_size, skip_broken=config.skip_broken)
+        trainer = Trainer(config, data, device)
+        with opened_on_main(
             config.out,
             command="train-clip",
             config=config,
             seed=config.seed,
             dataset_fingerprint=data.fingerprint,
-        )
-    try:
-        answers = _train(config, trainer, run)
-    finally:
-        if run is not None:
-            run.close()
+        ) as (run, found):
+            _begin(trainer, config, found)
+            answers = _train(config, trainer, run)
     if ddp.is_main():
         print(table(answers))
     return Path(config.out)
@@ -63,7 +60,7 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
     count = sum(p.numel() for p in trainer.model.parameters())
     texts = {text for captions in trainer.captions for text in captions}
     pixels = len(data) * 3 * data.size**2
-    activations = config.batch * config.model.image_size**2 * config.model.vision_width * 60
+    activations = trainer.share * config.model.image_size**2 * config.model.vision_width * 60
     return {
         "data": f"{config.data}: {len(data)} pictures, {len(texts)} different captions",
         "held out": f"{len(trainer.held_out)} pictures ({config.held_out:.0%} of the objects)",
@@ -71,15 +68,15 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "model": f"{count:,} parameters, about {count * 2 / 1e6:.1f} MB, "
         f"pictures of {config.model.image_size} pixels",
         "steps": f"{config.steps} of {config.batch} pictures and "
-        f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures)",
+        f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures), shared by "
+        f"{ddp.world_size()} process(es)",
         "precision": "bf16" if trainer.bf16 else "fp32",
-        "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB",
+        "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB a process",
         "out": str(config.out),
     }
 
 
 def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> list[Answer]:
-    _resume(trainer, config, run)
     answers: list[Answer] = []
     total, batch = config.steps * config.batch, config.batch
     began, since = time.perf_counter(), trainer.step
@@ -109,15 +106,17 @@ def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> 
     return answers
 
 
-def _resume(trainer: Trainer, config: TrainClipConfig, run: RunFolder | None) -> None:
-    found = run.load_state() if run is not None else None
-    if ddp.world_size() > 1:
-        box = [found]
-        dist.broadcast_object_list(box)
-        found = box[0]
-    if found is None:
-        return
-    trainer.load(*found)
+def _begin(
+    trainer: Trainer, config: TrainClipConfig, found: tuple[int, dict[str, Any]] | None
+) -> None:
+    """Takes up a checkpoint, or rank 0's fresh weights; the same on every rank."""
+    ddp.check_same("pictures", trainer.data.fingerprint)
+    if found is not None:
+        trainer.load(*found)
+    elif ddp.world_size() > 1:
+        # Fresh weights are fitted to some pictures, in which cards of other kinds may differ.
+        trainer.load(0, ddp.broadcast(trainer.state()))
+    ddp.check_same("weights of CLIP", weights_hash(trainer.model.state_dict()))
     if trainer.step > config.steps:
         raise UsageError(
             f"{config.out!r} is at step {trainer.step} already, and steps is {config.steps}; "

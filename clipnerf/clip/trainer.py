@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from clipnerf.clip import captions as words
 from clipnerf.clip import compact
 from clipnerf.clip.augment import augment
+from clipnerf.clip.batch_norm import normalise_over_ranks
 from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.clip.prompts import TEMPLATES
@@ -38,12 +38,15 @@ class Trainer:
     """The model, its optimiser and the data, and one step of training.
 
     Everything random in step k is seeded by (seed, rank, k): a resumed run equals an
-    uninterrupted one.
+    uninterrupted one. Which pictures and captions a step has does not depend on the rank: each
+    takes its share of them, and the loss is that of the whole batch.
     """
 
     def __init__(self, config: TrainClipConfig, data: PictureDataset, device: torch.device) -> None:
-        """Raises UsageError for missing captions, too few objects, or a bad zero_shot file."""
+        """Raises UsageError for missing captions, too few objects, a bad zero_shot file, or a batch
+        that the ranks cannot share."""
         self.config, self.data, self.device = config, data, device
+        self.share = ddp.share(config.batch, "batch")
         usable = _with_captions(config, data)
         records = [data.records[i] for i in usable]
         learned, held = words.held_out(records, config.held_out, config.seed)
@@ -67,51 +70,61 @@ class Trainer:
         self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
         self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
         self._centre(texts)
-        self.loss = CaptionLoss(ddp.rank(), ddp.world_size())
+        self.model = normalise_over_ranks(self.model, device)
+        self.loss = CaptionLoss()
         self.optimizer = _optimizer(self.model, config)
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
         self.step = 0
 
     def advance(self) -> dict[str, float]:
         """One step; returns what there is to log."""
-        config, seed = self.config, self.config.seed
-        rank, world = ddp.rank(), ddp.world_size()
+        config = self.config
         share = _rate_at(self.step, config)
         for group in self.optimizer.param_groups:
             if group["of_text"]:
                 group["lr"] = config.lr_text * share * _text_share_at(self.step, config)
             else:
                 group["lr"] = config.lr * share
-        indices = words.order_of(len(self.learned), config.batch, self.step * world + rank, seed)
-        pictures = self.data.batch([self.learned[i] for i in indices]).to(self.device)
-        noise = torch_generator(seed, rank, self.step, "augment", self.device)
-        pictures = augment(pictures, config.augment, noise)
-        sets = self._captions_of(indices)
-        with self._autocast():
-            features = self.model.encode_image(
-                self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
-            )
-        features = F.normalize(features.float(), dim=-1)
-        texts = self._texts([text for row in sets for text in row])
-        scale = self.model.logit_scale.exp()
-        losses = [
-            self.loss(features, of_row, scale, _numbers(row).to(self.device))
-            for of_row, row in zip(texts.split(config.batch), sets, strict=True)
-        ]
-        loss = torch.stack(losses).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self._average_gradients()
+        loss = self.find_gradients()
+        scale = self.model.logit_scale.detach().exp()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
         self.step += 1
         return {
-            "loss": float(loss.detach()),
-            "logit_scale": float(scale.detach()),
+            "loss": float(loss),
+            "logit_scale": float(scale),
             "lr": config.lr * share,
         }
+
+    def find_gradients(self) -> Float[Tensor, ""]:
+        """The model's gradients in this step; returns the loss. Both of the whole batch."""
+        config, seed = self.config, self.config.seed
+        indices = words.order_of(len(self.learned), config.batch, self.step, seed)
+        sets = self._captions_of(indices)
+        own = slice(ddp.rank() * self.share, (ddp.rank() + 1) * self.share)
+        pictures = self.data.batch([self.learned[i] for i in indices[own]]).to(self.device)
+        noise = torch_generator(seed, ddp.rank(), self.step, "augment", self.device)
+        pictures = augment(pictures, config.augment, noise)
+        with self._autocast():
+            features = self.model.encode_image(
+                self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
+            )
+        features = ddp.gather(F.normalize(features.float(), dim=-1))
+        texts = self._texts([text for row in sets for text in row[own]])
+        # Gathering joins along the first axis, which has to be that of the pictures.
+        texts = ddp.gather(texts.unflatten(0, (len(sets), self.share)).transpose(0, 1))
+        scale = self.model.logit_scale.exp()
+        losses = [
+            self.loss(features, of_row, scale, _numbers(row).to(self.device))
+            for of_row, row in zip(texts.unbind(1), sets, strict=True)
+        ]
+        loss = torch.stack(losses).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        ddp.average_gradients(self.model.parameters())
+        return loss.detach()
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on."""
@@ -157,11 +170,14 @@ class Trainer:
         centre(self.model, self.preprocess(pictures), tokens)
 
     def _captions_of(self, indices: Sequence[int]) -> list[list[str]]:
-        """Several sets of one caption for each picture, the themed sets last."""
-        config, rank = self.config, ddp.rank()
+        """Several sets of one caption for each picture of the batch, the themed sets last.
+
+        The same on every rank: captions are chosen to differ within the batch, and share a theme.
+        """
+        config = self.config
         own = [self.captions[i] for i in indices]
         themed = min(config.themed_captions, self.sets - 1)
-        seed = seed_for(config.seed, rank, self.step, "captions")
+        seed = seed_for(config.seed, 0, self.step, "captions")
         sets = words.choose(own, self.sets - themed, seed)
         for number in range(themed):
             seed = seed_for(config.seed, 0, self.step, f"theme {number}")
@@ -187,13 +203,6 @@ class Trainer:
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
-    def _average_gradients(self) -> None:
-        if ddp.world_size() > 1:
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    dist.all_reduce(parameter.grad)
-                    parameter.grad /= ddp.world_size()
 
 
 def encode_short(

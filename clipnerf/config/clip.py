@@ -141,7 +141,8 @@ class TrainClipConfig:
     """Texts stand still for so many steps, while pictures learn to tell them apart, and speed up
     over as many. Without it, texts of parts (arms or no arms) become one and stay so."""
     batch: int = 128
-    """Pictures a step on each rank; also the number of texts each is told from."""
+    """Pictures a step, over all ranks; also the number of texts each is told from. Under torchrun a
+    multiple of the number of ranks."""
     captions: int = 6
     """Captions of each picture that a step learns from, or as many as there are."""
     themed_captions: int = 4
