@@ -1,0 +1,155 @@
+"""Two gloo ranks have the gradients of one process with the whole batch.
+
+Draws are seeded by (seed, rank, step). The one process is therefore given the draws of both ranks,
+one behind the other.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from clipnerf.clip.batch_norm import BatchNormOverRanks
+from clipnerf.config.mapper import TrainMapperConfig
+from clipnerf.editing.augment import Augmentation
+from clipnerf.editing.objective import Draw, Objective
+from clipnerf.gan.codes import Codes
+from clipnerf.rendering.cameras import Camera
+from clipnerf.runs import ddp
+from clipnerf.runs.seeds import torch_generator
+from tests.clip.conftest import write_pictures
+from tests.runs.launch import finish, start_ranks
+from tests.runs.rank_gradients import WHICH, clip_trainer, gradients, mapper_trainer
+from tests.tiny_bundle import tiny_clip_file, tiny_discriminator, tiny_generator
+
+LIBRARY = """\
+neutral: a chair
+shape: [a chair with armrests, a wide chair]
+appearance: [a red chair, a blue chair, a green chair]
+"""
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What both trainings read."""
+    folder = tmp_path_factory.mktemp("gradients")
+    tiny_generator().save(folder / "generator.safetensors")
+    tiny_discriminator().save(folder / "discriminator.safetensors")
+    tiny_clip_file(folder)
+    (folder / "library.yaml").write_text(LIBRARY)
+    write_pictures(folder / "pictures")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder) -> list[dict]:
+    """What each of two ranks wrote."""
+    for process in start_ranks("-m", "tests.runs.rank_gradients", str(folder)):
+        code, _, err = finish(process)
+        assert code == 0, err[-2000:]
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """To the tolerance, in units of the largest number of the whole gradient."""
+    assert found.keys() == expected.keys()
+    largest = max(float(value.abs().max()) for value in expected.values())
+    assert largest > 0
+    for name, value in expected.items():
+        assert float((found[name] - value).abs().max()) <= TOLERANCE * largest, name
+
+
+@pytest.mark.parametrize("which", WHICH)
+def test_mapper(folder, ranks, which, monkeypatch):
+    trainer = mapper_trainer(folder, which)
+    give_both_draws(trainer.objective, trainer.config, monkeypatch)
+    scalars = ddp.average_scalars(trainer.find_gradients())
+    expected = gradients(trainer.mapper)
+    for of_rank in ranks:
+        assert_equal(of_rank[which]["gradients"], expected)
+        assert of_rank[which]["scalars"] == pytest.approx(scalars, abs=TOLERANCE)
+
+
+def give_both_draws(
+    objective: Objective, config: TrainMapperConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The objective of one process sees what ranks 0 and 1 draw in step 0."""
+    both = [torch_generator(config.seed, rank, 0, "mapper") for rank in (0, 1)]
+    half = Objective(
+        replace(config, objects=config.objects // 2), objective.generator,
+        objective.discriminator, objective.clip, objective.prompts, objective.device,
+    )  # fmt: skip
+    draws = [half.draw(rng) for rng in both]
+    text_terms: Callable = Objective._text_terms
+
+    def terms_of_both(self: Objective, mapper, rng) -> dict[str, Tensor]:
+        first, second = (text_terms(self, mapper, rng) for rng in both)
+        return {name: (first[name] + second[name]) / 2 for name in first}
+
+    monkeypatch.setattr(Objective, "draw", lambda self, rng: joined(draws))
+    monkeypatch.setattr(Objective, "_text_terms", terms_of_both)
+
+
+def joined(draws: list[Draw]) -> Draw:
+    """The objects of all draws as those of one."""
+    cameras, augmentations = [d.camera for d in draws], [d.augmentation for d in draws]
+    return Draw(
+        Codes.cat([draw.codes for draw in draws]),
+        torch.cat([draw.target for draw in draws]),
+        Camera(
+            torch.cat([camera.c2w for camera in cameras]),
+            torch.cat([camera.K for camera in cameras]),
+            cameras[0].width,
+            cameras[0].height,
+        ),
+        Augmentation(
+            torch.cat([a.homography for a in augmentations]),
+            torch.cat([a.background for a in augmentations]),
+        ),
+    )
+
+
+@contextmanager
+def in_double() -> Iterator[None]:
+    """All in float64: float32 in one process rounds a ResNet's gradients by more than 1e-5."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, "float", Tensor.double)
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def test_clip(folder, ranks):
+    trainer = clip_trainer(folder)
+    trainer.model.double()
+    with in_double():
+        loss = float(trainer.find_gradients())
+    expected, buffers = gradients(trainer.model), dict(trainer.model.named_buffers())
+    for of_rank in ranks:
+        assert_equal(of_rank["clip"]["gradients"], expected)
+        assert of_rank["clip"]["loss"] == pytest.approx(loss, abs=TOLERANCE)
+        # The statistics of batch normalisation are part of what is learned.
+        for name, value in buffers.items():
+            found = of_rank["clip"]["buffers"][name]
+            torch.testing.assert_close(found, value, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+def test_batch_normalisation_of_one_rank_is_pytorchs():
+    torch.manual_seed(0)
+    ours, theirs = BatchNormOverRanks(3), torch.nn.BatchNorm2d(3)
+    pictures = (3 + 2 * torch.randn(5, 3, 4, 4)).requires_grad_()
+    weight = torch.randn(5, 3, 4, 4)
+    found = []
+    for layer in (ours, theirs):
+        out = layer(pictures)
+        (gradient,) = torch.autograd.grad((out * weight).sum(), pictures)
+        found.append([out, gradient, layer.running_mean, layer.running_var, layer.eval()(pictures)])
+    for our, their in zip(*found, strict=True):
+        torch.testing.assert_close(our, their)
