@@ -2,7 +2,7 @@
 
     python -m tests.runs.rank_gradients FOLDER
 
-The configurations are made here, so that the test's one process with the whole batch has the same.
+The trainings are made here, so that the test's one process with the whole batch has the same.
 """
 
 import sys
@@ -12,10 +12,14 @@ import torch
 
 from clipnerf.clip.trainer import Trainer as ClipTrainer
 from clipnerf.config.clip import ClipAugmentConfig, CompactClipConfig, TrainClipConfig
+from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig
 from clipnerf.config.mapper import MapperConfig, MapperLossConfig, TrainMapperConfig
+from clipnerf.config.pretrain import DataConfig, LossConfig, PretrainConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.editing import train as mapper_training
+from clipnerf.gan.trainer import Trainer as GanTrainer
 from clipnerf.runs import ddp
+from tests.gan.conftest import small_field
 
 WHICH = ("shape", "appearance")
 
@@ -42,6 +46,21 @@ def clip_config(folder: Path) -> TrainClipConfig:
     )  # fmt: skip
 
 
+def gan_config(folder: Path) -> PretrainConfig:
+    """R1, noise and the priors on the volume are part of the first step."""
+    return PretrainConfig(
+        data=DataConfig(path=str(folder / "pictures"), size=16),
+        generator=GeneratorConfig(
+            field=small_field(), box=[0.6, 0.6, 0.8], samples=4, precision="float32"
+        ),
+        discriminator=DiscriminatorConfig(patch=8, width=8, max_width=8),
+        # Adam's first step is a sign: rounding would move the discriminator that judges the fakes.
+        loss=LossConfig(lr_discriminator=1e-12),
+        batch=4,
+        device="cpu",
+    )
+
+
 def mapper_trainer(folder: Path, which: str) -> mapper_training._Trainer:
     """A mapper whose end is not zero, so that every layer has a gradient."""
     config = mapper_config(folder, which)
@@ -56,6 +75,24 @@ def clip_trainer(folder: Path) -> ClipTrainer:
     config = clip_config(folder)
     data = PictureDataset(config.data, config.model.image_size)
     return ClipTrainer(config, data, torch.device("cpu"))
+
+
+def gan_trainer(folder: Path) -> GanTrainer:
+    """Stirred, so that every weight has a gradient: fresh warps and tables are zero."""
+    trainer = GanTrainer(gan_config(folder), torch.device("cpu"))
+    source = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in trainer.generator.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=source)
+    return trainer
+
+
+def gan_gradients(trainer: GanTrainer) -> dict[str, dict[str, torch.Tensor]]:
+    """After a step, of both players."""
+    return {
+        "generator": gradients(trainer.generator),
+        "discriminator": gradients(trainer.discriminator),
+    }
 
 
 def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -78,6 +115,11 @@ def main(folder: Path) -> None:
         "buffers": dict(clip.model.named_buffers()),
         "loss": float(loss),
     }
+    gan = gan_trainer(folder)
+    data, share = PictureDataset(folder / "pictures", 16), ddp.share(gan.config.batch, "batch")
+    reals = data.batches(share, 0, 0, rank=ddp.rank(), world_size=ddp.world_size())
+    gan.train_step(next(reals))
+    found["gan"] = gan_gradients(gan)
     torch.save(found, folder / f"rank{ddp.rank()}.pt")
 
 

@@ -15,15 +15,26 @@ from torch import Tensor
 
 from clipnerf.clip.batch_norm import BatchNormOverRanks
 from clipnerf.config.mapper import TrainMapperConfig
+from clipnerf.data.dataset import PictureDataset
 from clipnerf.editing.augment import Augmentation
 from clipnerf.editing.objective import Draw, Objective
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.draws import Draw as GanDraw
+from clipnerf.gan.draws import draw as gan_draw
+from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.runs import ddp
 from clipnerf.runs.seeds import torch_generator
 from tests.clip.conftest import write_pictures
 from tests.runs.launch import finish, start_ranks
-from tests.runs.rank_gradients import WHICH, clip_trainer, gradients, mapper_trainer
+from tests.runs.rank_gradients import (
+    WHICH,
+    clip_trainer,
+    gan_gradients,
+    gan_trainer,
+    gradients,
+    mapper_trainer,
+)
 from tests.tiny_bundle import tiny_clip_file, tiny_discriminator, tiny_generator
 
 LIBRARY = """\
@@ -95,18 +106,23 @@ def give_both_draws(
     monkeypatch.setattr(Objective, "_text_terms", terms_of_both)
 
 
+def cat_cameras(cameras: list[Camera]) -> Camera:
+    """Cameras of one picture size as one batch."""
+    return Camera(
+        torch.cat([camera.c2w for camera in cameras]),
+        torch.cat([camera.K for camera in cameras]),
+        cameras[0].width,
+        cameras[0].height,
+    )
+
+
 def joined(draws: list[Draw]) -> Draw:
     """The objects of all draws as those of one."""
-    cameras, augmentations = [d.camera for d in draws], [d.augmentation for d in draws]
+    augmentations = [draw.augmentation for draw in draws]
     return Draw(
         Codes.cat([draw.codes for draw in draws]),
         torch.cat([draw.target for draw in draws]),
-        Camera(
-            torch.cat([camera.c2w for camera in cameras]),
-            torch.cat([camera.K for camera in cameras]),
-            cameras[0].width,
-            cameras[0].height,
-        ),
+        cat_cameras([draw.camera for draw in draws]),
         Augmentation(
             torch.cat([a.homography for a in augmentations]),
             torch.cat([a.background for a in augmentations]),
@@ -139,6 +155,42 @@ def test_clip(folder, ranks):
         for name, value in buffers.items():
             found = of_rank["clip"]["buffers"][name]
             torch.testing.assert_close(found, value, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_gan(folder, ranks, player):
+    trainer = gan_trainer(folder)
+    draws = [
+        gan_draw(trainer.config, trainer.box, rank=rank, step=0, batch=2, device=trainer.device)
+        for rank in (0, 1)
+    ]
+    reals = PictureDataset(folder / "pictures", 16).batches(trainer.config.batch, 0)
+    trainer.train_step(next(reals), of_both(draws))
+    expected = gan_gradients(trainer)[player]
+    for of_rank in ranks:
+        assert_equal(of_rank["gan"][player], expected)
+
+
+def of_both(draws: list[GanDraw]) -> GanDraw:
+    """The fakes of all draws as those of one."""
+
+    def cat(name: str) -> Tensor:
+        return torch.cat([getattr(drawn, name) for drawn in draws])
+
+    patches = [drawn.patches for drawn in draws]
+    return GanDraw(
+        codes=Codes.cat([drawn.codes for drawn in draws]),
+        camera=cat_cameras([drawn.camera for drawn in draws]),
+        patches=Patches(
+            torch.cat([patch.scale for patch in patches]),
+            torch.cat([patch.offset for patch in patches]),
+        ),
+        jitter=cat("jitter"),
+        density_noise=cat("density_noise"),
+        points=cat("points"),
+        offsets=cat("offsets"),
+        kept=max(drawn.kept for drawn in draws),
+    )
 
 
 def test_batch_normalisation_of_one_rank_is_pytorchs():
