@@ -1,11 +1,8 @@
 """One rank of test_distributed_gradients: its gradients in one step, written to a file.
 
-    python -m tests.runs.rank_gradients FOLDER
-
 The trainings are made here, so that the test's one process with the whole batch has the same.
 """
 
-import sys
 from pathlib import Path
 
 import torch
@@ -100,7 +97,7 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
-def main(folder: Path) -> None:
+def write_gradients(folder: Path) -> None:
     """What this rank has of each training, as the ranks together computed it."""
     ddp.init_from_env("cpu")
     found = {}
@@ -121,7 +118,3 @@ def main(folder: Path) -> None:
     gan.train_step(next(reals))
     found["gan"] = gan_gradients(gan)
     torch.save(found, folder / f"rank{ddp.rank()}.pt")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -7,7 +7,6 @@ one behind the other.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,8 +24,6 @@ from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.runs import ddp
 from clipnerf.runs.seeds import torch_generator
-from tests.clip.conftest import write_pictures
-from tests.runs.launch import finish, start_ranks
 from tests.runs.rank_gradients import (
     WHICH,
     clip_trainer,
@@ -35,35 +32,8 @@ from tests.runs.rank_gradients import (
     gradients,
     mapper_trainer,
 )
-from tests.tiny_bundle import tiny_clip_file, tiny_discriminator, tiny_generator
 
-LIBRARY = """\
-neutral: a chair
-shape: [a chair with armrests, a wide chair]
-appearance: [a red chair, a blue chair, a green chair]
-"""
 TOLERANCE = 1e-5
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """What both trainings read."""
-    folder = tmp_path_factory.mktemp("gradients")
-    tiny_generator().save(folder / "generator.safetensors")
-    tiny_discriminator().save(folder / "discriminator.safetensors")
-    tiny_clip_file(folder)
-    (folder / "library.yaml").write_text(LIBRARY)
-    write_pictures(folder / "pictures")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ranks(folder) -> list[dict]:
-    """What each of two ranks wrote."""
-    for process in start_ranks("-m", "tests.runs.rank_gradients", str(folder)):
-        code, _, err = finish(process)
-        assert code == 0, err[-2000:]
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -76,12 +46,12 @@ def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("which", WHICH)
-def test_mapper(folder, ranks, which, monkeypatch):
-    trainer = mapper_trainer(folder, which)
+def test_mapper(job, which, monkeypatch):
+    trainer = mapper_trainer(job.folder, which)
     give_both_draws(trainer.objective, trainer.config, monkeypatch)
     scalars = ddp.average_scalars(trainer.find_gradients())
     expected = gradients(trainer.mapper)
-    for of_rank in ranks:
+    for of_rank in job.gradients:
         assert_equal(of_rank[which]["gradients"], expected)
         assert of_rank[which]["scalars"] == pytest.approx(scalars, abs=TOLERANCE)
 
@@ -142,13 +112,13 @@ def in_double() -> Iterator[None]:
             torch.set_default_dtype(torch.float32)
 
 
-def test_clip(folder, ranks):
-    trainer = clip_trainer(folder)
+def test_clip(job):
+    trainer = clip_trainer(job.folder)
     trainer.model.double()
     with in_double():
         loss = float(trainer.find_gradients())
     expected, buffers = gradients(trainer.model), dict(trainer.model.named_buffers())
-    for of_rank in ranks:
+    for of_rank in job.gradients:
         assert_equal(of_rank["clip"]["gradients"], expected)
         assert of_rank["clip"]["loss"] == pytest.approx(loss, abs=TOLERANCE)
         # The statistics of batch normalisation are part of what is learned.
@@ -158,16 +128,16 @@ def test_clip(folder, ranks):
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_gan(folder, ranks, player):
-    trainer = gan_trainer(folder)
+def test_gan(job, player):
+    trainer = gan_trainer(job.folder)
     draws = [
         gan_draw(trainer.config, trainer.box, rank=rank, step=0, batch=2, device=trainer.device)
         for rank in (0, 1)
     ]
-    reals = PictureDataset(folder / "pictures", 16).batches(trainer.config.batch, 0)
+    reals = PictureDataset(job.folder / "pictures", 16).batches(trainer.config.batch, 0)
     trainer.train_step(next(reals), of_both(draws))
     expected = gan_gradients(trainer)[player]
-    for of_rank in ranks:
+    for of_rank in job.gradients:
         assert_equal(of_rank["gan"][player], expected)
 
 
