@@ -16,7 +16,7 @@ from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import sample_cameras
-from clipnerf.gan.finished import FinishedObjects
+from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
@@ -208,8 +208,8 @@ class Generator(nn.Module):
                 where None.
             precision: of the networks: 'float32', 'bfloat16' or 'auto'.
         """
-        camera = camera.to(self.device).expand(len(codes))
-        styles = self.styles(codes.to(self.device))
+        codes, camera = codes.to(self.device), camera.to(self.device).expand(len(codes))
+        styles = self.styles(codes)
         samples = samples or self.config.render_samples
         dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
@@ -227,7 +227,8 @@ class Generator(nn.Module):
                 max_points=max_points or MAX_POINTS,
             )
             return as_output(out, camera.height, camera.width)
-        objects = FinishedObjects(self.field, self.box, codes.to(self.device), *styles, dtype)
+        cells = grid_cells(camera.width * camera.height)
+        objects = FinishedObjects(self.field, self.box, codes, *styles, cells, dtype)
         return objects.render(camera, samples=samples, background=background, max_points=max_points)
 
     def render_patch(

@@ -60,15 +60,16 @@ class OccupancyGrid:
     def build(
         density: Callable[[Float[Tensor, "1 points 3"]], Float[Tensor, "1 points"]],
         box: Float[Tensor, " 3"],
-        resolution: int = 40,
+        resolution: int = 36,
         share: float = EMPTY_SHARE,
-        max_points: int = 2**15,
+        max_points: int = 2**16,
     ) -> OccupancyGrid:
         """Cells whose centre, or a neighbour's, is denser than ``share / diagonal``.
 
-        Whatever is nowhere thinner than a cell is kept whole. What is thinner is found by the fog
-        around it, which the low threshold sees, and by the neighbours: of 300 random chairs no
-        pixel lost more than 0.06 / 255 (the same at 32 cells: 0.14 / 255).
+        What is nowhere thinner than a cell is kept whole. What is thinner is found by the fog
+        around it, which the low threshold sees, and by the neighbours. Of 500 random objects of
+        data/pretrained/chairs, a 64 px view each, no pixel's opacity changed by more than
+        0.03 / 255; with 32 cells by 0.23, with 28 by 0.50.
 
         Args:
             density: densities of one object, 1 / world unit.
