@@ -33,9 +33,7 @@ def frequency_encoding(
     return torch.cat((x, phases.sin(), phases.cos()), dim=-1)
 
 
-def octave_window(
-    dim: int, octaves: int, opened: Float[Tensor, ""]
-) -> Float[Tensor, " features"]:
+def octave_window(dim: int, octaves: int, opened: Float[Tensor, ""]) -> Float[Tensor, " features"]:
     """Weights of the features of :func:`frequency_encoding` while its octaves open.
 
     Octave k is weighted by a raised cosine that opens while ``opened`` goes from k to k + 1

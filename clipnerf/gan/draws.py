@@ -55,6 +55,25 @@ class Draw:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def to(self, device: torch.device) -> Draw:
+        """The same numbers on a device; does not wait for it."""
+        noise = self.density_noise
+        return Draw(
+            codes=Codes(send(self.codes.shape, device), send(self.codes.appearance, device)),
+            camera=Camera(
+                send(self.camera.c2w, device),
+                send(self.camera.K, device),
+                self.camera.width,
+                self.camera.height,
+            ),
+            patches=Patches(send(self.patches.scale, device), send(self.patches.offset, device)),
+            jitter=send(self.jitter, device),
+            density_noise=None if noise is None else send(noise, device),
+            points=send(self.points, device),
+            offsets=send(self.offsets, device),
+            kept=self.kept,
+        )
+
 
 def draw(
     config: PretrainConfig,
@@ -89,18 +108,7 @@ def draw(
     density_noise = None
     if strength > 0:
         density_noise = strength * torch.randn(shape, generator=rays, device=device)
-    return Draw(
-        codes=Codes(send(codes.shape, device), send(codes.appearance, device)),
-        camera=Camera(
-            send(camera.c2w, device), send(camera.K, device), camera.width, camera.height
-        ),
-        patches=Patches(send(patches.scale, device), send(patches.offset, device)),
-        jitter=jitter,
-        density_noise=density_noise,
-        points=send(points, device),
-        offsets=send(offsets, device),
-        kept=kept,
-    )
+    return Draw(codes, camera, patches, jitter, density_noise, points, offsets, kept).to(device)
 
 
 def sample_patches(
@@ -149,7 +157,7 @@ def ramp(kimg: float, length: float) -> float:
 
 
 def send(value: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on ``device``, without waiting for what the device still has to do."""
-    if device.type == "cuda":
+    """A tensor on ``device``, without waiting for what the device still has to do."""
+    if device.type == "cuda" and value.device.type == "cpu":
         return value.pin_memory().to(device, non_blocking=True)
     return value.to(device)

@@ -82,7 +82,8 @@ def plan(layout: GridLayout, dtype: torch.dtype, device: torch.device) -> Launch
         if layout.levels % n == 0 and n * groups <= layout.levels
     ]
     return Launch(
-        block=128,
+        # the interpreter's time goes by operations, however wide they are
+        block=128 if device.type == "cuda" else 2048,
         warps=4,
         load=max(VECTOR_BYTES // (features * size), 1),
         add=max(VECTOR_BYTES // (features * 4), 1) if capability >= (9, 0) else 0,
