@@ -1,17 +1,18 @@
 """Editor: sample objects of a category, edit them by words, look at them.
 
-    from clipnerf import Editor
-    editor = Editor.load("data/pretrained/chairs")
-    codes = editor.sample(seeds=[0, 1, 2, 3])
-    edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)
-    view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
-    editor.orbit(edited, "red.mp4", frames=48, size=128)
+from clipnerf import Editor
+editor = Editor.load("data/pretrained/chairs")
+codes = editor.sample(seeds=[0, 1, 2, 3])
+edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)
+view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
+editor.orbit(edited, "red.mp4", frames=48, size=128)
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from clipnerf.errors import UsageError
 from clipnerf.export.sheet import to_uint8
 from clipnerf.export.video import check_video_path, check_video_size, write_video
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.volume import RenderOutput
@@ -35,7 +37,8 @@ from clipnerf.runs.progress import Progress
 
 WHICH: tuple[Which, ...] = ("shape", "appearance")
 ORBIT_PIXELS = 2**18
-"""Pixels rendered in one call of an orbit; what they have in common is computed once."""
+CUDA_ORBIT_PIXELS = 2**20
+"""Pixels of an orbit rendered at a time; a GPU wants large launches."""
 
 Angle = float | int | Sequence[float] | np.ndarray | Tensor
 
@@ -224,23 +227,40 @@ class Editor:
         pictures = self._turn(codes, frames, size, float(elevation_deg), samples)
         return write_video(path, pictures, fps=float(fps))
 
+    @torch.no_grad()
     def _turn(
         self, codes: Codes, frames: int, size: int, elevation_deg: float, samples: int | None
     ) -> Iterator[np.ndarray]:
-        count = len(codes)
-        at_once = max(1, ORBIT_PIXELS // (count * size * size))
+        generator, count = self.generator, len(codes)
+        codes = codes.to(self.device)
+        # what objects need but once (their empty space above all) is found once for all frames
+        objects = FinishedObjects(
+            generator.field,
+            generator.box,
+            codes,
+            *generator.styles(codes),
+            grid_cells(frames * size * size),
+        )
+        pixels = ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
         azimuths = torch.arange(frames) * (360.0 / frames)
-        with Progress(frames, desc="orbit", unit="frame") as progress:
-            for chunk in azimuths.split(at_once):
-                # All frames of an object in a row: its empty space is then found once.
-                row = torch.arange(count).repeat_interleave(len(chunk))
-                view = self.render(
-                    codes[row], chunk.repeat(count), elevation_deg, size, samples=samples
-                )
-                tiles = to_uint8(view.rgb)
+        chunks = azimuths.split(max(1, pixels // (count * size * size)))
+
+        def rendered(chunk: Tensor) -> list[np.ndarray]:
+            camera = generator.camera(chunk.to(self.device).repeat(count), elevation_deg, size)
+            rows = [row for row in range(count) for _ in chunk]
+            view = objects.render(camera, rows, samples=samples or generator.config.render_samples)
+            return to_uint8(view.rgb)
+
+        # the next frames are rendered while these are encoded
+        with ThreadPoolExecutor(1) as ahead, Progress(frames, desc="orbit", unit="frame") as bar:
+            coming = ahead.submit(rendered, chunks[0])
+            for number, chunk in enumerate(chunks):
+                tiles = coming.result()
+                if number + 1 < len(chunks):
+                    coming = ahead.submit(rendered, chunks[number + 1])
                 for frame in range(len(chunk)):
                     yield np.concatenate(tiles[frame :: len(chunk)], axis=1)
-                progress.update(len(chunk))
+                bar.update(len(chunk))
 
     def _mapper(self, which: Which) -> Mapper:
         if which not in self.mappers or self.clip is None:

@@ -15,6 +15,8 @@ from clipnerf.editor import Editor
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.export.video import read_video
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.finished import FinishedObjects
+from clipnerf.rendering.occupancy import OccupancyGrid
 from tests.tiny_bundle import tiny_bundle, tiny_generator
 
 
@@ -173,6 +175,39 @@ def test_the_orbit_shows_its_objects_side_by_side_and_turns_once(editor, tmp_pat
         assert np.abs(frame - expected).mean() < 12
 
 
+def test_an_orbit_in_pieces_finds_each_objects_empty_space_once(editor, tmp_path, monkeypatch):
+    codes = editor.sample(seeds=[0, 1])
+    whole = read_video(editor.orbit(codes, tmp_path / "whole.mp4", frames=5, size=16))
+    built: list[int] = []
+    build = OccupancyGrid.build
+
+    def counting(*arguments, **options):
+        built.append(1)
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(OccupancyGrid, "build", counting)
+    monkeypatch.setattr("clipnerf.editor.ORBIT_PIXELS", 2 * 2 * 16 * 16)
+    pieces = read_video(editor.orbit(codes, tmp_path / "pieces.mp4", frames=5, size=16))
+    assert len(built) == 2
+    assert pieces.shape == whole.shape and np.abs(pieces.astype(int) - whole).max() <= 1
+    assert np.abs(whole[0].astype(int) - whole[2]).max() > 10
+
+
+def test_an_error_while_frames_are_rendered_ahead_leaves_no_video(editor, tmp_path, monkeypatch):
+    render = FinishedObjects.render
+
+    def breaking(self, camera, *arguments, **options):
+        if len(camera) == 1:
+            raise ClipNerfError("the last frame cannot be rendered")
+        return render(self, camera, *arguments, **options)
+
+    monkeypatch.setattr(FinishedObjects, "render", breaking)
+    monkeypatch.setattr("clipnerf.editor.ORBIT_PIXELS", 2 * 16 * 16)
+    with pytest.raises(ClipNerfError, match="the last frame"):
+        editor.orbit(editor.sample(seeds=[0]), tmp_path / "a.mp4", frames=5, size=16)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -193,7 +228,7 @@ def test_an_orbit_that_cannot_be(editor, tmp_path, arguments, message):
 
 def test_an_unwritable_orbit_is_found_before_rendering(editor, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(Editor, "render", lambda *a, **k: pytest.fail("rendered"))
+    monkeypatch.setattr(FinishedObjects, "render", lambda *a, **k: pytest.fail("rendered"))
     with pytest.raises(ClipNerfError, match="file"):
         editor.orbit(editor.sample(seeds=[0]), tmp_path / "file" / "a.mp4", size=16)
 

@@ -1,9 +1,14 @@
 """Finished pictures, which skip empty space, against the same pictures with gradients."""
 
+import math
+
 import pytest
 import torch
 
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.finished import HIDDEN_SHARE, FinishedObjects, first_equal
+from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.occupancy import EMPTY_SHARE
 from clipnerf.rendering.volume import RenderOutput
 
 
@@ -64,6 +69,40 @@ def test_skipping_changes_no_picture_by_more_than_a_shade(make_object, sigma):
     assert largest_difference(dense, sparse) <= 1 / 255
 
 
+def fog(make_object, monkeypatch, sigma: float):
+    """Black fog of one density that fills the box, seen along the box's diagonal."""
+    generator = make_object(lambda points: points[..., 0] < 9, sigma)
+    black = torch.zeros_like
+    monkeypatch.setattr(generator.field, "color", lambda points, style, directions: black(points))
+    diagonal = math.degrees(math.atan2(0.8, math.hypot(0.6, 0.6)))
+    return generator, generator.camera(45.0 - generator.config.front_azimuth_deg, diagonal, 25)
+
+
+def test_fog_that_is_skipped_changes_no_pixel_by_more_than_its_share(make_object, monkeypatch):
+    longest = 2 * math.hypot(0.6, 0.6, 0.8)
+    generator, camera = fog(make_object, monkeypatch, 0.999 * EMPTY_SHARE / longest)
+    dense, sparse = both_ways(generator, Codes.from_seeds([0], 8), camera, samples=48)
+    assert not bool(sparse.opacity.any()) and bool((sparse.rgb == 1).all())
+    for name in ("rgb", "opacity"):
+        change = float((getattr(dense, name) - getattr(sparse, name)).abs().max())
+        # the picture is seen along the longest path there is: the bound is nearly reached
+        assert 0.9 * EMPTY_SHARE < change <= EMPTY_SHARE < 1 / 255, name
+
+
+def test_colours_that_are_skipped_change_no_pixel_by_more_than_their_share(
+    make_object, monkeypatch
+):
+    """Fog a little denser than what counts as empty, on paths of all lengths."""
+    longest = 2 * math.hypot(0.6, 0.6, 0.8)
+    generator, camera = fog(make_object, monkeypatch, 1.3 * EMPTY_SHARE / longest)
+    dense, sparse = both_ways(generator, Codes.from_seeds([0], 8), camera, samples=48)
+    assert float((dense.opacity - sparse.opacity).abs().max()) < 1e-6
+    change = (dense.rgb - sparse.rgb).abs()
+    assert 0.8 * HIDDEN_SHARE < float(change.max()) <= HIDDEN_SHARE + 1e-6
+    assert float(change.max()) + EMPTY_SHARE < 0.51 / 255
+    assert bool((change[dense.opacity.expand_as(change) > 1.05 * HIDDEN_SHARE] < 1e-6).all())
+
+
 def test_skipping_saves_densities_and_hidden_colours(make_object, monkeypatch):
     generator = make_object(chair)
     seen = {"density": 0, "color": 0}
@@ -105,6 +144,48 @@ def test_appearance_changes_no_bit_of_opacity_or_depth(make_generator):
         other = generator.render(Codes(a.shape, b.appearance), camera)
     assert torch.equal(one.opacity, other.opacity) and torch.equal(one.depth, other.depth)
     assert float((one.rgb - other.rgb).abs().max()) > 0.02
+
+
+def test_what_is_traced_together_does_not_depend_on_appearance(make_generator):
+    """One object in equal, and in different, colours: one geometry, bit for bit."""
+    generator = make_generator()
+    shape = Codes.from_seeds([0], 8).shape.expand(4, -1)
+    looks = Codes.from_seeds([1, 2, 3, 4], 8).appearance
+    camera = generator.camera(torch.tensor([0.0, 50.0, 100.0, 150.0]), 20.0, 16)
+    with torch.no_grad():
+        many = generator.render(Codes(shape, looks), camera)
+        one = generator.render(Codes(shape, looks[[2, 2, 2, 2]]), camera)
+    assert torch.equal(one.opacity, many.opacity) and torch.equal(one.depth, many.depth)
+    assert float((one.rgb[2] - many.rgb[2]).abs().max()) < 1e-5
+    assert all(float((one.rgb[n] - many.rgb[n]).abs().max()) > 0.02 for n in (0, 1, 3))
+
+
+def test_views_in_any_order_are_the_views_of_their_objects(make_generator):
+    generator = make_generator()
+    codes = Codes.from_seeds([0, 1], 8)
+    objects = FinishedObjects(generator.field, generator.box, codes, *generator.styles(codes), 20)
+    camera = generator.camera(torch.tensor([0.0, 40.0, 80.0, 120.0, 160.0]), 20.0, 10)
+    rows = [1, 0, 0, 1, 0]
+    views = objects.render(camera, rows, samples=6)
+    for number, row in enumerate(rows):
+        alone = objects.render(camera[number], [row], samples=6)
+        picture = RenderOutput(*(getattr(views, n)[[number]] for n in ("rgb", "opacity", "depth")))
+        assert largest_difference(alone, picture) < 1e-4
+
+
+def test_rows_that_are_equal_are_found():
+    rows = torch.tensor([[3.0, 1.0], [0.0, 2.0], [3.0, 1.0], [0.0, 1.0], [0.0, 2.0]])
+    assert first_equal(rows) == [0, 1, 0, 3, 1]
+
+
+def test_a_camera_that_looks_away_sees_the_background(make_generator):
+    generator = make_generator()
+    camera = generator.camera(0.0, 0.0, 8)
+    away = Camera(camera.c2w @ torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0])), camera.K, 8, 8)
+    with torch.no_grad():
+        view = generator.render(Codes.from_seeds([0], 8), away, background=0.25)
+    assert bool((view.rgb == 0.25).all())
+    assert not view.opacity.any() and not view.depth.any()
 
 
 def test_each_object_has_its_own_empty_space(make_generator):
