@@ -26,7 +26,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from clipnerf.errors import UsageError
-from clipnerf.runs import checkpoints
+from clipnerf.runs import checkpoints, ddp
 from clipnerf.runs.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
 from clipnerf.runs.provenance import git_commit, versions
 
@@ -233,6 +233,8 @@ def _this_start() -> dict[str, Any]:
         "arguments": sys.argv[1:],
         "git_commit": git_commit(),
         "versions": versions(),
+        # Noise is drawn by each rank: bits depend on how many there were.
+        "ranks": ddp.world_size(),
     }
 
 
