@@ -122,7 +122,7 @@ class PretrainConfig:
     steps: int = 5000
     """Training steps; kimg = steps * batch / 1000."""
     batch: int = 16
-    """Pictures a step, over all ranks."""
+    """Pictures a step, over all ranks; under torchrun a multiple of the number of ranks."""
     seed: int = 0
     """Seed of weights, data order and noise."""
     status_every: int = 50
