@@ -14,13 +14,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.config.mapper import Which
 from clipnerf.config.verbs import bundle_path
@@ -34,6 +34,9 @@ from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from clipnerf.clip.model import Clip
 
 WHICH: tuple[Which, ...] = ("shape", "appearance")
 ORBIT_PIXELS = 2**18
@@ -87,7 +90,11 @@ class Editor:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         generator = Generator.load(folder / "generator.safetensors").to(device)
         clip_path = folder / "clip.safetensors"
-        clip = Clip.load(str(clip_path)).to(device) if clip_path.exists() else None
+        clip = None
+        if clip_path.exists():
+            from clipnerf.clip.model import Clip  # open_clip takes seconds to import
+
+            clip = Clip.load(str(clip_path)).to(device)
         generator_hash = generator.hash
         mappers = [
             Mapper.load(
@@ -220,12 +227,28 @@ class Editor:
             ClipNerfError: the video cannot be written; nothing is left behind.
         """
         path = check_video_path(path)
+        check_video_size(size, size * len(codes))
+        pictures = self.frames(codes, frames, size, elevation_deg=elevation_deg, samples=samples)
+        return write_video(path, pictures, fps=float(fps))
+
+    def frames(
+        self,
+        codes: Codes,
+        frames: int = 48,
+        size: int = 128,
+        *,
+        elevation_deg: float | int = 20,
+        samples: int | None = None,
+    ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255.
+
+        Raises:
+            UsageError: a value out of range.
+        """
         if frames < 1:
             raise UsageError(f"frames is {frames}; a video has at least 1")
-        check_video_size(size, size * len(codes))
         self._angle("elevation_deg", elevation_deg)
-        pictures = self._turn(codes, frames, size, float(elevation_deg), samples)
-        return write_video(path, pictures, fps=float(fps))
+        return self._turn(codes, frames, size, float(elevation_deg), samples)
 
     @torch.no_grad()
     def _turn(

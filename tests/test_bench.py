@@ -5,9 +5,15 @@ import json
 import pytest
 import torch
 
-from clipnerf.bench import Figure, bench, peak_memory_gb, table
+from clipnerf.bench import bench
+from clipnerf.bench.hash_grids import backends, hash_grids, sweep
+from clipnerf.bench.report import table
+from clipnerf.bench.timing import Figure, copy_bandwidth, peak_memory_gb
+from clipnerf.bench.training import GPU_STEP, large
+from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.config.verbs import BenchConfig
 from clipnerf.errors import UsageError
+from clipnerf.fields.layout import GridLayout
 from tests.tiny_bundle import tiny_bundle
 
 PRESET = """
@@ -27,7 +33,10 @@ TRAINING = ["generator forward", "generator backward", "discriminator without", 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    monkeypatch.setattr("clipnerf.bench.POINTS", 256)
+    monkeypatch.setattr("clipnerf.bench.hash_grids.CPU_POINTS", 256)
+    monkeypatch.setattr("clipnerf.bench.timing.CPU_COPY", 2**12)
+    monkeypatch.setattr("clipnerf.bench.views.SIZES", (16,))
+    monkeypatch.setattr("clipnerf.bench.views.ORBIT_SIZES", (16,))
     preset = tmp_path / "preset.yaml"
     preset.write_text(PRESET)
     return BenchConfig(
@@ -56,7 +65,10 @@ def test_the_table_and_the_file_without_a_bundle(small, capsys):
         assert any(name.startswith(start) for name in figures), start
     parts = sum(f["value"] for f in figures.values() if f["unit"] == "ms/step")
     assert parts == pytest.approx(1000 * 2 / figures["training"]["value"], rel=0.5)
-    assert "random weights" in figures["one view, 64 x 64"]["note"] and "edit" not in figures
+    assert "random weights" in figures["one view, 16 x 16"]["note"]
+    assert not any(name.startswith("edit") for name in figures)
+    assert figures["hash grid torch"]["unit"] == "Mpoints/s"
+    assert figures["copy bandwidth"]["value"] > 0.01
     machine = json.loads(path.read_text())["machine"]
     assert machine["threads"] == 1 and "torch" in machine["versions"]
 
@@ -67,8 +79,40 @@ def test_a_bundle_is_edited_with_both_mappers(small, tmp_path):
     folder = tiny_bundle(tmp_path / "bundle")
     path = bench(BenchConfig(**{**vars(small), "bundle": str(folder)}))
     figures = figures_of(path)
-    assert "both mappers" in figures["edit"]["note"]
-    assert str(folder) in figures["orbit"]["note"]
+    assert "both mappers" in figures["edit, 16 x 16"]["note"]
+    assert str(folder) in figures["orbit, 16 x 16, rendered"]["note"]
+    assert figures["orbit, 16 x 16"]["unit"] == "frames/s"
+
+
+def test_without_ffmpeg_frames_are_rendered_and_no_video_is_written(small, monkeypatch, capsys):
+    monkeypatch.setattr("clipnerf.bench.views.video_problem", lambda: "ffmpeg is missing")
+    names = figures_of(bench(small))
+    assert "orbit, 16 x 16, rendered" in names and "orbit, 16 x 16" not in names
+    assert "no video, since ffmpeg is missing" in capsys.readouterr().err
+
+
+def test_the_parts_of_a_step_are_measured_on_the_trainer_as_it_is(small):
+    figures = figures_of(bench(small))
+    shares = [f["note"] for f in figures.values() if f["unit"] == "ms/step"]
+    assert len(shares) == 7 and all(share.endswith("%") for share in shares)
+
+
+def test_the_large_step_is_the_promised_one():
+    config = large(PretrainConfig())
+    assert (config.batch, config.discriminator.patch) == (GPU_STEP["batch"], GPU_STEP["patch"])
+    assert config.generator.samples == 48 and config.data.size == 128
+
+
+def test_a_cpu_has_the_reference_backend_alone_and_no_launches_to_try():
+    cpu = torch.device("cpu")
+    assert set(backends(GridLayout(), torch.float32, cpu)) == {"torch"}
+    assert sweep(0.01, cpu) == []
+    assert [f.name for f in hash_grids(0.01, cpu, 64)][:3] == [
+        "copy bandwidth",
+        "hash grid, times a naive one",
+        "hash grid torch",
+    ]
+    assert copy_bandwidth(0.01, cpu) > 1e7
 
 
 def test_without_a_file_only_the_table_is_printed(small, capsys):

@@ -216,6 +216,8 @@ class BenchConfig:
     """Seconds a measurement lasts at least, after warming up."""
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
+    sweep: bool = False
+    """On a GPU, try launches of the Triton kernels as well and show the fastest."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""

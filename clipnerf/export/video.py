@@ -37,6 +37,18 @@ def check_video_size(height: int, width: int) -> None:
             )
 
 
+def video_problem() -> str:
+    """Why no video can be written here; empty where one can."""
+    try:
+        import imageio_ffmpeg
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        return f"ffmpeg is missing ({reason}); pip install imageio-ffmpeg brings it"
+    return ""
+
+
 def check_video_path(path: str | Path) -> Path:
     """The path, if it names an mp4; UsageError otherwise."""
     path = Path(path)

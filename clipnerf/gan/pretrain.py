@@ -142,7 +142,8 @@ def plan(config: PretrainConfig) -> dict[str, str]:
         sum(p.numel() for p in m.parameters()) for m in (trainer.generator, trainer.discriminator)
     ]
     total = config.steps * config.batch
-    points = config.batch * config.discriminator.patch**2 * config.generator.samples
+    own = ddp.share(config.batch, "batch")
+    points = own * config.discriminator.patch**2 * config.generator.samples
     # measured: about 1.5 kB of saved activations a point, and 64 bytes a parameter over all copies
     memory = 0.6e9 + points * 1500 + sum(numbers) * 64 + len(data) * 3 * config.data.size**2
     return {
@@ -150,6 +151,6 @@ def plan(config: PretrainConfig) -> dict[str, str]:
         "generator": f"{numbers[0]:,} parameters, {config.generator.field.conditioning}",
         "discriminator": f"{numbers[1]:,} parameters, {config.discriminator.patch} px patches",
         "steps": f"{config.steps} of {config.batch} pictures, {total / 1000:g} kimg",
-        "memory": f"about {memory / 1e9:.1f} GB",
+        "memory": f"about {memory / 1e9:.1f} GB a process",
         "out": str(Path(config.out).resolve()),
     }

@@ -141,7 +141,7 @@ class Trainer:
             penalty = r1_penalty(self.discriminator, real, patches)
             total = value + loss.r1_gamma * loss.r1_every * penalty
         total.backward()
-        ddp.average_gradients(self.discriminator.parameters())
+        ddp.average_gradients(self.discriminator.parameters(), complete=True)
         self.optimizer_d.step()
         gap = real_logits.detach().mean() - fake_logits.detach().mean()
         return {"loss_d": value.detach(), "r1": penalty.detach(), "logit_gap": gap}
@@ -162,7 +162,7 @@ class Trainer:
             )
             total = value + loss.smoothness * smoothness + loss.white_matter * white
         total.backward()
-        ddp.average_gradients(self.generator.parameters())
+        ddp.average_gradients(self.generator.parameters(), complete=True)
         self.optimizer_g.step()
         return {"loss_g": value.detach()}
 

@@ -63,7 +63,7 @@ def barrier() -> None:
 
 
 @torch.no_grad()
-def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+def average_gradients(parameters: Iterable[torch.nn.Parameter], *, complete: bool = False) -> None:
     """Replaces every gradient by its mean over the ranks, in one message; nothing for one rank.
 
     A gradient that is None on some ranks counts as zero there; None on all of them stays None, so
@@ -71,12 +71,16 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 
     Args:
         parameters: the same ones on every rank; those that ask for no gradient are passed over.
+        complete: every rank has every gradient; nothing is then asked of the device.
 
     Raises:
         ClipNerfError: another rank is lost.
     """
     asking = [p for p in parameters if p.requires_grad]
     if world_size() == 1 or not asking:
+        return
+    if complete:
+        _average_all([p.grad for p in asking if p.grad is not None])
         return
     # Zeros for None and a count of who has one: the message is of one length on every rank.
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in asking]
@@ -89,6 +93,14 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     for parameter, gradient, part, count in zip(asking, gradients, parts, present, strict=True):
         if count:
             parameter.grad = gradient.copy_(part.view_as(gradient))
+
+
+def _average_all(gradients: list[Tensor]) -> None:
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    with _talking():
+        dist.all_reduce(flat)
+    parts = (flat / world_size()).split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)])
 
 
 @torch.no_grad()
