@@ -193,7 +193,8 @@ class FinishedObjects:
         weights = render_weights(sigma, delta)
         sent = weights.flatten()[where]
         seen = sent > HIDDEN_SHARE / samples
-        # a colour that is not evaluated counts as background
+        # a colour that is not evaluated counts as background; on a GPU the sum has no fixed order,
+        # and so no fixed last bit, unlike opacity and depth
         color = torch.full_like(origins, background)
         for number, style in styles.items():
             mine = seen if len(styles) == 1 else seen & (look[ray] == number)

@@ -210,6 +210,27 @@ def test_chunks_give_the_same_picture(make_object, max_points):
     assert largest_difference(whole, parts) < 1e-6
 
 
+def test_max_points_bounds_what_is_evaluated_at_a_time(make_generator, monkeypatch):
+    generator = make_generator()
+    codes = Codes.from_seeds([0], 8)
+    objects = FinishedObjects(generator.field, generator.box, codes, *generator.styles(codes))
+    assert bool(objects.occupancy(0).occupied.any())
+    seen: list[int] = []
+    features = generator.field.features
+
+    def counting(deformed, dtype):
+        seen.append(deformed.shape[1])
+        return features(deformed, dtype)
+
+    monkeypatch.setattr(generator.field, "features", counting)
+    camera = generator.camera(torch.tensor([0.0, 90.0, 180.0]), 20.0, 12)
+    objects.render(camera, [0, 0, 0], samples=10, max_points=600)
+    assert 300 < max(seen) <= 600 and len(seen) > 2
+    seen.clear()
+    objects.render(camera, [0, 0, 0], samples=10)  # all views in one launch
+    assert len(seen) == 1
+
+
 def test_an_empty_object_is_background_that_ends_where_rays_leave_the_box(make_object):
     generator = make_object(lambda points: points[..., 0] > 9)
     codes, camera = Codes.from_seeds([0], 8), generator.camera(0.0, 0.0, 9)

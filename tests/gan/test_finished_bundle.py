@@ -44,4 +44,5 @@ def test_no_picture_of_100_random_codes_changes_by_more_than_a_shade(monkeypatch
             largest[name] = max(largest[name], float(difference))
     print({name: f"{255 * value:.3f} / 255" for name, value in largest.items()})
     assert 0.1 < covered < 0.5
-    assert 0 < largest["rgb"] <= 1 / 255 and 0 < largest["opacity"] <= 1 / 255
+    # half a shade is what skipping may cost by its bounds; the other half is a reserve
+    assert 0 < largest["rgb"] <= 0.5 / 255 and 0 < largest["opacity"] <= 0.5 / 255
