@@ -1,5 +1,6 @@
 """Shapes written in signatures are really checked while the tests run; GPU tests skip openly."""
 
+import importlib.util
 import os
 
 # Before torch is imported: the tests share few cores, and results do not depend on the threads.
@@ -16,7 +17,8 @@ from jaxtyping import install_import_hook  # noqa: E402
 # Before the hook: kernels are read as source by Triton, and hold no Python to be checked.
 from clipnerf.fields.backends import triton_kernels  # noqa: E402, F401
 
-install_import_hook("clipnerf", "beartype.beartype")
+if importlib.util.find_spec("beartype") is not None:  # scripts/gpu_check.sh does without it
+    install_import_hook("clipnerf", "beartype.beartype")
 
 import pytest  # noqa: E402
 

@@ -85,7 +85,7 @@ def sweep(seconds: float, device: torch.device, keep: int = 5) -> list[Figure]:
     layout, dtype = GPU_LAYOUT, torch.float16
     x, table = _inputs(layout, GPU_POINTS, device)
     vectors = (0, 1, 2) if torch.cuda.get_device_capability(device) >= (9, 0) else (0,)
-    options = itertools.product((4, 8), (1, 2, 4), vectors, (2, 4, 8, 16))
+    options = itertools.product((4, 8), (1, 4), vectors, (4, 16))
     forward: dict[str, float] = {}
     both: dict[str, float] = {}
     for warps, load, add, group in options:

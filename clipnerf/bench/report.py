@@ -34,7 +34,7 @@ def bench(config: BenchConfig) -> Path | None:
     if config.threads:
         torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    machine = _machine(device)
+    machine = machine_of(device)
     figures = measure(config, _preset(config.preset), device)
     for line in table(figures, machine):
         print(line)
@@ -73,7 +73,7 @@ def _preset(name: str) -> PretrainConfig:
     return parse(["pretrain", "--config", str(bundle_path(name)), "--data.path", "."]).config
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
+def machine_of(device: torch.device) -> dict[str, Any]:
     """What the figures were measured on."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")

@@ -49,8 +49,13 @@ def assert_agree(ours, theirs, smooth: torch.Tensor, tolerance: float) -> None:
         assert worst <= bound, f"{name}: {worst:g} of {bound:g}"
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("layout", "dtype"),
+    [(layout, torch.float32) for layout in LAYOUTS]
+    + [(layout, torch.float16) for layout in LAYOUTS]
+    + [(layout, torch.bfloat16) for layout in LAYOUTS[:2]],
+    ids=str,
+)
 def test_triton(layout, dtype):
     x, table = inputs(layout)
     smooth = away_from_vertices(x.cpu(), layout, 1e-3).to(CUDA)
@@ -72,9 +77,9 @@ def test_tinycudann(layout, dtype):
     assert_agree(ours, gradients(reference, layout, x, table), smooth, tolerance)
 
 
-@pytest.mark.parametrize("add", [0, 1, 2])
-@pytest.mark.parametrize("load", [1, 2, 4])
-@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize(
+    ("add", "load", "group"), [(0, 1, 1), (0, 4, 4), (1, 2, 16), (2, 4, 4), (2, 2, 16)]
+)
 def test_every_launch_gives_the_same(load, add, group):
     if add and torch.cuda.get_device_capability() < (9, 0):
         pytest.skip("vector atomics need compute capability 9.0")
