@@ -143,6 +143,9 @@ class PretrainConfig:
     """CPU threads; 0 leaves PyTorch's choice."""
     device: str = "auto"
     """'auto', 'cpu' or 'cuda'."""
+    cuda_graphs: bool = False
+    """On one GPU, record the step as CUDA graphs once the blur has faded out: for small steps,
+    which wait for their launches."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""

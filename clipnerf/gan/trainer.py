@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.draws import Draw, draw, ramp
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.graphs import StepGraphs
 from clipnerf.gan.losses import (
     blur,
     discriminator_loss,
@@ -46,15 +48,14 @@ class Trainer:
         loss = config.loss
         table = self.generator.field.grid.table
         networks = [p for p in self.generator.parameters() if p is not table]
-        groups = [
-            {"params": networks, "lr": loss.lr_generator},
-            {"params": [table], "lr": loss.lr_grid},
-        ]
-        self.optimizer_g = torch.optim.Adam(groups, betas=(0.0, 0.99), eps=1e-8, fused=True)
-        self.optimizer_d = torch.optim.Adam(
-            self.discriminator.parameters(), lr=loss.lr_discriminator, betas=(0.0, 0.99), fused=True
-        )
+        groups = [{"params": networks}, {"params": [table]}]
         self.rates = (loss.lr_generator, loss.lr_grid, loss.lr_discriminator)
+        # a graph keeps numbers of the host as they were, so it needs rates that live on the device
+        graphed = config.cuda_graphs and device.type == "cuda" and ddp.world_size() == 1
+        options: dict[str, Any] = {"betas": (0.0, 0.99), "fused": True, "capturable": graphed}
+        self.optimizer_g = torch.optim.Adam(groups, **options)
+        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), **options)
+        self.graphs = StepGraphs(self._both_players) if graphed else None
 
     @property
     def kimg(self) -> float:
@@ -73,7 +74,12 @@ class Trainer:
         factor = 0.5 ** (kimg / half) if half > 0 else 1.0
         groups = [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]
         for group, rate in zip(groups, self.rates, strict=True):
-            group["lr"] = rate * factor
+            if self.graphs is None:
+                group["lr"] = rate * factor
+                continue
+            if not isinstance(group["lr"], Tensor) or group["lr"].device != self.device:
+                group["lr"] = torch.tensor(0.0, device=self.device)
+            group["lr"].fill_(rate * factor)
 
     def draw(self, batch: int) -> Draw:
         """The random inputs of the coming step on this rank."""
@@ -97,18 +103,37 @@ class Trainer:
         """
         drawn = drawn or self.draw(len(real))
         self.advance_schedules()
-        real, view, fake = self.look(real, drawn)
-        losses = self._discriminator_step(real, fake.detach(), drawn.patches)
-        losses |= self._generator_step(fake, drawn)
+        real = real.to(self.device, non_blocking=True)
+        if self.graphs is not None and self.softness == 0:
+            kind = "with R1" if self.with_r1 else "without R1"
+            result = self.graphs(real, drawn, kind=kind)
+        else:
+            result = self._both_players(real, drawn)
         self._update_average()
         self.step += 1
-        return losses | {"real": real, "fake": fake.detach(), "opacity": view}
+        return result
+
+    @property
+    def with_r1(self) -> bool:
+        """Whether the coming step has the gradient penalty."""
+        return self.config.loss.r1_gamma > 0 and self.step % self.config.loss.r1_every == 0
+
+    @property
+    def softness(self) -> float:
+        """Blur of reals and fakes in the coming step, standard deviation in patch pixels."""
+        schedule = self.config.schedule
+        return schedule.blur_sigma * (1 - ramp(self.kimg, schedule.blur_kimg))
+
+    def _both_players(self, real: Tensor, drawn: Draw) -> dict[str, Tensor]:
+        real, opacity, fake = self.look(real, drawn)
+        losses = self._discriminator_step(real, fake.detach(), drawn.patches)
+        losses |= self._generator_step(fake, drawn)
+        return losses | {"real": real, "fake": fake.detach(), "opacity": opacity}
 
     def look(self, real: Tensor, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
         """Reals at the patches, opacity of the fakes, and the fakes: both alike blurred."""
-        size, schedule = self.config.discriminator.patch, self.config.schedule
-        softness = schedule.blur_sigma * (1 - ramp(self.kimg, schedule.blur_kimg))
-        real = blur(drawn.patches.crop(real.to(self.device, non_blocking=True), size), softness)
+        size = self.config.discriminator.patch
+        real = blur(drawn.patches.crop(real, size), self.softness)
         view = self.generator.render_patch(
             drawn.codes,
             drawn.camera,
@@ -118,14 +143,15 @@ class Trainer:
             density_noise=drawn.density_noise,
             kept=drawn.kept,
         )
-        return real, view.opacity.detach(), blur(view.rgb, softness)
+        return real, view.opacity.detach(), blur(view.rgb, self.softness)
 
     def judge(self, pictures: Tensor, patches: Patches) -> Tensor:
         """Logits, float32; the convolutions in bfloat16 on a GPU that multiplies it natively."""
         if self.device.type != "cuda":
             return self.discriminator(pictures, patches)
         dtype = network_dtype(self.config.generator.precision, self.device)
-        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+        # weights are cast anew every time: a graph must not keep the cast of another step
+        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32, cache_enabled=False):
             return self.discriminator(pictures, patches)
 
     def _discriminator_step(
@@ -137,7 +163,7 @@ class Trainer:
         value = discriminator_loss(real_logits, fake_logits)
         total = value
         penalty = value.new_zeros(())
-        if loss.r1_gamma > 0 and self.step % loss.r1_every == 0:
+        if self.with_r1:
             penalty = r1_penalty(self.discriminator, real, patches)
             total = value + loss.r1_gamma * loss.r1_every * penalty
         total.backward()
@@ -204,3 +230,7 @@ class Trainer:
         self.step = step
         for name, value in state.items():
             getattr(self, name).load_state_dict(value)
+        for optimizer in (self.optimizer_g, self.optimizer_d):
+            for group in optimizer.param_groups:
+                # of this run's device, not of the one that wrote the checkpoint
+                group["capturable"] = self.graphs is not None and self.device.type == "cuda"

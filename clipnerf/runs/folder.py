@@ -46,6 +46,7 @@ MAY_CHANGE = (
     "workers",
     "threads",
     "backend",
+    "cuda_graphs",
 )
 """Keys (the whole dotted name, or its last part) that a resumed run may give anew."""
 
