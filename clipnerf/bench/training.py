@@ -14,6 +14,9 @@ from clipnerf.bench.timing import Figure, peak_memory_gb, repeat, say, timed, wa
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.gan.trainer import Trainer
 
+GRAPH_WARM_UP = 60
+"""Steps in which most of the shapes of a step are seen, and recorded."""
+
 GPU_STEP = {"batch": 32, "patch": 64, "samples": 48, "size": 128}
 """The step of the promise: batch, rays along a patch's side, samples a ray, picture size."""
 
@@ -24,6 +27,9 @@ def training(config: PretrainConfig, seconds: float, device: torch.device) -> li
     say("training")
     figures = _step(config, seconds, device, ">= 25" if device.type == "cpu" else "")
     if device.type == "cuda":
+        say("training, with CUDA graphs")
+        graphed = dataclasses.replace(config, cuda_graphs=True)
+        figures += _step(graphed, seconds, device, "", stages=False)
         say("training, the large step")
         figures += _step(large(config), seconds, device, "")
     memory = peak_memory_gb(device)
@@ -44,7 +50,14 @@ def large(config: PretrainConfig) -> PretrainConfig:
     )
 
 
-def _step(config: PretrainConfig, seconds: float, device: torch.device, goal: str) -> list[Figure]:
+def _step(
+    config: PretrainConfig,
+    seconds: float,
+    device: torch.device,
+    goal: str,
+    *,
+    stages: bool = True,
+) -> list[Figure]:
     trainer = Trainer(config, device)
     trainer.step = config.steps // 2
     size, every = config.data.size, config.loss.r1_every
@@ -56,9 +69,14 @@ def _step(config: PretrainConfig, seconds: float, device: torch.device, goal: st
         for _ in range(every):
             trainer.train_step(real)
 
+    if trainer.graphs is not None:
+        for _ in range(GRAPH_WARM_UP):
+            trainer.train_step(real)
     total = statistics.fmean(repeat(steps, seconds, device, at_least=2)) / every
     patch = config.discriminator.patch
     note = f"batch {config.batch}, {patch} x {patch} rays, {config.generator.samples} samples"
+    if trainer.graphs is not None:
+        note += f", {len(trainer.graphs)} CUDA graphs"
     figures = [Figure("training", config.batch / total, "images/s", goal, note)]
     if device.type == "cuda":
         promised = GPU_STEP["patch"] == patch
@@ -67,7 +85,7 @@ def _step(config: PretrainConfig, seconds: float, device: torch.device, goal: st
             Figure("  steps", 1 / total, "steps/s", goals[0]),
             Figure("  GPU busy", 100 * _busy(steps, device), "%", goals[1]),
         ]
-    return figures + _stages(trainer, real, seconds, device)
+    return figures + (_stages(trainer, real, seconds, device) if stages else [])
 
 
 def _busy(steps: Callable[[], None], device: torch.device) -> float:
