@@ -62,6 +62,7 @@ def doctor(config: DoctorConfig) -> DoctorReport:
         _cuda,
         _triton,
         _tinycudann,
+        _hash_grid,
         lambda: _package("open_clip", "open_clip", "open_clip_torch"),
         lambda: _package("embreex", "embreex", "embreex"),
         _ffmpeg,
@@ -127,13 +128,31 @@ def _tinycudann() -> Finding:
         importlib.import_module("tinycudann")
     except ImportError as error:
         if getattr(error, "name", None) == "tinycudann":
-            return Finding("tinycudann", OPTIONAL, "not installed", "not needed; speeds up a GPU")
+            return Finding("tinycudann", OPTIONAL, "not installed", "not needed; README says how")
         advice = "its binding was built for another torch; build it again"
         return Finding("tinycudann", OPTIONAL, _reason(error), advice)
     except OSError as error:  # EnvironmentError: no GPU, or one that it was not built for
         advice = "not needed; with a GPU, build it for this GPU's compute capability"
         return Finding("tinycudann", OPTIONAL, _reason(error), advice)
     return Finding("tinycudann", OK, _version("tinycudann") or "installed")
+
+
+def _hash_grid() -> Finding:
+    """Which backend 'auto' means here."""
+    try:
+        import torch
+
+        from clipnerf.fields.hash_grid import choose
+        from clipnerf.fields.layout import GridLayout
+
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        choice = choose("auto", torch.device(kind), GridLayout())
+    except (ImportError, OSError) as error:
+        return Finding("hash grid", MISSING, _reason(error), "pip install torch")
+    if kind == "cuda" and choice.name == "torch":
+        advice = "the fused ones are for this; mend one of the two"
+        return Finding("hash grid", OPTIONAL, str(choice), advice)
+    return Finding("hash grid", OK, str(choice))
 
 
 def _package(name: str, module: str, distribution: str) -> Finding:

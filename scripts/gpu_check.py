@@ -74,7 +74,8 @@ def run_all(options: argparse.Namespace) -> int:
         if failure:
             failed += 1
             print(f"FAIL {step} ({took}): {failure}; see {log}")
-            print("\n".join(f"    {line}" for line in log.read_text().splitlines()[-12:]))
+            for line in log.read_text().splitlines()[-12:]:
+                print(f"    {line}")
         elif marker.exists():
             skipped += 1
             print(f"SKIP {step} ({took}): {marker.read_text().strip()}")
@@ -278,16 +279,15 @@ def preset(**changes: Any) -> Any:
 
 
 def as_dataclass(kind: Any, values: dict[str, Any]) -> Any:
-    """Nested mappings as nested dataclasses."""
+    """Nested mappings as nested dataclasses; whole numbers serve for others."""
     hints = typing.get_type_hints(kind)
-    return kind(
-        **{
-            key: as_dataclass(hints[key], value)
-            if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict)
-            else value
-            for key, value in values.items()
-        }
-    )
+
+    def converted(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return as_dataclass(hints[key], value)
+        return float(value) if hints[key] is float else value
+
+    return kind(**{key: converted(key, value) for key, value in values.items()})
 
 
 if __name__ == "__main__":

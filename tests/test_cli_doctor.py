@@ -1,11 +1,13 @@
 import importlib
 
 import pytest
+import torch
 
 from clipnerf import doctor as module
 from clipnerf.cli import main
 from clipnerf.config.verbs import DoctorConfig
 from clipnerf.doctor import doctor
+from clipnerf.fields.hash_grid import Choice
 
 
 def _finding(report, name):
@@ -67,3 +69,15 @@ def test_little_space_is_only_a_hint(monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
     finding = module._disk()
     assert finding.state == "--" and "1.0 GB free" in finding.says
+
+
+def test_the_backend_of_the_hash_grid_is_said_with_its_reason(monkeypatch):
+    if not torch.cuda.is_available():
+        assert _finding(doctor(DoctorConfig()), "hash grid").says == "torch (on the CPU)"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(
+        "clipnerf.fields.hash_grid.choose", lambda *_: Choice("torch", "triton is broken")
+    )
+    finding = module._hash_grid()
+    assert finding.state == "--" and finding.says == "torch (triton is broken)"
+    assert "mend one" in finding.advice
