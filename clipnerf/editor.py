@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,24 +265,17 @@ class Editor:
         )
         pixels = ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
         azimuths = torch.arange(frames) * (360.0 / frames)
-        chunks = azimuths.split(max(1, pixels // (count * size * size)))
-
-        def rendered(chunk: Tensor) -> list[np.ndarray]:
-            camera = generator.camera(chunk.to(self.device).repeat(count), elevation_deg, size)
-            rows = [row for row in range(count) for _ in chunk]
-            view = objects.render(camera, rows, samples=samples or generator.config.render_samples)
-            return to_uint8(view.rgb)
-
-        # the next frames are rendered while these are encoded
-        with ThreadPoolExecutor(1) as ahead, Progress(frames, desc="orbit", unit="frame") as bar:
-            coming = ahead.submit(rendered, chunks[0])
-            for number, chunk in enumerate(chunks):
-                tiles = coming.result()
-                if number + 1 < len(chunks):
-                    coming = ahead.submit(rendered, chunks[number + 1])
+        with Progress(frames, desc="orbit", unit="frame") as progress:
+            for chunk in azimuths.split(max(1, pixels // (count * size * size))):
+                camera = generator.camera(chunk.to(self.device).repeat(count), elevation_deg, size)
+                rows = [row for row in range(count) for _ in chunk]
+                view = objects.render(
+                    camera, rows, samples=samples or generator.config.render_samples
+                )
+                tiles = to_uint8(view.rgb)
                 for frame in range(len(chunk)):
                     yield np.concatenate(tiles[frame :: len(chunk)], axis=1)
-                bar.update(len(chunk))
+                progress.update(len(chunk))
 
     def _mapper(self, which: Which) -> Mapper:
         if which not in self.mappers or self.clip is None:

@@ -6,7 +6,9 @@ the whole video or what it held before.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from jaxtyping import UInt8
 
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.runs.atomic import atomic_write
+
+FRAMES_AHEAD = 64
+"""Frames that may wait for the encoder, and so memory."""
 
 CODEC_OPTIONS = {
     "format": "FFMPEG",
@@ -100,6 +105,9 @@ def _encode(temporary: Path, path: Path, frames: Iterable[np.ndarray], fps: floa
     writer = None
     shape: tuple[int, ...] | None = None
     count = 0
+    # a thread feeds the encoder while the next frames are made
+    feeder = ThreadPoolExecutor(1)
+    fed: deque[Future[None]] = deque()
     try:
         for frame in frames:
             if shape is None:
@@ -123,8 +131,12 @@ def _encode(temporary: Path, path: Path, frames: Iterable[np.ndarray], fps: floa
                     "all frames of a video have one size"
                 )
             assert writer is not None
-            writer.append_data(frame)
+            fed.append(feeder.submit(writer.append_data, frame))
             count += 1
+            if len(fed) > FRAMES_AHEAD:
+                fed.popleft().result()
+        for frame_is_written in fed:
+            frame_is_written.result()
         if count == 0:
             raise UsageError(f"no frame was given for '{path}'; a video has at least one")
     except OSError as error:
@@ -133,6 +145,7 @@ def _encode(temporary: Path, path: Path, frames: Iterable[np.ndarray], fps: floa
             "see that the disk has space and that imageio-ffmpeg is installed"
         ) from error
     finally:
+        feeder.shutdown(cancel_futures=True)
         if writer is not None:
             writer.close()
     return count
