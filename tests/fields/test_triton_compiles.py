@@ -15,17 +15,25 @@ pytestmark = pytest.mark.skipif(bool(backend._PROBLEM), reason=f"no Triton: {bac
 SCRIPT = """
 import inspect, json, re, sys
 import triton
+import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from clipnerf.fields.backends import triton_kernels as kernels
 numbers = {"count": "i32", "levels": "i32", "info": "*i32"}
-halves = {"table", "out", "upstream", "up_grad"}
 for name, capability, table, constants in json.loads(sys.argv[1]):
+    half = "*" + {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[table]
+    types = dict.fromkeys(("table", "out", "upstream", "up_grad"), half)
+    if constants.get("LOAD", 1) > 1:  # an entry a word
+        bits = constants["F"] * (32 if table == "float32" else 16)
+        types["table"] = f"*i{bits}"
+    if "LOAD" in constants:
+        constants["KIND"] = table
     kernel = getattr(kernels, name)
+    if "KIND" in constants:
+        constants["KIND"] = getattr(tl, constants["KIND"])
     names = kernel.arg_names
     signature = {
-        n: "constexpr" if n in constants else numbers.get(n, table if n in halves else "*fp32")
-        for n in names
+        n: "constexpr" if n in constants else numbers.get(n, types.get(n, "*fp32")) for n in names
     }
     aligned = [i for i, n in enumerate(names) if "*" in signature[n]]
     if "constexprs" in inspect.signature(ASTSource).parameters:
@@ -74,9 +82,9 @@ BACKWARD = both(LOAD=4, ADD=2, TO_X=True, TO_TABLE=True)
 
 def test_hopper_loads_and_adds_vectors():
     forward, backward, double = compiled(
-        ("_forward", 90, "*fp16", both(LOAD=4)),
-        ("_backward", 90, "*fp16", BACKWARD),
-        ("_double_backward", 90, "*fp16", both()),
+        ("_forward", 90, "float16", both(LOAD=4)),
+        ("_backward", 90, "float16", BACKWARD),
+        ("_double_backward", 90, "float16", both()),
     )
     assert [code["shared"] for code in (forward, backward, double)] == [0, 0, 0]  # no lane waits
     assert "ld.global.v4.b32" in forward["operations"]  # 16 bytes: four entries
@@ -87,9 +95,9 @@ def test_hopper_loads_and_adds_vectors():
 
 def test_ampere_loads_vectors_and_adds_numbers():
     forward, to_x, to_table = compiled(
-        ("_forward", 80, "*fp16", both(LOAD=4)),
-        ("_backward", 80, "*fp16", BACKWARD | {"ADD": 1, "TO_TABLE": False}),
-        ("_scatter", 80, "*fp16", both()),
+        ("_forward", 80, "float16", both(LOAD=4)),
+        ("_backward", 80, "float16", BACKWARD | {"ADD": 1, "TO_TABLE": False}),
+        ("_scatter", 80, "float16", both()),
     )
     assert [code["shared"] for code in (forward, to_x, to_table)] == [0, 0, 0]
     assert "ld.global.v4.b32" in forward["operations"]
@@ -99,8 +107,8 @@ def test_ampere_loads_vectors_and_adds_numbers():
 
 def test_other_dimensions_and_widths_compile():
     compiled(
-        ("_forward", 90, "*fp32", both(LOAD=1) | {"D": 4, "F": 8}),
-        ("_forward", 80, "*bf16", both(LOAD=8) | {"D": 2, "F": 1}),
-        ("_backward", 90, "*bf16", BACKWARD | {"D": 4, "F": 4, "LOAD": 2, "ADD": 1}),
-        ("_scatter", 80, "*fp32", both() | {"D": 2, "F": 8}),
+        ("_forward", 90, "float32", both(LOAD=1) | {"D": 4, "F": 8}),
+        ("_forward", 80, "bfloat16", both(LOAD=8) | {"D": 2, "F": 1}),
+        ("_backward", 90, "bfloat16", BACKWARD | {"D": 4, "F": 4, "LOAD": 2, "ADD": 1}),
+        ("_scatter", 80, "float32", both() | {"D": 2, "F": 8}),
     )

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from clipnerf.fields.layout import PRIMES, GridLayout
 
 try:
+    import triton.language as tl
     from triton.runtime import JITFunction
 
     from clipnerf.fields.backends import triton_kernels as kernels
@@ -30,6 +31,7 @@ try:
 except Exception as error:  # a broken installation fails in more ways than ImportError
     _PROBLEM = f"triton cannot be imported ({' '.join(str(error).split())[:100]})"
 
+_WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 VECTOR_BYTES = 16
 """Bytes of the widest load and store of a lane."""
 
@@ -121,11 +123,22 @@ def _run(
     )  # fmt: skip
 
 
+def _entries(table: Tensor, launch: Launch) -> tuple[Tensor, dict[str, Any]]:
+    """The table as the kernels read it, an entry a word where several come at once; and how."""
+    kind = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
+    constants = {"LOAD": launch.load, "KIND": kind[table.dtype]}
+    size = table.shape[1] * table.element_size()
+    if launch.load > 1 and size in _WORDS:
+        return table.view(_WORDS[size]), constants
+    return table, constants | {"LOAD": 1}
+
+
 def _values(
     x: Tensor, table: Tensor, layout: GridLayout, launch: Launch, dtype: torch.dtype
 ) -> Tensor:
     out = torch.empty(len(x), layout.out_features, dtype=dtype, device=x.device)
-    _run(kernels._forward, len(x), launch, layout, x, table, out, LOAD=launch.load)
+    entries, kind = _entries(table, launch)
+    _run(kernels._forward, len(x), launch, layout, x, entries, out, **kind)
     return out
 
 
@@ -136,10 +149,11 @@ def _to_positions(
     """Gradient to the positions; ``table_grad`` is added to on the way where it is given."""
     groups = layout.levels // launch.group
     shares = torch.empty(groups, *x.shape, device=x.device)
+    entries, kind = _entries(table, launch)
     _run(
         kernels._backward, len(x), launch, layout,
-        x, table, upstream, shares, shares if table_grad is None else table_grad,
-        LOAD=launch.load, ADD=max(launch.add, 1), TO_X=True, TO_TABLE=table_grad is not None,
+        x, entries, upstream, shares, shares if table_grad is None else table_grad,
+        ADD=max(launch.add, 1), TO_X=True, TO_TABLE=table_grad is not None, **kind,
     )  # fmt: skip
     return shares[0] if groups == 1 else shares.sum(0)
 
@@ -153,9 +167,10 @@ def _to_table(
         narrow = Launch(32 * launch.warps, launch.warps, 1, 0, launch.group)
         _run(kernels._scatter, len(x) * layout.features, narrow, layout, x, upstream, to)
         return
+    entries, kind = _entries(table, launch)
     _run(
-        kernels._backward, len(x), launch, layout, x, table, upstream, to, to,
-        LOAD=launch.load, ADD=launch.add, TO_X=False, TO_TABLE=True,
+        kernels._backward, len(x), launch, layout, x, entries, upstream, to, to,
+        ADD=launch.add, TO_X=False, TO_TABLE=True, **kind,
     )  # fmt: skip
 
 

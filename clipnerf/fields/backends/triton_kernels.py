@@ -96,22 +96,62 @@ def _pair(
     # only the far border leaves a dense table, and by less than its size
     i0 = tl.where(i0 >= rows, i0 - rows, i0)
     i1 = tl.where(i1 >= rows, i1 - rows, i1)
-    return i0.to(tl.int32), i1.to(tl.int32)
+    return i0, i1
+
+
+@triton.jit
+def _fetch(table, i0, i1, valid, F: tl.constexpr, LOAD: tl.constexpr, KIND: tl.constexpr):
+    """Entries of two neighbouring rows of a level, [BLOCK, F], float32.
+
+    With LOAD above 1 the table holds an entry a word. LOAD words, aligned, come in one vector, in
+    which the first row is found, and the second mostly; a masked load brings it where it lies
+    beyond. KIND is the type of a feature.
+    """
+    feature = tl.arange(0, F)[None, :]
+    if LOAD == 1:
+        at0 = (i0.to(tl.int32) * F)[:, None] + feature
+        at1 = (i1.to(tl.int32) * F)[:, None] + feature
+        first = tl.load(table + at0, mask=valid[:, None], other=0.0)
+        second = tl.load(table + at1, mask=valid[:, None], other=0.0)
+        return first.to(tl.float32), second.to(tl.float32)
+    else:
+        entry = tl.arange(0, LOAD)[None, :]
+        g0, g1 = i0 // LOAD, i1 // LOAD
+        vector = tl.load(
+            table + (g0.to(tl.int32) * LOAD)[:, None] + entry, mask=valid[:, None], other=0
+        )
+        beyond = tl.load(table + i1.to(tl.int32), mask=valid & (g0 != g1), other=0)
+        entry0 = (i0 % LOAD).to(tl.int32)[:, None]
+        entry1 = (i1 % LOAD).to(tl.int32)[:, None]
+        one = tl.sum(tl.where(entry == entry0, vector, 0), axis=1)
+        two = tl.sum(tl.where(entry == entry1, vector, 0), axis=1)
+        # by way of 64 bits, for the interpreter of Triton 3.2 sums wider than it says
+        one, two = one.to(tl.int64).to(vector.dtype), two.to(tl.int64).to(vector.dtype)
+        two = tl.where(g0 == g1, two, beyond)
+        return _unpack(one, F, KIND), _unpack(two, F, KIND)
+
+
+@triton.jit
+def _unpack(words, F: tl.constexpr, KIND: tl.constexpr):
+    """The F features of words, [BLOCK, F], float32."""
+    bits: tl.constexpr = 32 if KIND == tl.float32 else 16
+    part: tl.constexpr = tl.int32 if KIND == tl.float32 else tl.int16
+    shift = (tl.arange(0, F)[None, :] * bits).to(words.dtype)
+    return (words[:, None] >> shift).to(part).to(KIND, bitcast=True).to(tl.float32)
 
 
 @triton.jit
 def _forward(
     x, table, out, info, scales, count, levels,
-    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, KIND: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """Features of points: out [count, levels * F]."""
-    C: tl.constexpr = LOAD * F
+    ENTRY: tl.constexpr = F if LOAD == 1 else 1
     points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = points < count
     x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
     x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
-    column = tl.arange(0, C)[None, :]
-    entry = column // F
     feature = tl.arange(0, F)[None, :]
     for step in range(GROUP):
         level = tl.program_id(1) * GROUP + step
@@ -120,7 +160,7 @@ def _forward(
         low1, u1 = _cell(x1, scale)
         low2, u2 = _cell(x2, scale)
         low3, u3 = _cell(x3, scale)
-        total = tl.zeros([BLOCK, C], tl.float32)
+        total = tl.zeros([BLOCK, F], tl.float32)
         for p in tl.static_range(2 ** (D - 1)):
             i0, i1 = _pair(
                 low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
@@ -128,46 +168,32 @@ def _forward(
             )  # fmt: skip
             weight = _side(u1, p & 1, 1, D) * _side(u2, (p >> 1) & 1, 2, D)
             weight *= _side(u3, (p >> 2) & 1, 3, D)
-            w0, w1 = (weight * (1.0 - u0))[:, None], (weight * u0)[:, None]
-            g0, g1 = i0 // LOAD, i1 // LOAD
-            near = (g0 == g1)[:, None]
-            at0 = entry == (i0 % LOAD)[:, None]
-            at1 = entry == (i1 % LOAD)[:, None]
-            values = tl.load(
-                table + first * F + (g0 * C)[:, None] + column, mask=valid[:, None], other=0.0
-            )
-            share = tl.where(at0, w0, 0.0) + tl.where(at1 & near, w1, 0.0)
-            total += share * values.to(tl.float32)
-            beyond = tl.load(
-                table + first * F + (g1 * C)[:, None] + column,
-                mask=valid[:, None] & (g0 != g1)[:, None],
-                other=0.0,
-            )
-            total += tl.where(at1 & (g0 != g1)[:, None], w1, 0.0) * beyond.to(tl.float32)
-        result = tl.sum(tl.reshape(total, [BLOCK, LOAD, F]), axis=1)
+            first_row, second_row = _fetch(table + first * ENTRY, i0, i1, valid, F, LOAD, KIND)
+            total += (weight * (1.0 - u0))[:, None] * first_row
+            total += (weight * u0)[:, None] * second_row
         where = out + (points * levels * F)[:, None] + level * F + feature
-        tl.store(where, result.to(out.dtype.element_ty), mask=valid[:, None])
+        tl.store(where, total.to(out.dtype.element_ty), mask=valid[:, None])
 
 
 @triton.jit
 def _backward(
     x, table, upstream, x_grad, table_grad, info, scales, count, levels,
-    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, ADD: tl.constexpr,
+    D: tl.constexpr, F: tl.constexpr, LOAD: tl.constexpr, KIND: tl.constexpr, ADD: tl.constexpr,
     BLOCK: tl.constexpr, GROUP: tl.constexpr, TO_X: tl.constexpr, TO_TABLE: tl.constexpr,
 ):  # fmt: skip
     """Gradients of sum(upstream * features).
 
     x_grad [groups, count, D] gets a group's share; table_grad [rows, F], float32, is added to.
     """
-    C: tl.constexpr = LOAD * F
     A: tl.constexpr = ADD * F
+    ENTRY: tl.constexpr = F if LOAD == 1 else 1
     points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = points < count
     seen = valid[:, None]
     x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
     x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
-    column, add_column = tl.arange(0, C)[None, :], tl.arange(0, A)[None, :]
-    entry, add_entry = column // F, add_column // F
+    column, add_column = tl.arange(0, F)[None, :], tl.arange(0, A)[None, :]
+    add_entry = add_column // F
     grad0 = tl.zeros([BLOCK], tl.float32)
     grad1 = tl.zeros([BLOCK], tl.float32)
     grad2 = tl.zeros([BLOCK], tl.float32)
@@ -181,7 +207,7 @@ def _backward(
         low3, u3 = _cell(x3, scale)
         above = upstream + (points * levels * F)[:, None] + level * F
         if TO_X:
-            wide = tl.load(above + column % F, mask=seen, other=0.0).to(tl.float32)
+            wide = tl.load(above + column, mask=seen, other=0.0).to(tl.float32)
         if TO_TABLE:
             add_wide = tl.load(above + add_column % F, mask=seen, other=0.0).to(tl.float32)
         for p in tl.static_range(2 ** (D - 1)):
@@ -193,20 +219,9 @@ def _backward(
             m3 = _side(u3, (p >> 2) & 1, 3, D)
             weight = m1 * m2 * m3
             if TO_X:
-                g0, g1 = i0 // LOAD, i1 // LOAD
-                near = (g0 == g1)[:, None]
-                values = tl.load(
-                    table + first * F + (g0 * C)[:, None] + column, mask=seen, other=0.0
-                )
-                beyond = tl.load(
-                    table + first * F + (g1 * C)[:, None] + column,
-                    mask=seen & (g0 != g1)[:, None],
-                    other=0.0,
-                )
-                values = values.to(tl.float32) * wide
-                beyond = tl.where(near, values, beyond.to(tl.float32) * wide)
-                q0 = tl.sum(tl.where(entry == (i0 % LOAD)[:, None], values, 0.0), axis=1)
-                q1 = tl.sum(tl.where(entry == (i1 % LOAD)[:, None], beyond, 0.0), axis=1)
+                first_row, second_row = _fetch(table + first * ENTRY, i0, i1, valid, F, LOAD, KIND)
+                q0 = tl.sum(first_row * wide, axis=1)
+                q1 = tl.sum(second_row * wide, axis=1)
                 mixed = (q0 + (q1 - q0) * u0) * scale
                 grad0 += (q1 - q0) * weight * scale
                 grad1 += mixed * (_slope(p & 1, 1, D) * m2 * m3)
@@ -218,7 +233,7 @@ def _backward(
                     add_column, add_entry, seen, F, ADD,
                 )  # fmt: skip
     if TO_X:
-        to = x_grad + (tl.program_id(1) * count + points) * D
+        to = x_grad + (tl.program_id(1).to(tl.int64) * count + points) * D
         tl.store(to, grad0, mask=valid)
         tl.store(to + 1, grad1, mask=valid)
         if D > 2:
@@ -233,11 +248,11 @@ def _add_pair(
 ):
     """Adds w0 * wide and w1 * wide to two rows; in one vector where they are near enough."""
     A: tl.constexpr = ADD * F
-    g0, g1 = i0 // ADD, i1 // ADD
+    g0, g1 = (i0 // ADD).to(tl.int32), (i1 // ADD).to(tl.int32)
     near = (g0 == g1)[:, None]
     far = (g0 != g1)[:, None]
-    first = tl.where(entry == (i0 % ADD)[:, None], w0[:, None], 0.0)
-    second = tl.where(entry == (i1 % ADD)[:, None], w1[:, None], 0.0)
+    first = tl.where(entry == (i0 % ADD).to(tl.int32)[:, None], w0[:, None], 0.0)
+    second = tl.where(entry == (i1 % ADD).to(tl.int32)[:, None], w1[:, None], 0.0)
     both = first + tl.where(near, second, 0.0)
     tl.atomic_add(table_grad + (g0 * A)[:, None] + column, both * wide, mask=seen, sem="relaxed")
     tl.atomic_add(
@@ -276,8 +291,8 @@ def _scatter(
             )  # fmt: skip
             weight = _side(u1, p & 1, 1, D) * _side(u2, (p >> 1) & 1, 2, D)
             weight *= _side(u3, (p >> 2) & 1, 3, D) * above
-            tl.atomic_add(to + i0 * F, weight * (1.0 - u0), mask=valid, sem="relaxed")
-            tl.atomic_add(to + i1 * F, weight * u0, mask=valid, sem="relaxed")
+            tl.atomic_add(to + i0.to(tl.int32) * F, weight * (1.0 - u0), mask=valid, sem="relaxed")
+            tl.atomic_add(to + i1.to(tl.int32) * F, weight * u0, mask=valid, sem="relaxed")
 
 
 @triton.jit
@@ -317,7 +332,7 @@ def _double_backward(
                 low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
                 (p >> 1) & 1, (p >> 2) & 1, (p >> 3) & 1, D,
             )  # fmt: skip
-            index = i1 if p & 1 else i0
+            index = (i1 if p & 1 else i0).to(tl.int32)
             m0, m1 = _side(u0, p & 1, 0, D), _side(u1, (p >> 1) & 1, 1, D)
             m2, m3 = _side(u2, (p >> 2) & 1, 2, D), _side(u3, (p >> 3) & 1, 3, D)
             s0, s1 = _slope(p & 1, 0, D), _slope((p >> 1) & 1, 1, D)
@@ -337,7 +352,7 @@ def _double_backward(
             grad2 += q * s2 * (d0 * m1 * m3 + d1 * m0 * m3 + d3 * m0 * m1)
             grad3 += q * s3 * (d0 * m1 * m2 + d1 * m0 * m2 + d2 * m0 * m1)
         tl.store(up_grad + at, to_upstream.to(up_grad.dtype.element_ty), mask=seen)
-    to = x_grad + (tl.program_id(1) * count + points) * D
+    to = x_grad + (tl.program_id(1).to(tl.int64) * count + points) * D
     tl.store(to, grad0, mask=valid)
     tl.store(to + 1, grad1, mask=valid)
     if D > 2:
