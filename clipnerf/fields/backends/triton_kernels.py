@@ -53,6 +53,35 @@ def _axis(x, points, valid, d: tl.constexpr, D: tl.constexpr):
 
 
 @triton.jit
+def _cells(x0, x1, x2, x3, scale):
+    """Lower vertices and fractions along all axes."""
+    low0, u0 = _cell(x0, scale)
+    low1, u1 = _cell(x1, scale)
+    low2, u2 = _cell(x2, scale)
+    low3, u3 = _cell(x3, scale)
+    return low0, low1, low2, low3, u0, u1, u2, u3
+
+
+@triton.jit
+def _load(x, points, valid, D: tl.constexpr):
+    """Four coordinates of each point of x [count, D]."""
+    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
+    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    return x0, x1, x2, x3
+
+
+@triton.jit
+def _store(to, valid, grad0, grad1, grad2, grad3, D: tl.constexpr):
+    """D coordinates of each point at ``to``."""
+    tl.store(to, grad0, mask=valid)
+    tl.store(to + 1, grad1, mask=valid)
+    if D > 2:
+        tl.store(to + 2, grad2, mask=valid)
+    if D > 3:
+        tl.store(to + 3, grad3, mask=valid)
+
+
+@triton.jit
 def _side(u, bit: tl.constexpr, d: tl.constexpr, D: tl.constexpr):
     """Weight of the lower or upper vertex; 1 for an axis that the grid does not have."""
     if d >= D:
@@ -150,16 +179,12 @@ def _forward(
     ENTRY: tl.constexpr = F if LOAD == 1 else 1
     points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = points < count
-    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
-    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    x0, x1, x2, x3 = _load(x, points, valid, D)
     feature = tl.arange(0, F)[None, :]
     for step in range(GROUP):
         level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
-        low0, u0 = _cell(x0, scale)
-        low1, u1 = _cell(x1, scale)
-        low2, u2 = _cell(x2, scale)
-        low3, u3 = _cell(x3, scale)
+        low0, low1, low2, low3, u0, u1, u2, u3 = _cells(x0, x1, x2, x3, scale)
         total = tl.zeros([BLOCK, F], tl.float32)
         for p in tl.static_range(2 ** (D - 1)):
             i0, i1 = _pair(
@@ -190,8 +215,7 @@ def _backward(
     points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = points < count
     seen = valid[:, None]
-    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
-    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    x0, x1, x2, x3 = _load(x, points, valid, D)
     column, add_column = tl.arange(0, F)[None, :], tl.arange(0, A)[None, :]
     add_entry = add_column // F
     grad0 = tl.zeros([BLOCK], tl.float32)
@@ -201,10 +225,7 @@ def _backward(
     for step in range(GROUP):
         level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
-        low0, u0 = _cell(x0, scale)
-        low1, u1 = _cell(x1, scale)
-        low2, u2 = _cell(x2, scale)
-        low3, u3 = _cell(x3, scale)
+        low0, low1, low2, low3, u0, u1, u2, u3 = _cells(x0, x1, x2, x3, scale)
         above = upstream + (points * levels * F)[:, None] + level * F
         if TO_X:
             wide = tl.load(above + column, mask=seen, other=0.0).to(tl.float32)
@@ -234,12 +255,7 @@ def _backward(
                 )  # fmt: skip
     if TO_X:
         to = x_grad + (tl.program_id(1).to(tl.int64) * count + points) * D
-        tl.store(to, grad0, mask=valid)
-        tl.store(to + 1, grad1, mask=valid)
-        if D > 2:
-            tl.store(to + 2, grad2, mask=valid)
-        if D > 3:
-            tl.store(to + 3, grad3, mask=valid)
+        _store(to, valid, grad0, grad1, grad2, grad3, D)
 
 
 @triton.jit
@@ -272,15 +288,11 @@ def _scatter(
     items = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     points, feature = items // F, items % F
     valid = points < count
-    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
-    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
+    x0, x1, x2, x3 = _load(x, points, valid, D)
     for step in range(GROUP):
         level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
-        low0, u0 = _cell(x0, scale)
-        low1, u1 = _cell(x1, scale)
-        low2, u2 = _cell(x2, scale)
-        low3, u3 = _cell(x3, scale)
+        low0, low1, low2, low3, u0, u1, u2, u3 = _cells(x0, x1, x2, x3, scale)
         above = tl.load(upstream + (points * levels + level) * F + feature, mask=valid, other=0.0)
         above = above.to(tl.float32)
         to = table_grad + first * F + feature
@@ -308,10 +320,8 @@ def _double_backward(
     points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     valid = points < count
     seen = valid[:, None]
-    x0, x1 = _axis(x, points, valid, 0, D), _axis(x, points, valid, 1, D)
-    x2, x3 = _axis(x, points, valid, 2, D), _axis(x, points, valid, 3, D)
-    v0, v1 = _axis(v, points, valid, 0, D), _axis(v, points, valid, 1, D)
-    v2, v3 = _axis(v, points, valid, 2, D), _axis(v, points, valid, 3, D)
+    x0, x1, x2, x3 = _load(x, points, valid, D)
+    v0, v1, v2, v3 = _load(v, points, valid, D)
     column = tl.arange(0, F)[None, :]
     grad0 = tl.zeros([BLOCK], tl.float32)
     grad1 = tl.zeros([BLOCK], tl.float32)
@@ -320,10 +330,7 @@ def _double_backward(
     for step in range(GROUP):
         level = tl.program_id(1) * GROUP + step
         scale, first, rows, mask, hashed, f1, f2, f3 = _level(info, scales, level)
-        low0, u0 = _cell(x0, scale)
-        low1, u1 = _cell(x1, scale)
-        low2, u2 = _cell(x2, scale)
-        low3, u3 = _cell(x3, scale)
+        low0, low1, low2, low3, u0, u1, u2, u3 = _cells(x0, x1, x2, x3, scale)
         at = (points * levels * F)[:, None] + level * F + column
         wide = tl.load(upstream + at, mask=seen, other=0.0).to(tl.float32)
         to_upstream = tl.zeros([BLOCK, F], tl.float32)
@@ -353,9 +360,4 @@ def _double_backward(
             grad3 += q * s3 * (d0 * m1 * m2 + d1 * m0 * m2 + d2 * m0 * m1)
         tl.store(up_grad + at, to_upstream.to(up_grad.dtype.element_ty), mask=seen)
     to = x_grad + (tl.program_id(1).to(tl.int64) * count + points) * D
-    tl.store(to, grad0, mask=valid)
-    tl.store(to + 1, grad1, mask=valid)
-    if D > 2:
-        tl.store(to + 2, grad2, mask=valid)
-    if D > 3:
-        tl.store(to + 3, grad3, mask=valid)
+    _store(to, valid, grad0, grad1, grad2, grad3, D)
