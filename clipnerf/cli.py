@@ -126,6 +126,12 @@ def _train_mapper(config: Any) -> Any:
     return train_mapper(config)
 
 
+def _study_view_consistency(config: Any) -> Any:
+    from clipnerf.evaluation.view_study import study_view_consistency
+
+    return study_view_consistency(config)
+
+
 def _bench(config: Any) -> Any:
     from clipnerf.bench import bench
 
@@ -147,6 +153,7 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "train-mapper": _train_mapper,
     "edit": _edit,
     "orbit": _orbit,
+    "study view-consistency": _study_view_consistency,
     "bench": _bench,
     "doctor": _doctor,
 }

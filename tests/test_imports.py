@@ -35,7 +35,7 @@ HOMES = {
     "jsonargparse": ("config.parse",),
     "docstring_parser": ("config.parse",),
     "tqdm": ("runs.progress",),
-    "PIL": ("data", "export.sheet", "runs.folder"),
+    "PIL": ("data", "export.sheet", "export.view_plot", "runs.folder"),
     "tinycudann": ("fields.backends.tcnn",),
     "triton": ("fields.backends.triton", "fields.backends.triton_kernels"),
     "lpips": ("evaluation",),

@@ -87,6 +87,12 @@ VERBS = (
     ),
     Verb("edit", f"{_VERBS}:EditConfig", ("bundle",), about="edit objects by words: a sheet"),
     Verb("orbit", f"{_VERBS}:OrbitConfig", ("bundle",), about="film objects, edited or not"),
+    Verb(
+        "study view-consistency",
+        "clipnerf.config.study:ViewConsistencyConfig",
+        ("bundle",),
+        about="measure whether CLIP knows an object again from another side",
+    ),
     Verb("bench", f"{_VERBS}:BenchConfig", about="measure speed on this machine"),
     Verb("doctor", f"{_VERBS}:DoctorConfig", about="say what this machine offers and lacks"),
 )
@@ -138,8 +144,9 @@ def _find_verb(argv: Sequence[str]) -> tuple[Verb, list[str]]:
         for verb in VERBS:
             if verb.name == name and len(argv) >= words:
                 return verb, list(argv[words:])
-    name = " ".join(argv[:2]) if argv[0] == "data" else argv[0]
     names = [verb.name for verb in VERBS]
+    of_two_words = any(each.startswith(f"{argv[0]} ") for each in names)
+    name = " ".join(argv[:2]) if of_two_words else argv[0]
     raise UsageError(f"unknown verb {name!r}; {_nearest(name, names)}'clipnerf' lists all verbs")
 
 

@@ -1,0 +1,149 @@
+"""The plot of the study of view consistency: two histograms, and the curve over the angle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from clipnerf.evaluation.view_consistency import ViewConsistency
+
+WIDTH, HEIGHT = 1200, 440
+SCALE = 2
+"""Drawn larger and reduced, as PIL does not smooth lines."""
+BINS = 40
+NEAR, FAR = (31, 98, 171), (214, 96, 20)
+"""Blue: one object, two views. Orange: two objects, one view."""
+BLACK, GRID = (40, 40, 40), (225, 225, 225)
+FONT = 15
+
+
+def view_plot(
+    near: Float64[np.ndarray, " near"], far: Float64[np.ndarray, " far"], figures: ViewConsistency
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Left: how the distances of both kinds of pairs are distributed. Right: those of one object by
+    the angle between its views, mean and middle half, beside the same of two objects in one view.
+
+    Args:
+        near: distances of pairs of one object.
+        far: distances of pairs of one view.
+        figures: made of these pairs.
+    """
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
+    draw = ImageDraw.Draw(image, "RGBA")
+    _histograms(draw, near, far, figures)
+    _curve(draw, figures)
+    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """A rectangle of the picture (pixels, before SCALE) and the numbers at its edges."""
+
+    draw: ImageDraw.ImageDraw
+    left: int
+    right: int
+    x_end: float
+    y_end: float
+    top: int = 62
+    bottom: int = HEIGHT - 58
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pair of numbers is, in pixels of the drawing."""
+        across = self.left + x / self.x_end * (self.right - self.left)
+        up = self.bottom - y / self.y_end * (self.bottom - self.top)
+        return across * SCALE, up * SCALE
+
+    def line(self, *points: tuple[float, float], color: tuple[int, ...], width: int = 1) -> None:
+        """A line through points given as numbers."""
+        self.draw.line([self.point(*p) for p in points], color, width * SCALE, joint="curve")
+
+    def text(self, x: float, y: float, text: str, color: tuple[int, ...], anchor: str) -> None:
+        """Words at pixels (not numbers)."""
+        font = ImageFont.load_default(size=FONT * SCALE)
+        self.draw.text((x * SCALE, y * SCALE), text, color, font, anchor)
+
+    def frame(self, title: str, x_label: str, y_label: str, x_step: float) -> None:
+        """Grid, ticks and words; x_step: between the ticks."""
+        for x in np.arange(0, self.x_end * 1.0001, x_step):
+            self.line((x, 0), (x, self.y_end), color=GRID)
+            self.text(self.point(x, 0)[0] / SCALE, self.bottom + 5, f"{x:g}", BLACK, "ma")
+        for y in np.arange(0, self.y_end * 1.0001, _step(self.y_end)):
+            self.line((0, y), (self.x_end, y), color=GRID)
+            self.text(self.left - 7, self.point(0, y)[1] / SCALE, f"{y:g}", BLACK, "rm")
+        self.line((0, 0), (self.x_end, 0), color=BLACK)
+        middle = (self.left + self.right) / 2
+        self.text(middle, self.bottom + 28, x_label, BLACK, "ma")
+        self.text(self.left, 10, title, BLACK, "la")
+        self.text(self.left - 45, self.top - 22, y_label, BLACK, "la")
+
+
+def _histograms(
+    draw: ImageDraw.ImageDraw, near: np.ndarray, far: np.ndarray, figures: ViewConsistency
+) -> None:
+    end = _round_up(max(float(np.quantile(both, 0.995)) for both in (near, far)))
+    edges = np.linspace(0, end, BINS + 1)
+    # What lies beyond the last edge is counted in the last bin: the shares sum to 100 %.
+    shares = [100 * np.histogram(both.clip(0, end), edges)[0] / len(both) for both in (near, far)]
+    axes = _Axes(draw, 75, WIDTH // 2 - 30, end, _round_up(float(np.max(shares))))
+    axes.frame("How far pictures are apart", "distance, 1 - cos", "% of pairs", _step(end))
+    for share, color in zip(shares, (NEAR, FAR), strict=True):
+        steps = [(edges[i + k], share[i]) for i in range(BINS) for k in (0, 1)]
+        outline = [(0.0, 0.0), *steps, (end, 0.0)]
+        draw.polygon([axes.point(*p) for p in outline], (*color, 70))
+        axes.line(*outline, color=color, width=2)
+    low, high = figures.closer_interval
+    for row, (text, color) in enumerate(
+        [
+            (f"one object, two views (mean {figures.same_object.mean:.3f})", NEAR),
+            (f"two objects, one view (mean {figures.same_view.mean:.3f})", FAR),
+            (f"closer: {figures.closer:.3f} ({low:.3f} to {high:.3f})", BLACK),
+        ]
+    ):
+        axes.text(axes.right - 6, axes.top + 6 + 21 * row, text, color, "ra")
+
+
+def _curve(draw: ImageDraw.ImageDraw, figures: ViewConsistency) -> None:
+    bins, far = figures.by_angle, figures.same_view
+    # of QUANTILES, the second and the last but one: the middle half
+    low, high = far.quantiles[1], far.quantiles[-2]
+    end = _round_up(1.1 * max(high, *(each.spread.quantiles[-2] for each in bins)))
+    axes = _Axes(draw, WIDTH // 2 + 75, WIDTH - 30, 180.0, end)
+    axes.frame(
+        "How far views of one object are apart: mean and middle half",
+        "angle between the views, degrees",
+        "distance",
+        30.0,
+    )
+    draw.rectangle((*axes.point(0, high), *axes.point(180, low)), (*FAR, 45))
+    axes.line((0, far.mean), (180, far.mean), color=FAR, width=2)
+    middles = [(each.from_deg + each.to_deg) / 2 for each in bins]
+    above = [(x, b.spread.quantiles[-2]) for x, b in zip(middles, bins, strict=True)]
+    below = [(x, b.spread.quantiles[1]) for x, b in zip(middles, bins, strict=True)]
+    if len(bins) > 1:
+        draw.polygon([axes.point(*p) for p in [*above, *reversed(below)]], (*NEAR, 60))
+    means = [(x, b.spread.mean) for x, b in zip(middles, bins, strict=True)]
+    axes.line(*means, color=NEAR, width=3)
+    for mean, upper, lower in zip(means, above, below, strict=True):
+        axes.line(lower, upper, color=NEAR)
+        x, y = axes.point(*mean)
+        draw.ellipse((x - 5 * SCALE, y - 5 * SCALE, x + 5 * SCALE, y + 5 * SCALE), NEAR)
+    axes.text(axes.right - 6, axes.bottom - 46, "one object, two views", NEAR, "ra")
+    axes.text(axes.right - 6, axes.bottom - 25, "two objects, one view", FAR, "ra")
+
+
+def _step(end: float) -> float:
+    """A round distance between ticks: four to eight of them."""
+    rough = max(end, 1e-6) / 4
+    power = 10 ** math.floor(math.log10(rough))
+    return max(factor * power for factor in (1, 2, 2.5, 5) if factor * power <= rough * 1.0001)
+
+
+def _round_up(end: float) -> float:
+    step = _step(end)
+    return max(math.ceil(end / step - 1e-9), 1) * step
