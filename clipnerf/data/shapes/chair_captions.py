@@ -1,12 +1,8 @@
-"""Captions of chairs: true sentences of varied wording and completeness.
-
-A small CLIP learns a word best when it stands alone in some captions and beside every other word
-in others, so a caption names between one and six attributes, chosen at random.
-"""
+"""Captions of chairs: true sentences of varied wording and completeness."""
 
 import numpy as np
 
-_COUNT_SHARES = (0.30, 0.30, 0.22, 0.12, 0.06)
+from clipnerf.data.shapes.wording import article, choose_keys, listing, pick
 
 
 def caption(
@@ -19,17 +15,12 @@ def caption(
     """
     if about in ("seat_color", "back_color"):
         part = about.removesuffix("_color")
-        return f"a chair with {_article(f'{attributes[about]} {part}')}"
+        return f"a chair with {article(f'{attributes[about]} {part}')}"
     if about is not None:
         return _sentence(attributes, [about], rng)
     if rng.random_sample() < 0.12:
         return _part_alone(attributes, rng)
-    wanted = 1 + int(rng.choice(len(_COUNT_SHARES), p=_COUNT_SHARES))
-    sayable = _sayable(attributes)
-    weights = np.array([_WEIGHTS[key] for key in sayable])
-    order = rng.choice(len(sayable), size=min(wanted, len(sayable)), replace=False,
-                       p=weights / weights.sum())  # fmt: skip
-    return _sentence(attributes, [sayable[i] for i in order], rng)
+    return _sentence(attributes, choose_keys(_sayable(attributes), _WEIGHTS, rng), rng)
 
 
 _WEIGHTS = {
@@ -57,12 +48,8 @@ def _sayable(a: dict[str, str]) -> list[str]:
     return keys
 
 
-def _pick(rng: np.random.RandomState, *choices: str) -> str:
-    return choices[rng.randint(len(choices))]
-
-
 def _height_word(a: dict[str, str], rng: np.random.RandomState) -> str:
-    return {"high": _pick(rng, "high", "high", "tall"), "low": "low", "medium": "medium"}[
+    return {"high": pick(rng, "high", "high", "tall"), "low": "low", "medium": "medium"}[
         a["back_height"]
     ]
 
@@ -75,7 +62,7 @@ def _back(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str
         words.append(a["back_color"])
     if "back_style" in keys:
         words.append(a["back_style"])
-    return _article(" ".join([*words, _pick(rng, "back", "back", "back", "backrest")]))
+    return article(" ".join([*words, pick(rng, "back", "back", "back", "backrest")]))
 
 
 def _seat(a: dict[str, str], keys: list[str]) -> str:
@@ -84,22 +71,18 @@ def _seat(a: dict[str, str], keys: list[str]) -> str:
         words.append(a["seat_shape"])
     if "two_colors" in keys:
         words.append(a["seat_color"])
-    return _article(" ".join([*words, "seat"]))
+    return article(" ".join([*words, "seat"]))
 
 
 def _base(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
     color = [a["leg_color"]] if "leg_color" in keys else []
     if a["base"] == "pedestal":
-        kind = _pick(rng, "pedestal base", "pedestal base", "swivel base", "pedestal")
+        kind = pick(rng, "pedestal base", "pedestal base", "swivel base", "pedestal")
         noun = kind if "base" in keys else "base"
-        return _article(" ".join([*color, noun]))
+        return article(" ".join([*color, noun]))
     four = ["four"] if "base" in keys else []
     thick = [a["thickness"]] if "thickness" in keys else []
     return " ".join([*four, *thick, *color, "legs"])
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
@@ -108,7 +91,7 @@ def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) ->
         adjectives.append(a["width"])
     if "color" in keys:
         adjectives.append(a["seat_color"])
-    noun = _article(" ".join([*adjectives, "chair"]))
+    noun = article(" ".join([*adjectives, "chair"]))
 
     features = []
     if {"seat_shape", "two_colors"} & set(keys):
@@ -119,19 +102,18 @@ def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) ->
         features.append(_base(a, keys, rng))
     if "cushion" in keys:
         features.append(f"a {a['cushion']} cushion")
-    arms = _pick(rng, "armrests", "armrests", "arms")
+    arms = pick(rng, "armrests", "armrests", "arms")
     without = ""
     if "armrests" in keys:
         if a["armrests"] == "yes":
             features.append(arms)
         else:
-            without = _pick(rng, f"without {arms}", f"without {arms}", f"with no {arms}")
+            without = pick(rng, f"without {arms}", f"without {arms}", f"with no {arms}")
     rng.shuffle(features)
 
     text = noun
     if features:
-        *first, last = features
-        text += " with " + (f"{', '.join(first)} and {last}" if first else last)
+        text += f" with {listing(features)}"
     if without:
         text += (" and " if features else " ") + without
     return text
@@ -143,9 +125,9 @@ def _part_alone(a: dict[str, str], rng: np.random.RandomState) -> str:
     if which == 0:
         return f"a {a['seat_shape']} {a['seat_color']} seat"
     if which == 1:
-        return _article(f"{a['seat_color']} seat")
+        return article(f"{a['seat_color']} seat")
     if which == 2:
-        return _article(f"{a['back_color']} {_pick(rng, 'back', 'backrest')}")
+        return article(f"{a['back_color']} {pick(rng, 'back', 'backrest')}")
     if which == 3:
         return _back(a, ["back_height"], rng)
     if which == 4:

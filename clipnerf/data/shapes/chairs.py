@@ -8,26 +8,13 @@ names leave open, such as how thick a thick leg is). Lengths are world units: a 
 import numpy as np
 
 from clipnerf.data.shapes.chair_captions import caption
+from clipnerf.data.shapes.colors import COLORS, tint
 from clipnerf.data.shapes.parts import Object, Part, beam, block, centered, spoke
 from clipnerf.errors import UsageError
 
 __all__ = ["COLORS", "EDITS", "PARTS", "caption", "edit", "possible_edits", "sample"]
 
 PARTS = ("seat", "back", "legs", "armrests")
-
-COLORS: dict[str, tuple[float, float, float]] = {
-    "red": (0.86, 0.10, 0.10),
-    "orange": (0.98, 0.52, 0.06),
-    "yellow": (0.97, 0.86, 0.15),
-    "green": (0.13, 0.62, 0.22),
-    "blue": (0.12, 0.32, 0.88),
-    "purple": (0.50, 0.17, 0.72),
-    "pink": (0.98, 0.55, 0.76),
-    "brown": (0.40, 0.23, 0.11),
-    "black": (0.11, 0.11, 0.12),
-    "gray": (0.58, 0.59, 0.61),
-}
-"""No white: it would vanish before the white background."""
 
 _SHARES: dict[str, dict[str, float]] = {
     "armrests": {"yes": 0.5, "no": 0.5},
@@ -132,17 +119,6 @@ def _named(key: str, attributes: dict[str, str], attribute: str, jitter: dict[st
     return _between(*_RANGES[key][attributes[attribute]], jitter[key])
 
 
-def _tint(name: str, jitter: dict[str, float], family: str) -> tuple[float, float, float]:
-    """A shade of the named colour, alike for all parts of one family."""
-    shift = [jitter[f"{family}_{c}"] - 0.5 for c in ("red", "green", "blue")]
-    light = 1 + 0.14 * (shift[0] + shift[1] + shift[2]) / 1.5
-    r, g, b = (
-        min(1.0, max(0.03, c * light + (0.02 + 0.06 * c) * s))
-        for c, s in zip(COLORS[name], shift, strict=True)
-    )
-    return r, g, b
-
-
 def _parts(attributes: dict[str, str], jitter: dict[str, float]) -> tuple[Part, ...]:
     a, j = attributes, jitter
     width = _named("width", a, "width", j)
@@ -150,10 +126,10 @@ def _parts(attributes: dict[str, str], jitter: dict[str, float]) -> tuple[Part, 
     top = _between(0.70, 0.80, j["seat_height"])
     seat_thickness = _named("seat", a, "cushion", j)
     round_seat = a["seat_shape"] == "round"
-    color = {key: _tint(a[f"{key}_color"], j, "seat") for key in ("seat", "back")}
-    leg_color = _tint(a["leg_color"], j, "leg")
+    color = {key: tint(a[f"{key}_color"], j, "seat") for key in ("seat", "back")}
+    leg_color = tint(a["leg_color"], j, "leg")
     arm_family = "leg" if a["arm_color"] == a["leg_color"] else "seat"
-    arm_color = _tint(a["arm_color"], j, arm_family)
+    arm_color = tint(a["arm_color"], j, arm_family)
 
     seat_primitive = "cylinder" if round_seat else "cushion" if j["soft"] < 0.6 else "box"
     seat_center = (0.0, 0.0, top - seat_thickness / 2)

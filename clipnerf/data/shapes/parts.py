@@ -2,15 +2,15 @@
 
 A primitive fills the cube [-0.5, 0.5]^3 ("cylinder" has its axis along z). A part is a primitive
 moved by `x = linear @ u + offset`, so that a leg that splays or a back that leans is a shear and
-needs no geometry of its own.
+needs no geometry of its own. What is no such image brings its own triangles ("mesh").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-PRIMITIVES = ("box", "cylinder", "cushion")
+PRIMITIVES = ("box", "cylinder", "cushion", "mesh")
 
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
@@ -21,6 +21,7 @@ class Part:
 
     name: the part it belongs to, as in the masks ("seat"); several primitives may share a name.
     color: RGB in [0, 1].
+    mesh: the triangles of the primitive "mesh", corners counter-clockwise seen from outside.
     """
 
     primitive: str
@@ -28,6 +29,7 @@ class Part:
     offset: Float[np.ndarray, "3"]
     name: str
     color: tuple[float, float, float]
+    mesh: Float[np.ndarray, "triangles 3 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,12 @@ def spoke(center, angle: float, length: float, width: float, height: float, name
 
 def bounds(parts: tuple[Part, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest corner of the box around `parts`."""
-    corners = np.concatenate([_CORNERS @ part.linear.T + part.offset for part in parts])
+    corners = np.concatenate([_extremes(part) @ part.linear.T + part.offset for part in parts])
     return corners.min(axis=0), corners.max(axis=0)
+
+
+def _extremes(part: Part) -> Float[np.ndarray, "corners 3"]:
+    return _CORNERS if part.mesh is None else part.mesh.reshape(-1, 3)
 
 
 def centered(parts: tuple[Part, ...], scale: float = 1.0) -> tuple[Part, ...]:
@@ -81,7 +87,13 @@ def centered(parts: tuple[Part, ...], scale: float = 1.0) -> tuple[Part, ...]:
     low, high = bounds(parts)
     # Rounded, so that an edit that leaves the box alone moves nothing by a last bit.
     middle = np.round((low + high) / 2, 9)
+    return placed(parts, middle, scale)
+
+
+def placed(
+    parts: tuple[Part, ...], middle: Float[np.ndarray, "3"], scale: float
+) -> tuple[Part, ...]:
+    """The parts scaled, and moved so that the point `middle` of theirs is the origin."""
     return tuple(
-        Part(p.primitive, p.linear * scale, (p.offset - middle) * scale, p.name, p.color)
-        for p in parts
+        replace(p, linear=p.linear * scale, offset=(p.offset - middle) * scale) for p in parts
     )

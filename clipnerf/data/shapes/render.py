@@ -87,7 +87,11 @@ def render(
     The camera is the orbit camera of the project (fov 30 degrees, radius 4, front at azimuth 0).
     A pixel's mask is the part, or the background, that most of its rays met.
     """
-    meshes = [_triangles(part.primitive) @ part.linear.T + part.offset for part in parts]
+    meshes = [
+        (_triangles(part.primitive) if part.mesh is None else part.mesh) @ part.linear.T
+        + part.offset
+        for part in parts
+    ]
     owner = np.repeat(np.arange(len(parts)), [len(mesh) for mesh in meshes])
     triangles = np.concatenate(meshes)
     position, c2w = _camera(azimuth_deg, elevation_deg)

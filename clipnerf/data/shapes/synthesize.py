@@ -128,7 +128,8 @@ class _View:
         key = list(by_key)[rng.randint(len(by_key))]
         value = by_key[key][rng.randint(len(by_key[key]))]
         edited = self._module.edit(self.object, key, value)
-        known_as = "seat_color" if key == "color" else key
+        # The "color" of a chair is that of its seat and its back together.
+        known_as = key if key in self.object.attributes else "seat_color"
         record = {
             "file_name": f"{self._index:05d}.png",
             "edited_file_name": f"edit-{self._index:05d}.png",
