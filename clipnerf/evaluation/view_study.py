@@ -97,7 +97,7 @@ def study_view_consistency(config: ViewConsistencyConfig) -> StudyReport:
     about = {
         "clip": f"{clip.name} ({clip.hash})",
         **views.about,
-        "same view": f"within {config.same_view_deg:g} degrees",
+        "same view": f"directions at most {config.same_view_deg:g}° apart",
         "bootstrap": f"{figures.resamples} draws of the objects, seed {config.seed}",
     }
     content = {

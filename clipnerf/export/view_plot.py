@@ -13,14 +13,18 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from clipnerf.evaluation.view_consistency import ViewConsistency
 
-WIDTH, HEIGHT = 1200, 440
+WIDTH, HEIGHT = 1200, 470
 SCALE = 2
 """Drawn larger and reduced, as PIL does not smooth lines."""
 BINS = 40
+SMALLEST = 0.01
+"""An axis is at least so long, though all pictures be equal."""
 NEAR, FAR = (31, 98, 171), (214, 96, 20)
 """Blue: one object, two views. Orange: two objects, one view."""
 BLACK, GRID = (40, 40, 40), (225, 225, 225)
 FONT = 15
+
+Number = float | int
 
 
 def view_plot(
@@ -50,62 +54,71 @@ class _Axes:
     right: int
     x_end: float
     y_end: float
-    top: int = 62
+    top: int = 92
     bottom: int = HEIGHT - 58
 
-    def point(self, x: float, y: float) -> tuple[float, float]:
+    def point(self, x: Number, y: Number) -> tuple[float, float]:
         """Where a pair of numbers is, in pixels of the drawing."""
         across = self.left + x / self.x_end * (self.right - self.left)
         up = self.bottom - y / self.y_end * (self.bottom - self.top)
         return across * SCALE, up * SCALE
 
-    def line(self, *points: tuple[float, float], color: tuple[int, ...], width: int = 1) -> None:
+    def line(self, *points: tuple[Number, Number], color: tuple[int, ...], width: int = 1) -> None:
         """A line through points given as numbers."""
         self.draw.line([self.point(*p) for p in points], color, width * SCALE, joint="curve")
 
-    def text(self, x: float, y: float, text: str, color: tuple[int, ...], anchor: str) -> None:
+    def text(self, x: Number, y: Number, text: str, color: tuple[int, ...], anchor: str) -> None:
         """Words at pixels (not numbers)."""
         font = ImageFont.load_default(size=FONT * SCALE)
         self.draw.text((x * SCALE, y * SCALE), text, color, font, anchor)
 
-    def frame(self, title: str, x_label: str, y_label: str, x_step: float) -> None:
+    def frame(self, title: str, x_label: str, y_label: str, x_step: Number) -> None:
         """Grid, ticks and words; x_step: between the ticks."""
-        for x in np.arange(0, self.x_end * 1.0001, x_step):
-            self.line((x, 0), (x, self.y_end), color=GRID)
+        for x in np.arange(0, self.x_end * 1.0001, x_step).tolist():
+            self.line((x, 0.0), (x, self.y_end), color=GRID)
             self.text(self.point(x, 0)[0] / SCALE, self.bottom + 5, f"{x:g}", BLACK, "ma")
-        for y in np.arange(0, self.y_end * 1.0001, _step(self.y_end)):
-            self.line((0, y), (self.x_end, y), color=GRID)
+        for y in np.arange(0, self.y_end * 1.0001, _step(self.y_end)).tolist():
+            self.line((0.0, y), (self.x_end, y), color=GRID)
             self.text(self.left - 7, self.point(0, y)[1] / SCALE, f"{y:g}", BLACK, "rm")
-        self.line((0, 0), (self.x_end, 0), color=BLACK)
+        self.line((0.0, 0.0), (self.x_end, 0.0), color=BLACK)
         middle = (self.left + self.right) / 2
         self.text(middle, self.bottom + 28, x_label, BLACK, "ma")
         self.text(self.left, 10, title, BLACK, "la")
-        self.text(self.left - 45, self.top - 22, y_label, BLACK, "la")
+        self.text(self.left - 45, self.top - 24, y_label, BLACK, "ls")
+
+    def legend(self, near: str, far: str, apart: int) -> None:
+        """What the colours are, below the title; apart: where the second word begins, pixels."""
+        self.text(self.left, 34, near, NEAR, "la")
+        self.text(self.left + apart, 34, far, FAR, "la")
 
 
 def _histograms(
     draw: ImageDraw.ImageDraw, near: np.ndarray, far: np.ndarray, figures: ViewConsistency
 ) -> None:
     end = _round_up(max(float(np.quantile(both, 0.995)) for both in (near, far)))
-    edges = np.linspace(0, end, BINS + 1)
+    edges = np.linspace(0, end, BINS + 1).tolist()
     # What lies beyond the last edge is counted in the last bin: the shares sum to 100 %.
-    shares = [100 * np.histogram(both.clip(0, end), edges)[0] / len(both) for both in (near, far)]
+    shares = [
+        100 * np.histogram(both.clip(0, end), BINS, (0, end))[0] / len(both) for both in (near, far)
+    ]
     axes = _Axes(draw, 75, WIDTH // 2 - 30, end, _round_up(float(np.max(shares))))
-    axes.frame("How far pictures are apart", "distance, 1 - cos", "% of pairs", _step(end))
+    low, high = figures.closer_interval
+    axes.frame(
+        f"The pair of one object is the closer one: {figures.closer:.3f} ({low:.3f} to {high:.3f})",
+        "distance, 1 - cos",
+        "% of pairs",
+        _step(end),
+    )
+    axes.legend(
+        f"one object, two views: mean {figures.same_object.mean:.3f}",
+        f"two objects, one view: mean {figures.same_view.mean:.3f}",
+        265,
+    )
     for share, color in zip(shares, (NEAR, FAR), strict=True):
-        steps = [(edges[i + k], share[i]) for i in range(BINS) for k in (0, 1)]
+        steps = [(edges[i + k], float(share[i])) for i in range(BINS) for k in (0, 1)]
         outline = [(0.0, 0.0), *steps, (end, 0.0)]
         draw.polygon([axes.point(*p) for p in outline], (*color, 70))
         axes.line(*outline, color=color, width=2)
-    low, high = figures.closer_interval
-    for row, (text, color) in enumerate(
-        [
-            (f"one object, two views (mean {figures.same_object.mean:.3f})", NEAR),
-            (f"two objects, one view (mean {figures.same_view.mean:.3f})", FAR),
-            (f"closer: {figures.closer:.3f} ({low:.3f} to {high:.3f})", BLACK),
-        ]
-    ):
-        axes.text(axes.right - 6, axes.top + 6 + 21 * row, text, color, "ra")
 
 
 def _curve(draw: ImageDraw.ImageDraw, figures: ViewConsistency) -> None:
@@ -120,30 +133,27 @@ def _curve(draw: ImageDraw.ImageDraw, figures: ViewConsistency) -> None:
         "distance",
         30.0,
     )
+    axes.legend("one object, two views", "two objects, one view", 185)
     draw.rectangle((*axes.point(0, high), *axes.point(180, low)), (*FAR, 45))
-    axes.line((0, far.mean), (180, far.mean), color=FAR, width=2)
-    middles = [(each.from_deg + each.to_deg) / 2 for each in bins]
-    above = [(x, b.spread.quantiles[-2]) for x, b in zip(middles, bins, strict=True)]
-    below = [(x, b.spread.quantiles[1]) for x, b in zip(middles, bins, strict=True)]
-    if len(bins) > 1:
-        draw.polygon([axes.point(*p) for p in [*above, *reversed(below)]], (*NEAR, 60))
-    means = [(x, b.spread.mean) for x, b in zip(middles, bins, strict=True)]
-    axes.line(*means, color=NEAR, width=3)
-    for mean, upper, lower in zip(means, above, below, strict=True):
-        axes.line(lower, upper, color=NEAR)
+    axes.line((0.0, far.mean), (180.0, far.mean), color=FAR, width=2)
+    for each in bins:
+        corners = [(each.from_deg + 2, each.spread.quantiles[-2]),
+                   (each.to_deg - 2, each.spread.quantiles[1])]  # fmt: skip
+        draw.rectangle((*axes.point(*corners[0]), *axes.point(*corners[1])), (*NEAR, 60))
+    means = [((each.from_deg + each.to_deg) / 2, each.spread.mean) for each in bins]
+    axes.line(*means, color=NEAR, width=2)
+    for mean in means:
         x, y = axes.point(*mean)
-        draw.ellipse((x - 5 * SCALE, y - 5 * SCALE, x + 5 * SCALE, y + 5 * SCALE), NEAR)
-    axes.text(axes.right - 6, axes.bottom - 46, "one object, two views", NEAR, "ra")
-    axes.text(axes.right - 6, axes.bottom - 25, "two objects, one view", FAR, "ra")
+        draw.ellipse((x - 4 * SCALE, y - 4 * SCALE, x + 4 * SCALE, y + 4 * SCALE), NEAR)
 
 
 def _step(end: float) -> float:
     """A round distance between ticks: four to eight of them."""
-    rough = max(end, 1e-6) / 4
-    power = 10 ** math.floor(math.log10(rough))
+    rough = max(end, SMALLEST) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
     return max(factor * power for factor in (1, 2, 2.5, 5) if factor * power <= rough * 1.0001)
 
 
 def _round_up(end: float) -> float:
     step = _step(end)
-    return max(math.ceil(end / step - 1e-9), 1) * step
+    return max(math.ceil(max(end, SMALLEST) / step - 1e-6), 1) * step
