@@ -74,6 +74,8 @@ def test_small_numbers_of_yaml(tmp_path):
         (["pretain"], "unknown verb 'pretain'; did you mean 'pretrain'"),
         (["data"], "unknown verb 'data'"),
         (["data", "chek"], "did you mean 'data check'"),
+        (["study"], "unknown verb 'study'; 'clipnerf' lists"),
+        (["study", "consistency"], "did you mean 'study view-consistency'"),
         (["edit", "--shap", "1"], "unknown key 'shap'; did you mean 'shape'"),
         (["pretrain", "--generator.field.level=6"], "did you mean 'generator.field.levels'"),
         (["pretrain", "--levels", "6"], "did you mean 'generator.field.levels'"),

@@ -28,7 +28,8 @@ CLIPNERF = commands(README, "clipnerf")
 
 def verb_of(command: str) -> str:
     words = shlex.split(command)[1:]
-    return " ".join(words[:2]) if words[0] == "data" else words[0]
+    two = " ".join(words[:2])
+    return two if two in {verb.name for verb in VERBS} else words[0]
 
 
 @pytest.fixture(scope="module")
