@@ -19,9 +19,10 @@ from clipnerf.errors import UsageError
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BIN_DEG = 30
 """Width of a bin of the angle between two views."""
-DECIMALS = 6
-"""Distances and angles are rounded to what float32 embeddings can tell apart, so that equal
-pictures tie and an angle of 30 degrees is 30 on every machine."""
+DISTANCE_DECIMALS = 9
+"""Of float32 embeddings: what is left of the difference of equal pictures lies far below."""
+ANGLE_DECIMALS = 4
+"""So that an angle of 30 degrees is 30 on every machine."""
 MAX_PICTURES = 4096
 """All pairs are held at once: 128 MiB a matrix at this many."""
 RESAMPLES = 1000
@@ -127,7 +128,7 @@ def view_directions(
 def angles_between(directions: Float64[Tensor, "pictures 3"]) -> Float64[Tensor, "pictures _"]:
     """Angle between any two directions, degrees, 0 to 180."""
     cosines = (directions @ directions.mT).clamp(-1, 1)
-    return cosines.acos().rad2deg().round(decimals=DECIMALS)
+    return cosines.acos().rad2deg().round(decimals=ANGLE_DECIMALS)
 
 
 def view_pairs(
@@ -139,7 +140,7 @@ def view_pairs(
     """All pairs of pictures that share an object or a view, but not both.
 
     Args:
-        features: unit embeddings.
+        features: embeddings; their length does not matter.
         objects: the object that each picture shows, 0 to their number - 1.
         directions: unit vectors to the cameras.
         same_view_deg: largest angle between two pictures of one view, degrees.
@@ -155,8 +156,9 @@ def view_pairs(
         )
     if not features.isfinite().all():
         raise UsageError("the CLIP gives embeddings that are no numbers; its weights are broken")
-    unit = features.double()
-    distances = (1 - unit @ unit.mT).clamp(0, 2).round(decimals=DECIMALS)
+    # Of unit length to the last bit of a double: embeddings of a narrow cone differ by little.
+    unit = torch.nn.functional.normalize(features.double(), dim=1)
+    distances = (1 - unit @ unit.mT).clamp(0, 2).round(decimals=DISTANCE_DECIMALS)
     angles = angles_between(directions)
     same, other_view = objects[:, None] == objects[None], angles > same_view_deg
     once = torch.ones_like(same).triu(1)
@@ -273,7 +275,7 @@ def _spread(distances: np.ndarray) -> Spread:
 
 
 def _cells(spread: Spread) -> list[str]:
-    return [f"{spread.pairs:,}", *(f"{value:.4f}" for value in (spread.mean, *spread.quantiles))]
+    return [f"{spread.pairs:,}", *(f"{value:.3g}" for value in (spread.mean, *spread.quantiles))]
 
 
 def _row(name: str, *cells: str) -> str:

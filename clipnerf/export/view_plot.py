@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 1200, 470
 SCALE = 2
 """Drawn larger and reduced, as PIL does not smooth lines."""
 BINS = 40
-SMALLEST = 0.01
+SMALLEST = 1e-6
 """An axis is at least so long, though all pictures be equal."""
 NEAR, FAR = (31, 98, 171), (214, 96, 20)
 """Blue: one object, two views. Orange: two objects, one view."""
@@ -110,8 +110,8 @@ def _histograms(
         _step(end),
     )
     axes.legend(
-        f"one object, two views: mean {figures.same_object.mean:.3f}",
-        f"two objects, one view: mean {figures.same_view.mean:.3f}",
+        f"one object, two views: mean {figures.same_object.mean:.3g}",
+        f"two objects, one view: mean {figures.same_view.mean:.3g}",
         265,
     )
     for share, color in zip(shares, (NEAR, FAR), strict=True):

@@ -30,7 +30,7 @@ def study(features, objects, directions, **more):
 
 def on_circle(degrees: list[float]) -> torch.Tensor:
     angle = torch.tensor(degrees, dtype=torch.float64).deg2rad()
-    return torch.stack((angle.cos(), angle.sin()), 1).float()
+    return torch.stack((angle.cos(), angle.sin()), 1)
 
 
 def random_world(seed: int = 0):
@@ -80,6 +80,20 @@ def test_a_case_worked_out_by_hand():
     assert (found.nearest_same, found.nearest_chance) == (0.5, 0.5)
     # draws of one object alone have nothing to compare; all others hold both objects once
     assert found.closer_interval == (0.25, 0.25)
+
+
+def test_small_distances_are_told_apart_and_length_does_not_matter():
+    """Embeddings of an untrained network lie in a narrow cone."""
+    objects, _, directions = world(2, [0.0, 40.0])
+    features = on_circle([0, 0.01, 0.03, 0.04]).float()
+    wide, narrow = (
+        study(each, objects, directions) for each in (on_circle([0, 1, 3, 4]), features)
+    )
+    assert narrow.closer == wide.closer == 1.0 and narrow.nearest_same == wide.nearest_same
+    assert narrow.same_view.mean == pytest.approx((0.03 * np.pi / 180) ** 2 / 2, rel=0.02)
+    longer = features * torch.tensor([[1.0], [3.0], [0.2], [7.0]])
+    again = study(longer, objects, directions)
+    assert again.same_view.mean == pytest.approx(narrow.same_view.mean, rel=0.02)
 
 
 def test_the_share_is_that_of_all_comparisons():
@@ -187,9 +201,9 @@ def test_the_tables_say_every_figure():
     assert f"nearest: {found.nearest_same:.3f}" in text
     for each in found.by_angle:
         assert f"{each.from_deg} to {each.to_deg} degrees" in text
-        assert f"{each.spread.mean:.4f}" in text
+        assert f"{each.spread.mean:.3g}" in text
     for name, spread in (("one object", found.same_object), ("two objects", found.same_view)):
         (line,) = [line for line in text.split("\n") if line.startswith(name)]
         assert line.split()[4:] == [
-            str(spread.pairs), *(f"{x:.4f}" for x in (spread.mean, *spread.quantiles))
+            str(spread.pairs), *(f"{x:.3g}" for x in (spread.mean, *spread.quantiles))
         ]  # fmt: skip

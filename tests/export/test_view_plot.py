@@ -53,7 +53,7 @@ def test_equal_pictures_can_be_plotted():
         (0.42, 0.1, 0.5),
         (17.0, 2.5, 17.5),
         (20.0, 5.0, 20.0),
-        (0.0, 0.0025, 0.01),
+        (0.0, 2.5e-7, 1e-6),
     ],
 )
 def test_ticks_are_round(end, step, rounded):
