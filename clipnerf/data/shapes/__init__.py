@@ -7,10 +7,10 @@ functions `sample(rng) -> Object`, `edit(object, key, value) -> Object`,
 
 from types import ModuleType
 
-from clipnerf.data.shapes import chairs
+from clipnerf.data.shapes import cars, chairs
 from clipnerf.errors import UsageError
 
-CATEGORIES: dict[str, ModuleType] = {"chairs": chairs}
+CATEGORIES: dict[str, ModuleType] = {"chairs": chairs, "cars": cars}
 
 
 def category(name: str) -> ModuleType:
