@@ -160,7 +160,7 @@ class SynthesizeConfig:
     """Draw pictures of a procedural category, with captions, poses, masks and paired edits."""
 
     category: str = "chairs"
-    """The category, e.g. chairs."""
+    """The category: chairs or cars."""
     count: int = 2000
     """How many pictures."""
     size: int = 64
