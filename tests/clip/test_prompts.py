@@ -31,7 +31,7 @@ def test_bad_prompt_or_template(trained: Path, prompt: str, templates: tuple[str
         text_embedding(Clip.load(trained), prompt, templates)
 
 
-@pytest.mark.parametrize("name", ["chairs", "fruit"])
+@pytest.mark.parametrize("name", ["chairs", "cars", "fruit"])
 def test_libraries_of_the_project(name: str) -> None:
     library = load_library(LIBRARIES / f"library-{name}.yaml")
     assert library.neutral and len(library.shape) > 5 and len(library.appearance) > 5

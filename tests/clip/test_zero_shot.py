@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from clipnerf.clip.zero_shot import Question, ask, load_questions, questions_from_captions, table
 from clipnerf.data.records import Record
+from clipnerf.data.shapes import cars
 from clipnerf.errors import UsageError
 
 CHAIRS = Path(__file__).parents[2] / "configs" / "zero_shot" / "chairs.yaml"
+CARS = CHAIRS.with_name("cars.yaml")
 
 
 class Words:
@@ -69,6 +72,23 @@ def test_the_questions_of_the_chairs() -> None:
     assert questions["back_low_or_high"].attribute == "back_height"
     assert questions["leg_thickness"].where == {"base": "legs"}
     assert len(questions["seat_color"].prompts) == 10
+
+
+def test_the_questions_of_the_cars_are_about_what_cars_have_and_in_their_captions_words() -> None:
+    rng = np.random.RandomState(0)
+    made = [cars.sample(rng).attributes for _ in range(150)]
+    said = {cars.caption(a, rng) for a in made for _ in range(30)}
+    words = {word for text in said for word in text.split()}
+    asked = set()
+    for question in load_questions(CARS):
+        asked.add(question.attribute)
+        assert set(question.prompts) <= set(cars.EDITS[question.attribute])
+        for key, value in question.where.items():
+            assert value in cars.EDITS[key]
+        assert any(question.asks(Record("a.png", attributes=a)) for a in made)
+        for prompts in question.prompts.values():
+            assert {word for prompt in prompts for word in prompt.split()} <= words
+    assert asked == set(cars.EDITS)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clipnerf.data.shapes import cars
 from clipnerf.data.shapes.chairs import EDITS
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.wishes import Wish, load_wishes
@@ -19,6 +20,20 @@ def test_the_chairs_wishes_name_attributes_and_values_of_chairs():
             assert value in EDITS[attribute]
             assert value.split()[0] in wish.prompt or attribute in ("armrests", "base")
         assert {wish.shape, wish.appearance} == {0, 1}
+
+
+def test_the_cars_wishes_name_attributes_and_values_of_cars():
+    wishes = load_wishes(CHAIRS.with_name("wishes-cars.yaml"))
+    prompts = {wish.prompt for wish in wishes}
+    assert len(prompts) == len(wishes) > 30
+    assert {"a long car", "a mini car", "an SUV", "a jeep", "a sports car"} <= prompts
+    for wish in wishes:
+        for attribute, value in wish.wanted.items():
+            assert value in cars.EDITS[attribute]
+            assert value in wish.prompt or attribute in ("roof_rack", "spoiler")
+        of_shape = {"body", "length", "height", "wheels", "roof_rack", "spoiler"}
+        assert wish.shape == bool(of_shape & set(wish.wanted))
+        assert wish.appearance == bool(set(wish.wanted) - of_shape)
 
 
 def test_strengths_are_one_if_not_said(tmp_path):

@@ -103,6 +103,26 @@ def test_pairs_change_one_attribute_and_say_which(folder):
             assert pair["to"] in pair["text"]
 
 
+def test_cars_come_with_captions_masks_and_pairs(tmp_path):
+    out = synthesize("cars", 24, 32, 0, tmp_path / "cars", pairs=True)
+    records, pairs = lines(out / "metadata.jsonl"), lines(out / "pairs.jsonl")
+    assert len(pairs) == 24
+    for pair, record in zip(pairs, records, strict=True):
+        before, after, key = record["attributes"], pair["edited_attributes"], pair["attribute"]
+        assert {k for k in before if before[k] != after[k]} == {key}
+        assert (before[key], after[key]) == (pair["from"], pair["to"])
+        masks = [(out / pair[name]).read_bytes() for name in ("mask", "edited_mask")]
+        pictures = [(out / pair[name]).read_bytes() for name in ("file_name", "edited_file_name")]
+        assert pictures[0] != pictures[1]
+        if key in ("color", "wheel_color", "windows"):
+            assert masks[0] == masks[1]
+        rgb = np.asarray(Image.open(out / record["file_name"]))
+        labels = np.asarray(Image.open(out / record["mask"]))
+        assert ((labels > 0) <= (rgb < 255).any(axis=2)).all()
+        assert len(record["texts"]) == 6
+    assert len({pair["attribute"] for pair in pairs}) >= 5
+
+
 def test_views_share_an_object(tmp_path):
     out = synthesize("chairs", 6, 16, 0, tmp_path / "views", views=3)
     records = lines(out / "metadata.jsonl")
