@@ -10,6 +10,7 @@ Every way ends in open_clip's own construction of the model and a strict load_st
 are read as safetensors or with weights_only=True: nothing is unpickled.
 """
 
+import bisect
 import difflib
 import json
 import logging
@@ -133,8 +134,11 @@ class Clip:
         if not texts or not all(text.strip() for text in texts):
             raise UsageError(f"text is empty ({list(texts)!r}); give at least one word")
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        for text in new:
-            self._warn_of_cut(text)
+        cut = [said for said in map(self._cut, new) if said]
+        if cut:
+            # templates around one prompt are cut alike
+            more = f" (and so were {len(cut) - 1} other texts)" if len(cut) > 1 else ""
+            warnings.warn(cut[0] + more, UserWarning, stacklevel=3)
         for start in range(0, len(new), 256):
             some = new[start : start + 256]
             tokens = self._tokenizer(some).to(self.device)
@@ -148,6 +152,8 @@ class Clip:
         if known is None:
             return []
         words = [word.strip(".,;:!?\"'()") for word in text.lower().split()]
+        if not any(words):
+            words = text.split()  # nothing but marks
         encode = self._tokenizer.encode  # type: ignore[attr-defined]
         return [word for word in words if word and not known.issuperset(encode(word))]
 
@@ -172,20 +178,37 @@ class Clip:
         self._texts.clear()
         return self
 
-    def _warn_of_cut(self, text: str) -> None:
+    def _cut(self, text: str) -> str:
+        """Says what of a text is longer than the model reads; empty where all of it is read."""
         words = text.split()
         whole = self._tokenizer([text])[0]
-        # The rows are equal when nothing of what follows was read: true of every tokenizer.
-        kept = len(words)
-        while kept > 1 and torch.equal(self._tokenizer([" ".join(words[: kept - 1])])[0], whole):
-            kept -= 1
+
+        def enough(count: int) -> bool:
+            # The rows are equal when nothing of what follows was read: true of every tokenizer.
+            return torch.equal(self._tokenizer([" ".join(words[:count])])[0], whole)
+
+        # As a rule no more words than tokens are read, and short beginnings are quick to try.
+        most = min(len(words), len(whole))
+        most = most if enough(most) else len(words)
+        kept = bisect.bisect_left(range(1, most), True, key=enough) + 1
         if kept < len(words):
-            warnings.warn(
-                f"text has {len(words)} words, but {self.name} reads {len(whole)} tokens: "
-                f"{' '.join(words[kept:])!r} was cut; shorten it",
-                UserWarning,
-                stacklevel=4,
-            )
+            what = repr(_shortened(" ".join(words[kept:])))
+        elif len(words[-1]) > 1 and torch.equal(
+            self._tokenizer([" ".join([*words[:-1], words[-1][:-1]])])[0], whole
+        ):
+            what = f"the end of {_shortened(words[-1])!r}"
+        else:
+            return ""
+        return (
+            f"text has {len(words)} words, but {self.name} reads {len(whole)} tokens: {what} was "
+            "cut; shorten it"
+        )
+
+
+def _shortened(text: str, most: int = 200) -> str:
+    """The text; of a long one both ends, as the last word says best where it goes to."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
 
 
 def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn.Module:

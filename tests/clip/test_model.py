@@ -93,6 +93,29 @@ def test_a_long_text_says_what_was_cut(vit: Clip) -> None:
         vit.encode_text([" ".join(["red"] * 75)])
 
 
+def test_ten_thousand_characters_are_one_short_warning(vit: Clip, monkeypatch) -> None:
+    text = ("a red chair with a high back " * 400)[:10_000]
+    read: list[int] = []
+    tokenizer = vit._tokenizer
+
+    def counting(texts, *arguments):
+        read.extend(map(len, texts))
+        return tokenizer(texts, *arguments)
+
+    counting.encode = tokenizer.encode  # type: ignore[attr-defined]
+    monkeypatch.setattr(vit, "_tokenizer", counting)
+    with pytest.warns(UserWarning, match="was cut.*1 other text") as caught:
+        vit.encode_text([text, f"a photo of {text}"])
+    assert len(caught) == 1 and len(str(caught[0].message)) < 600
+    # word by word from the end it would be 20 million, and a minute
+    assert sum(read) < 100_000
+
+
+def test_a_word_that_is_too_long_is_cut_with_a_warning(vit: Clip) -> None:
+    with pytest.warns(UserWarning, match="the end of 'qzqz.*qzqz' was cut"):
+        vit.encode_text(["qz" * 5000])
+
+
 @pytest.mark.parametrize("texts", [[""], ["a chair", "  "], []])
 def test_empty_text_is_refused(vit: Clip, texts: list[str]) -> None:
     with pytest.raises(UsageError, match="empty"):

@@ -47,6 +47,7 @@ def test_unknown_words(trained: Path) -> None:
     clip = Clip.load(trained)
     assert clip.unknown_words("A photo of a red disc.") == []
     assert clip.unknown_words("a red Zebra, a disc") == ["zebra"]
+    assert clip.unknown_words("!?! ...") == ["!?!", "..."]
     # Words never seen mean the same little.
     zebra, volcano = clip.encode_text(["a red zebra", "a red volcano"])
     assert torch.allclose(zebra, volcano)
