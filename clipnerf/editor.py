@@ -1,4 +1,4 @@
-"""Editor: sample objects of a category, edit them by words, look at them.
+"""Editor: sample objects of a category, edit them by words or by a picture, look at them.
 
 from clipnerf import Editor
 editor = Editor.load("data/pretrained/chairs")
@@ -6,11 +6,14 @@ codes = editor.sample(seeds=[0, 1, 2, 3])
 edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)
 view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
 editor.orbit(edited, "red.mp4", frames=48, size=128)
+editor.morph([codes, edited], "turns-red.mp4")
+
+Codes are values that nothing changes in place: what stood before an edit is still there, and is
+its undo. docs/editing.md tells the rest.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +23,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from clipnerf.clip.prompts import text_embedding
+from clipnerf import morph
+from clipnerf.aim import Aims, Text, Words, moved
 from clipnerf.config.mapper import Which
 from clipnerf.config.verbs import bundle_path
 from clipnerf.editing.mappers import Mapper, check_strength
 from clipnerf.errors import UsageError
+from clipnerf.exemplar import Exemplar
 from clipnerf.export.sheet import to_uint8
 from clipnerf.export.video import check_video_path, check_video_size, write_video
 from clipnerf.gan.codes import Codes
@@ -60,7 +65,7 @@ class Editor:
         self.generator = generator
         self.clip = clip
         self.mappers: dict[str, Mapper] = {mapper.which: mapper for mapper in mappers}
-        self._embeddings: dict[str, Tensor] = {}
+        self._aims = None if clip is None else Aims(generator, clip)
 
     @property
     def device(self) -> torch.device:
@@ -119,47 +124,70 @@ class Editor:
     def edit(
         self,
         codes: Codes,
-        text: str | Sequence[str],
+        text: Text | None = None,
         shape: float | int = 1.0,
         appearance: float | int = 1.0,
+        *,
+        image: Exemplar | None = None,
     ) -> Codes:
-        """The objects, changed towards the words: one forward pass of two small networks.
+        """The objects, changed towards words or a picture: one pass of two small networks.
+
+        Any number of objects at once. Edits compose: the result of one is what the next starts
+        from.
 
         Args:
-            text: any prompt for all objects, or one for each.
+            text: any prompt for all objects, a list with one for each, or several at once with
+                their weights: {"a red chair": 1, "a chair with a high back": 0.5} adds the changes
+                that each would make alone, weighted.
             shape, appearance: strengths of the two mappers; 0 changes nothing, 1 is what they
                 were trained for, others (also below 0) extrapolate. Strength 0 for both returns
                 the very same codes.
+            image: an exemplar in the place of the text: the path of a picture, a list with one
+                for each object, or pictures [3, height, width] or [batch, 3, height, width] in
+                [0, 1], such as ``editor.render(other).rgb``.
         Raises:
-            UsageError: empty text, a strength that is no finite number, a number of prompts other
-                than of objects, or no mapper for a strength other than 0.
+            UsageError: both text and image or neither, empty text, a strength or weight that is
+                no finite number, a picture that cannot be read, a number of prompts or pictures
+                other than of objects, or no mapper for a strength other than 0.
         Warns:
             UserWarning: words that the CLIP model does not know, or text too long for it.
         """
         strengths = {"shape": float(shape), "appearance": float(appearance)}
         for which, strength in strengths.items():
             check_strength(which, strength)
-        prompts = [text] if isinstance(text, str) else list(text)
-        if len(prompts) not in (1, len(codes)):
+        if (text is None) == (image is None):
+            given = "neither text nor image was" if text is None else "both text and image were"
             raise UsageError(
-                f"{len(prompts)} prompts for {len(codes)} objects; give one, or one for each"
+                f"{given} given to edit; give one of them (edits compose: the result of one may "
+                "be edited again)"
             )
-        for prompt in prompts:
-            if not prompt.strip():
-                raise UsageError(
-                    "the text of an edit is empty; say what the object is to become, "
-                    "such as 'a red chair'"
-                )
+        words = None if text is None else Words.of(text, len(codes))
         wanted = [which for which in WHICH if strengths[which] != 0]
         if not wanted:
             return codes
         mappers = [self._mapper(which) for which in wanted]
-        embedding = torch.cat([self._embedding(prompt) for prompt in prompts])
+        assert self._aims is not None
+        pictures = None if image is None else self._aims.pictures(image, len(codes))
         edited = {which: getattr(codes, which) for which in WHICH}
         for which, mapper in zip(wanted, mappers, strict=True):
-            code = edited[which].to(self.device)
-            edited[which] = mapper.apply_to(code, embedding, strengths[which])
+            if pictures is not None:
+                parts = [(1.0, self._aims.exemplar(pictures, mapper))]
+            else:
+                assert words is not None
+                parts = self._aims.words(words)
+            edited[which] = moved(edited[which].to(self.device), mapper, parts, strengths[which])
         return Codes(edited["shape"], edited["appearance"])
+
+    def interpolate(self, before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
+        """The way from some objects to others, or to the same ones after an edit.
+
+        Spherical, as the generator looks at the direction of a code alone.
+
+        Args:
+            before, after: as many objects each.
+            steps: batches on the way, both ends among them.
+        """
+        return morph.interpolate(before, after, steps)
 
     @torch.no_grad()
     def render(
@@ -230,6 +258,48 @@ class Editor:
         pictures = self.frames(codes, frames, size, elevation_deg=elevation_deg, samples=samples)
         return write_video(path, pictures, fps=float(fps))
 
+    def morph(
+        self,
+        stops: Sequence[Codes],
+        path: str | Path,
+        frames: int = 96,
+        size: int = 128,
+        *,
+        loop: bool = True,
+        turns: float | int = 1.0,
+        azimuth_deg: float | int = 30,
+        elevation_deg: float | int = 20,
+        fps: float | int = 24,
+        samples: int | None = None,
+    ) -> Path:
+        """A video of objects that become others, or what an edit makes of them, and back again.
+
+        Args:
+            stops: what is passed through, two or more batches of as many objects, which stand
+                side by side: ``[codes[0], codes[1], codes[2]]`` leads from object to object,
+                ``[codes, edited]`` through an edit.
+            path: an .mp4 file; it is opened before the first frame is rendered.
+            frames: number of frames in all, 2 or more.
+            size: width and height of each object's tile, pixels; even, for H.264.
+            loop: go back to the first stop at the end, so that the video can be repeated.
+            turns: how often the camera goes around meanwhile; 0: it stands still.
+            azimuth_deg, elevation_deg: where the camera starts, degrees.
+            fps: frames a second.
+        Raises:
+            UsageError: a value out of range, or no .mp4.
+            ClipNerfError: the video cannot be written; nothing is left behind.
+        """
+        path = check_video_path(path)
+        way = morph.along(stops, frames, loop)
+        check_video_size(size, size * len(way[0]))
+        start = self._angle("azimuth_deg", azimuth_deg).cpu()
+        turned = self._angle("turns", turns).cpu() * 360 * torch.arange(frames) / frames
+        self._angle("elevation_deg", elevation_deg)
+        pictures = morph.draw(
+            self.generator, way, start + turned, float(elevation_deg), size, samples, self._pixels
+        )
+        return write_video(path, pictures, fps=float(fps))
+
     def frames(
         self,
         codes: Codes,
@@ -263,10 +333,9 @@ class Editor:
             *generator.styles(codes),
             grid_cells(frames * size * size),
         )
-        pixels = ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
         azimuths = torch.arange(frames) * (360.0 / frames)
         with Progress(frames, desc="orbit", unit="frame") as progress:
-            for chunk in azimuths.split(max(1, pixels // (count * size * size))):
+            for chunk in azimuths.split(max(1, self._pixels // (count * size * size))):
                 camera = generator.camera(chunk.to(self.device).repeat(count), elevation_deg, size)
                 rows = [row for row in range(count) for _ in chunk]
                 view = objects.render(
@@ -286,20 +355,9 @@ class Editor:
             )
         return self.mappers[which]
 
-    def _embedding(self, prompt: str) -> Float[Tensor, "1 embed"]:
-        """Averaged over the templates; kept, as a person tries strengths with one prompt."""
-        assert self.clip is not None
-        if prompt not in self._embeddings:
-            unknown = self.clip.unknown_words(prompt)
-            if unknown:
-                warnings.warn(
-                    f"CLIP model '{self.clip.name}' has never seen {', '.join(map(repr, unknown))} "
-                    f"(in '{prompt}'); these words may do nothing or anything",
-                    UserWarning,
-                    stacklevel=4,
-                )
-            self._embeddings[prompt] = text_embedding(self.clip, prompt)[None].to(self.device)
-        return self._embeddings[prompt]
+    @property
+    def _pixels(self) -> int:
+        return ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
 
     def _angle(self, name: str, value: Angle) -> Float[Tensor, " batch"]:
         angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=self.device))

@@ -38,7 +38,11 @@ def test_names_arguments_and_defaults():
     none = inspect.Parameter.empty
     assert of(Editor.load) == {"path": none, "device": None}
     assert of(Editor.sample) == {"seeds": none}
-    assert of(Editor.edit) == {"codes": none, "text": none, "shape": 1.0, "appearance": 1.0}
+    assert of(Editor.edit) == {
+        "codes": none, "text": None, "shape": 1.0, "appearance": 1.0, "image": None,
+    }  # fmt: skip
+    assert list(of(Editor.interpolate)) == ["before", "after", "steps"]
+    assert list(of(Editor.morph))[:4] == ["stops", "path", "frames", "size"]
     render = of(Editor.render)
     assert list(render)[:5] == ["codes", "azimuth_deg", "elevation_deg", "size", "camera"]
     assert (render["azimuth_deg"], render["elevation_deg"], render["size"]) == (30, 20, 64)
