@@ -87,6 +87,12 @@ def _orbit(config: Any) -> Any:
     return orbit(config)
 
 
+def _morph(config: Any) -> Any:
+    from clipnerf.demo import morph
+
+    return morph(config)
+
+
 def _synthesize(config: Any) -> Any:
     from clipnerf.data.shapes.synthesize import synthesize
 
@@ -153,6 +159,7 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "train-mapper": _train_mapper,
     "edit": _edit,
     "orbit": _orbit,
+    "morph": _morph,
     "study view-consistency": _study_view_consistency,
     "bench": _bench,
     "doctor": _doctor,

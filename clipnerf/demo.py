@@ -1,4 +1,4 @@
-"""The verbs that look at a bundle: demo, edit, orbit.
+"""The verbs that look at a bundle: demo, edit, orbit, morph.
 
 Each checks its output paths before it loads or renders anything, so that no work is lost to a
 folder that cannot be written.
@@ -7,16 +7,14 @@ folder that cannot be written.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 
-from clipnerf.config.verbs import DemoConfig, EditConfig, OrbitConfig, bundle_path
+from clipnerf.config.verbs import DemoConfig, EditConfig, MorphConfig, OrbitConfig, bundle_path
 from clipnerf.editor import Editor
 from clipnerf.errors import UsageError
+from clipnerf.exemplar import read_exemplar
 from clipnerf.export.sheet import check_png_path, contact_sheet, save_png
 from clipnerf.export.video import check_video_path, check_video_size
 from clipnerf.gan.codes import Codes
@@ -62,25 +60,33 @@ def demo(config: DemoConfig) -> list[Path]:
 
 
 def edit(config: EditConfig) -> list[Path]:
-    """Objects before (above) and after (below) an edit by words, as one sheet."""
+    """Objects before (above) and after (below) an edit, as one sheet; an exemplar stands last."""
     config.validate()
     path = _writable_file(check_png_path(config.out))
+    exemplar = [read_exemplar(config.image, config.size)] if config.image else []
     editor = Editor.load(bundle_path(config.bundle), config.device)
     codes = editor.sample(config.seeds)
-    edited = editor.edit(codes, config.text, config.shape, config.appearance)
-    labels = [f"seed {seed}" for seed in config.seeds] + [config.text] * len(config.seeds)
-    return [save_png(path, _two_rows(editor, codes, edited, config, labels))]
+    edited = _edited(editor, codes, config)
+    view = editor.render(
+        Codes.cat([codes, edited]), config.azimuth_deg, config.elevation_deg, config.size
+    )
+    labels = [f"seed {seed}" for seed in config.seeds] + [_label(config)] * len(config.seeds)
+    labels += ["exemplar"] * len(exemplar)
+    pictures = torch.cat([view.rgb.cpu(), *exemplar])
+    return [save_png(path, contact_sheet(pictures, len(codes), labels))]
 
 
 def orbit(config: OrbitConfig) -> list[Path]:
-    """Objects turning side by side, edited by words if there are any."""
+    """Objects turning side by side, edited if there are words or a picture."""
     config.validate()
     check_video_size(config.size, config.size)
     path = _writable_file(check_video_path(config.out))
+    if config.image:
+        read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device)
     codes = editor.sample(config.seeds)
-    if config.text.strip():
-        codes = editor.edit(codes, config.text, config.shape, config.appearance)
+    if config.text or config.prompts or config.image:
+        codes = _edited(editor, codes, config)
     return [
         editor.orbit(
             codes,
@@ -93,13 +99,44 @@ def orbit(config: OrbitConfig) -> list[Path]:
     ]
 
 
-def _two_rows(
-    editor: Editor, before: Codes, after: Codes, config: EditConfig, labels: Sequence[str]
-) -> UInt8[np.ndarray, "height width 3"]:
-    view = editor.render(
-        Codes.cat([before, after]), config.azimuth_deg, config.elevation_deg, config.size
-    )
-    return contact_sheet(view.rgb, len(before), labels)
+def morph(config: MorphConfig) -> list[Path]:
+    """One object that becomes all others; or, with edits, objects that pass through them."""
+    config.validate()
+    check_video_size(config.size, config.size)
+    path = _writable_file(check_video_path(config.out))
+    if config.image:
+        read_exemplar(config.image, config.size)
+    editor = Editor.load(bundle_path(config.bundle), config.device)
+    codes, strengths = editor.sample(config.seeds), (config.shape, config.appearance)
+    edits = [editor.edit(codes, text, *strengths) for text in config.texts]
+    if config.image:
+        edits.append(editor.edit(codes, None, *strengths, image=config.image))
+    return [
+        editor.morph(
+            [codes, *edits] if edits else [codes[row] for row in range(len(codes))],
+            path,
+            frames=config.frames,
+            size=config.size,
+            loop=config.loop,
+            turns=config.turns,
+            azimuth_deg=config.azimuth_deg,
+            elevation_deg=config.elevation_deg,
+            fps=config.fps,
+        )
+    ]
+
+
+def _edited(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
+    """After the edit by whichever of text, prompts and image is given."""
+    text = config.text or config.prompts or None
+    return editor.edit(codes, text, config.shape, config.appearance, image=config.image or None)
+
+
+def _label(config: EditConfig) -> str:
+    if config.image:
+        return "like the exemplar"
+    several = [f"{weight:g} x {prompt}" for prompt, weight in config.prompts.items()]
+    return config.text or ", ".join(several)
 
 
 def _writable_file(path: Path) -> Path:

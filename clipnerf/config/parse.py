@@ -85,8 +85,19 @@ VERBS = (
         resumes=True,
         about="learn what words do to the codes",
     ),
-    Verb("edit", f"{_VERBS}:EditConfig", ("bundle",), about="edit objects by words: a sheet"),
+    Verb(
+        "edit",
+        f"{_VERBS}:EditConfig",
+        ("bundle",),
+        about="edit objects by words or a picture: a sheet",
+    ),
     Verb("orbit", f"{_VERBS}:OrbitConfig", ("bundle",), about="film objects, edited or not"),
+    Verb(
+        "morph",
+        f"{_VERBS}:MorphConfig",
+        ("bundle",),
+        about="film objects as they become others, or as edits change them",
+    ),
     Verb(
         "study view-consistency",
         "clipnerf.config.study:ViewConsistencyConfig",

@@ -1,4 +1,4 @@
-"""Configuration of the verbs that are no training: demo, data, edit, orbit, bench, doctor.
+"""Configuration of the verbs that are no training: demo, data, edit, orbit, morph, bench, doctor.
 
 No torch here: `--help` and `--dry-run` are to be quick.
 """
@@ -37,10 +37,29 @@ def _check(condition: bool, key: str, value: object, allowed: str) -> None:
 
 
 def _check_text(text: str) -> None:
-    _check(bool(text.strip()), "text", text, "what it is to become, e.g. --text 'a red chair'")
+    _check(bool(text.strip()), "text", text, "what it is to become, e.g. 'a red chair'")
 
 
-def _check_common(config: DemoConfig | EditConfig | OrbitConfig) -> None:
+def _check_aim(config: EditConfig | OrbitConfig, needed: bool) -> None:
+    """UsageError unless one of text, prompts and image is there, or none where none is needed."""
+    given = [key for key in ("text", "prompts", "image") if getattr(config, key)]
+    if len(given) > 1:
+        raise UsageError(
+            f"{' and '.join(given)} are all given; allowed: one of --text, --prompts and --image"
+        )
+    for prompt, weight in config.prompts.items():
+        _check(bool(prompt.strip()), "prompts", prompt, "words, e.g. {a red chair: 1}")
+        check_strength(f"prompts.{prompt}", weight)
+    if needed and not given:
+        raise UsageError(
+            "text is ''; allowed: what it is to become, e.g. --text 'a red chair', or a picture: "
+            "--image photo.png"
+        )
+    if config.text:
+        _check_text(config.text)
+
+
+def _check_common(config: DemoConfig | EditConfig | OrbitConfig | MorphConfig) -> None:
     _check(bool(config.out.strip()), "out", config.out, "the path to write")
     _check(len(config.seeds) >= 1, "seeds", config.seeds, "one or more, e.g. 0,1,2,3")
     for seed in config.seeds:
@@ -89,12 +108,16 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class EditConfig:
-    """Edit objects by words; writes a sheet of them before and after."""
+    """Edit objects by words or by a picture; writes a sheet of them before and after."""
 
     bundle: str = CHAIRS
     """Folder of a bundle: generator, CLIP and mappers."""
     text: str = ""
     """What the objects are to become, in words, e.g. "a red chair"."""
+    prompts: dict[str, float] = field(default_factory=dict)
+    """Several texts at once, each with its weight: "{a red chair: 1, a wide chair: 0.5}"."""
+    image: str = ""
+    """An exemplar in the place of words: a picture of an object, e.g. photo.png."""
     out: str = "out/edit.png"
     """The sheet, a .png file."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
@@ -114,7 +137,7 @@ class EditConfig:
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
-        _check_text(self.text)
+        _check_aim(self, needed=True)
         _check_common(self)
         _check(self.out.lower().endswith(".png"), "out", self.out, "a name that ends in .png")
         _check(abs(self.azimuth_deg) <= 3600, "azimuth_deg", self.azimuth_deg, "-3600 to 3600")
@@ -122,12 +145,16 @@ class EditConfig:
 
 @dataclass(frozen=True)
 class OrbitConfig:
-    """Film objects, edited by words or as they are, in one turn of the camera."""
+    """Film objects, edited by words or a picture or as they are, in one turn of the camera."""
 
     bundle: str = CHAIRS
     """Folder of a bundle: generator, CLIP and mappers."""
     text: str = ""
     """What the objects are to become, in words, e.g. "a red chair"; empty: as they are."""
+    prompts: dict[str, float] = field(default_factory=dict)
+    """Several texts at once, each with its weight: "{a red chair: 1, a wide chair: 0.5}"."""
+    image: str = ""
+    """An exemplar in the place of words: a picture of an object, e.g. photo.png."""
     out: str = "out/orbit.mp4"
     """The video, an .mp4 file."""
     seeds: list[int] = field(default_factory=lambda: [0])
@@ -149,9 +176,65 @@ class OrbitConfig:
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
+        _check_aim(self, needed=False)
         _check_common(self)
         _check(self.out.lower().endswith(".mp4"), "out", self.out, "a name that ends in .mp4")
         _check(1 <= self.frames <= 10_000, "frames", self.frames, "1 to 10000")
+        _check(1 <= self.fps <= 120, "fps", self.fps, "1 to 120")
+
+
+@dataclass(frozen=True)
+class MorphConfig:
+    """Film objects as they become one another, or as edits change them, and back."""
+
+    bundle: str = CHAIRS
+    """Folder of a bundle: generator, CLIP and mappers."""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
+    """Objects, one a seed, that become one another in this order. With texts or an image they
+    stand side by side instead, and each passes through its own edits."""
+    texts: list[str] = field(default_factory=list)
+    """Edits to pass through, in this order, e.g. "a red chair,a chair with a high back"."""
+    image: str = ""
+    """An exemplar to pass through, after the texts: a picture of an object, e.g. photo.png."""
+    out: str = "out/morph.mp4"
+    """The video, an .mp4 file."""
+    shape: float = 1.0
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
+    appearance: float = 1.0
+    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    frames: int = 96
+    """Frames in all."""
+    loop: bool = True
+    """Come back to the start at the end, so that the video can be repeated."""
+    turns: float = 1.0
+    """How often the camera goes around meanwhile; 0: it stands still."""
+    size: int = 128
+    """Width and height of a view, pixels."""
+    azimuth_deg: float = 30.0
+    """Direction of the camera at the start, degrees; 0 looks at the front."""
+    elevation_deg: float = 20.0
+    """Height of the camera above the horizon, degrees."""
+    fps: int = 24
+    """Frames a second."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check_common(self)
+        for text in self.texts:
+            _check(bool(text.strip()), "texts", text, "words, e.g. 'a red chair'")
+        edits = len(self.texts) + bool(self.image)
+        _check(
+            edits > 0 or len(self.seeds) > 1,
+            "seeds",
+            self.seeds,
+            "two or more, e.g. 0,1,2; or one with --texts or --image",
+        )
+        _check(self.out.lower().endswith(".mp4"), "out", self.out, "a name that ends in .mp4")
+        _check(2 <= self.frames <= 10_000, "frames", self.frames, "2 to 10000")
+        _check(abs(self.turns) <= 100, "turns", self.turns, "-100 to 100")
+        _check(abs(self.azimuth_deg) <= 3600, "azimuth_deg", self.azimuth_deg, "-3600 to 3600")
         _check(1 <= self.fps <= 120, "fps", self.fps, "1 to 120")
 
 
