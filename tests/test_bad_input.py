@@ -180,6 +180,57 @@ def test_text_longer_than_the_context_says_what_was_cut(say, tmp_path, bundle):
     assert said.code == 0 and any("in blue" in warning for warning in said.warnings), said
 
 
+@pytest.mark.parametrize("text", ["красный стул", "一把红色的椅子", "zyxwv qwrtz", "!!!", "🪑"])
+def test_text_of_unknown_words_is_a_warning_that_names_them(say, tmp_path, bundle, text):
+    out = tmp_path / "edit.png"
+    said = say("edit", bundle, "--text", text, "--seeds", "0", "--size", "8", "--out", out)
+    assert said.code == 0 and out.is_file()
+    warned = [line for line in said.warnings if "has never seen" in line]
+    assert len(warned) == 1 and text.split()[0] in warned[0], said
+
+
+def test_ten_thousand_characters_are_short_warnings(say, tmp_path, bundle):
+    text = ("a red chair with armrests " * 400)[:10_000]
+    out = tmp_path / "edit.png"
+    said = say("edit", bundle, "--text", text, "--seeds", "0", "--size", "8", "--out", out)
+    assert said.code == 0 and len([w for w in said.warnings if "was cut" in w]) == 1, said
+    assert all(len(line) < 800 for line in said.warnings), said
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"no picture", "is not a picture"), (b"", "is empty"), (None, "does not exist")],
+)
+@pytest.mark.parametrize("verb", ["edit", "orbit", "morph"])
+def test_an_exemplar_that_is_no_picture(say, tmp_path, bundle, verb, content, words):
+    photo = tmp_path / "photo.png"
+    if content is not None:
+        photo.write_bytes(content)
+    out = tmp_path / ("e.png" if verb == "edit" else "e.mp4")
+    failed(say(verb, bundle, "--image", photo, "--out", out), 2, "photo.png", words)
+    assert not out.exists()
+
+
+def test_an_exemplar_of_one_pixel(say, tmp_path, bundle):
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "photo.png")
+    said = say("edit", bundle, "--image", tmp_path / "photo.png", "--out", tmp_path / "e.png")
+    failed(said, 2, "photo.png", "1 x 1 pixels", "8 or more")
+
+
+def test_text_and_image_at_once(say, tmp_path, bundle):
+    said = say("edit", bundle, "--text", "a chair", "--image", "a.png", "--out", tmp_path / "e.png")
+    failed(said, 2, "text and image", "one of")
+
+
+def test_weights_that_are_no_numbers(say, tmp_path, bundle):
+    for weight in ("heavy", "nan", "1000"):
+        prompts = f"{{a red chair: {weight}}}"
+        said = say("edit", bundle, "--prompts", prompts, "--out", tmp_path / "e.png")
+        failed(said, 2, "prompts", weight)
+    said = say("edit", bundle, "--prompts", "a red chair", "--out", tmp_path / "e.png")
+    failed(said, 2, "prompts", "a red chair")
+
+
 def damaged(bundle: Path, folder: Path) -> Path:
     shutil.copytree(bundle, folder)
     return folder

@@ -1,11 +1,11 @@
-"""demo, edit and orbit: what they write, and that they look before they work."""
+"""demo, edit, orbit and morph: what they write, and that they look before they work."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from clipnerf import demo as verbs
-from clipnerf.config.verbs import DemoConfig, EditConfig, OrbitConfig
+from clipnerf.config.verbs import DemoConfig, EditConfig, MorphConfig, OrbitConfig
 from clipnerf.editor import Editor
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.export.video import read_video
@@ -54,10 +54,11 @@ def _configs(bundle: str, where: str):
         (verbs.demo, DemoConfig(bundle=bundle, out=where)),
         (verbs.edit, EditConfig(bundle=bundle, text="a red chair", out=f"{where}/a.png")),
         (verbs.orbit, OrbitConfig(bundle=bundle, out=f"{where}/a.mp4")),
+        (verbs.morph, MorphConfig(bundle=bundle, out=f"{where}/a.mp4")),
     ]
 
 
-@pytest.mark.parametrize("verb", [0, 1, 2])
+@pytest.mark.parametrize("verb", [0, 1, 2, 3])
 def test_an_unwritable_output_is_found_before_the_work(bundle, tmp_path, monkeypatch, verb):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(Editor, "load", lambda *a, **k: pytest.fail("loaded first"))
@@ -83,9 +84,67 @@ def test_misuse_is_found_before_the_work(bundle, tmp_path, monkeypatch):
         verbs.demo(DemoConfig(shape=float("nan"), bundle=bundle, out=out))
     with pytest.raises(UsageError, match="even"):
         verbs.demo(DemoConfig(size=65, bundle=bundle, out=out))
+    with pytest.raises(UsageError, match="text and image are all given"):
+        verbs.orbit(OrbitConfig(text="a chair", image="a.png", bundle=bundle, out=f"{out}.mp4"))
+    with pytest.raises(UsageError, match="'out/none.png' does not exist"):
+        verbs.orbit(OrbitConfig(image="out/none.png", bundle=bundle, out=f"{out}.mp4"))
+    with pytest.raises(UsageError, match="prompts.a wide chair is nan"):
+        verbs.edit(EditConfig(prompts={"a wide chair": float("nan")}, out=f"{out}.png"))
+    with pytest.raises(UsageError, match="seeds.*two or more"):
+        verbs.morph(MorphConfig(seeds=[0], bundle=bundle, out=f"{out}.mp4"))
     assert not list(tmp_path.iterdir())
 
 
 def test_no_bundle(tmp_path):
     with pytest.raises(UsageError, match="generator.safetensors"):
         verbs.demo(DemoConfig(bundle=str(tmp_path / "none"), out=str(tmp_path / "out")))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.full((24, 24, 3), 255, np.uint8)
+    pixels[4:20, 8:16] = (30, 60, 200)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_a_sheet_of_an_edit_like_a_picture_ends_with_the_picture(bundle, tmp_path, photo):
+    config = EditConfig(
+        bundle=bundle, image=photo, out=str(tmp_path / "e.png"), seeds=[0, 1], size=24, device="cpu"
+    )
+    (path,) = verbs.edit(config)
+    sheet = np.asarray(Image.open(path)).astype(int)
+    blue = np.abs(sheet - (30, 60, 200)).max(-1) == 0
+    assert blue.sum() == 16 * 8 and np.argwhere(blue)[:, 0].min() > 2 * 24
+
+
+def test_weights_of_prompts_change_the_edit(bundle, tmp_path):
+    sheets = []
+    for weight in (0.0, 1.0):
+        config = EditConfig(
+            bundle=bundle, prompts={"a red chair": 1.0, "a wide chair": weight}, seeds=[0], size=16,
+            out=str(tmp_path / f"{weight}.png"), device="cpu",
+        )  # fmt: skip
+        sheets.append(np.asarray(Image.open(verbs.edit(config)[0])).astype(int))
+    above, below = (np.abs(sheets[0] - sheets[1])[rows] for rows in (slice(20), slice(45, 60)))
+    assert above.max() == 0 and below.max() > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "width"),
+    [
+        ({"seeds": [0, 1, 2]}, 16),
+        ({"seeds": [0, 1], "texts": ["a red chair", "a blue chair"]}, 32),
+        ({"seeds": [3], "image": "photo"}, 16),
+    ],
+)
+def test_morphs_of_objects_and_of_edits(bundle, tmp_path, photo, options, width):
+    if "image" in options:
+        options = options | {"image": photo}
+    config = MorphConfig(
+        bundle=bundle, out=str(tmp_path / "m.mp4"), frames=6, size=16, turns=0.0, device="cpu",
+        **options,
+    )  # fmt: skip
+    (path,) = verbs.morph(config)
+    frames = read_video(path).astype(int)
+    assert frames.shape == (6, 16, width, 3) and np.abs(frames[0] - frames[3]).max() > 10
