@@ -12,11 +12,11 @@ Measured on data/pretrained/chairs: 24 exemplars, drawn by the procedural catego
 by the generator), each on 6 objects. Share of the seat and back colours, and of six attributes of
 shape, that are read as the exemplar's; cosine of the embeddings of result and exemplar:
 
-    before any edit                     0.13 (0.06)   0.47 (0.48)   0.24 (0.22)
-    E_i as it is, the paper's           0.56 (0.54)   0.52 (0.50)   0.53 (0.53)
-    the same direction, twice as long   0.75 (0.67)   0.52 (0.46)   0.60 (0.58)
-    difference from the mean, doubled   0.83 (0.65)   0.56 (0.54)   0.64 (0.61)
-    the same without the other's part   0.79 (0.68)   0.60 (0.57)   0.65 (0.62)
+    before any edit                       0.13 (0.07)   0.47 (0.48)   0.24 (0.22)
+    E_i as it is, the paper's             0.56 (0.54)   0.52 (0.50)   0.53 (0.53)
+    the same direction, of length 2       0.75 (0.67)   0.52 (0.46)   0.60 (0.58)
+    difference from the mean, x 2         0.83 (0.65)   0.56 (0.54)   0.64 (0.61)
+    without the other code's part, GAIN   0.77 (0.70)   0.60 (0.58)   0.64 (0.64)
 
 docs/editing.md says how.
 """
