@@ -193,7 +193,8 @@ class MorphConfig:
     """Objects, one a seed, that become one another in this order. With texts or an image they
     stand side by side instead, and each passes through its own edits."""
     texts: list[str] = field(default_factory=list)
-    """Edits to pass through, in this order, e.g. "a red chair,a chair with a high back"."""
+    """Edits to pass through, in this order, each of the objects as they are at first, e.g.
+    "a red chair,a chair with a high back"."""
     image: str = ""
     """An exemplar to pass through, after the texts: a picture of an object, e.g. photo.png."""
     out: str = "out/morph.mp4"
