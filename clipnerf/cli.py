@@ -22,15 +22,13 @@ from clipnerf.errors import ClipNerfError
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0
-    if argv[0] == "--version":
-        print(__version__)
-        return 0
     debug = "--debug" in argv
     resumes = False
     try:
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            return _print(overview())
+        if argv[0] == "--version":
+            return _print(__version__)
         with warnings.catch_warnings():
             _one_line_warnings(debug)
             command = parse(argv)
