@@ -87,7 +87,7 @@ def test_the_other_commands_run(command, checkout, monkeypatch, capsys):
         "orbit": ["--size", "16", "--frames", "3"],
     }.get(verb_of(command), [])
     assert main([*shlex.split(command)[1:], *quicker]) == 0, capsys.readouterr().err
-    if verb_of(command) in ("edit", "orbit"):
+    if verb_of(command) in ("edit", "orbit", "morph"):
         assert Path(capsys.readouterr().out.split()[-1]).is_file()
 
 
@@ -100,8 +100,8 @@ def test_the_scripts_are_there_and_sound(command):
 
 
 def test_verbs_named_in_passing_exist():
-    named = set(re.findall(r"`clipnerf ([a-z][a-z-]*)", README)) - {"data"}
-    assert named <= {verb.name for verb in VERBS}
+    named = set(re.findall(r"`clipnerf ((?:data |study )?[a-z][a-z-]*)", README))
+    assert len(named) >= 2 and named <= {verb.name for verb in VERBS}
 
 
 @pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
