@@ -10,6 +10,7 @@ import torch
 
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.data.dataset import PictureDataset
+from clipnerf.errors import UsageError
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.variety import Variety
 from clipnerf.gan.alarms import Alarms
@@ -43,6 +44,10 @@ def pretrain(config: PretrainConfig) -> Path:
         )
         data.to(device)
         trainer = Trainer(config, device)
+        try:
+            choice = trainer.generator.field.grid.choice
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         with opened_on_main(
             config.out,
             command="pretrain",
@@ -52,7 +57,6 @@ def pretrain(config: PretrainConfig) -> Path:
         ) as (run, found):
             ddp.check_same("pictures", data.fingerprint)
             if run is not None:
-                choice = trainer.generator.field.grid.choice
                 print(f"hash grid: {choice}", file=sys.stderr, flush=True)
             _train(config, data, trainer, run, found)
     return Path(config.out)

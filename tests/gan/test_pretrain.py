@@ -247,6 +247,15 @@ def test_no_pictures_or_a_value_out_of_range_is_found_at_the_start(pretrain_conf
     assert not Path(config.out).exists()
 
 
+def test_a_backend_that_cannot_run_is_misuse_and_leaves_nothing_behind(pretrain_config):
+    config = pretrain_config()
+    config.generator.field.backend = "tcnn"
+    config.device = "cpu"
+    with pytest.raises(UsageError, match="generator.field.backend is 'tcnn', but .*use 'auto'"):
+        pretrain(config)
+    assert not Path(config.out).exists()
+
+
 def test_no_global_random_state_in_a_step(pretrain_config):
     # A resumed run must draw what an uninterrupted one draws, whatever else drew before.
     trainer = Trainer(pretrain_config(), torch.device("cpu"))
