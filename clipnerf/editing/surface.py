@@ -82,8 +82,7 @@ def see_surface(generator: Generator, codes: Codes, camera: Camera, samples: int
                         generator.box)
     batch, pixels = rays.near.shape
     kept = max(int(rays.hit.sum(1).max()), 1)
-    order = torch.argsort(rays.hit, dim=1, descending=True, stable=True)[:, :kept]
-    rays = rays.gather(order)
+    rays, order = rays.hits_first(kept)
     t, delta = sample_along(rays, samples)
     points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
     features = generator.field.features(generator.field.deform(points.flatten(1, 2), shape))

@@ -145,10 +145,8 @@ def count_kept(
     shows nothing either way.
     """
     pixels = patches.points(size) * torch.tensor([camera.width, camera.height])
-    hits = int(rays_through(camera, pixels, box).hit.sum(1).max())
-    total = size * size
-    step = max(total // GPU_SIZES, 1) if device.type == "cuda" else CPU_STEP
-    return min((hits // step + 1) * step, total)
+    step = max(size * size // GPU_SIZES, 1) if device.type == "cuda" else CPU_STEP
+    return rays_through(camera, pixels, box).most_hits(step)
 
 
 def ramp(kimg: float, length: float) -> float:

@@ -15,7 +15,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.draws import sample_cameras
+from clipnerf.gan.draws import CPU_STEP, sample_cameras
 from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
@@ -25,7 +25,6 @@ from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
-RAY_STEP = 64
 SMALL_POINTS = 2**16
 
 
@@ -175,8 +174,7 @@ class Generator(nn.Module):
         """
         rays = rays_through(camera, pixels, self.box)
         batch, total = rays.near.shape
-        # rounded up, so that an allocator meets few sizes and its heap does not fray
-        kept = min((int(rays.hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, total)
+        kept = rays.most_hits(CPU_STEP)
         rays, order = rays.hits_first(kept)
         step = max(max_points // (samples * batch), 1)
         parts = []
@@ -262,7 +260,7 @@ class Generator(nn.Module):
         pixels = torch.stack((points[..., 0] * camera.width, points[..., 1] * camera.height), -1)
         rays = rays_through(camera, pixels, self.box)
         if kept is None:
-            kept = min((int(rays.hit.sum(1).max()) // RAY_STEP + 1) * RAY_STEP, size * size)
+            kept = rays.most_hits(CPU_STEP)
         rays, order = rays.hits_first(kept)
         shape, appearance = self.styles(codes)
         color, opacity, depth = self.trace(

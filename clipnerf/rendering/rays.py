@@ -39,6 +39,15 @@ class Rays:
             self.far[:, piece],
         )
 
+    def most_hits(self, step: int) -> int:
+        """The most rays that meet the box in any picture, rounded up; waits for the device.
+
+        Few sizes suit an allocator, whose heap would fray. At least one more than there are,
+        unless that is all.
+        """
+        hits, total = int(self.hit.sum(1).max()), self.near.shape[1]
+        return min((hits // step + 1) * step, total)
+
     def hits_first(self, kept: int) -> tuple[Rays, Int[Tensor, "batch kept"]]:
         """The first ``kept`` rays of each picture, those that meet the box before all others.
 
