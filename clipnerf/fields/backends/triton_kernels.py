@@ -6,9 +6,9 @@ every kernel rather than stored. The prime of the x axis is 1, so the two x-neig
 side by side: one vector load of LOAD entries mostly holds both, and a second, masked one fetches
 the neighbour where it does not. The same holds for atomics of ADD entries.
 
-Names: D dimensions, F features, C = entries * F columns of a vector; ``low`` is a cell's lower
-vertex and ``u`` the fraction inside it; a ``side`` is u or 1 - u; ``info`` holds eight integers a
-level: offset / 8, rows, mask, hashed, and the factors of four axes.
+Names: D dimensions, F features, A = ADD * F columns of an atomic; ``low`` is a cell's lower vertex
+and ``u`` the fraction inside it; a ``side`` is u or 1 - u; ``info`` holds eight integers a level:
+offset / 8, rows, mask, hashed, and the factors of four axes.
 """
 
 # mypy: ignore-errors
