@@ -136,6 +136,12 @@ def _study_view_consistency(config: Any) -> Any:
     return study_view_consistency(config)
 
 
+def _evaluate(config: Any) -> Any:
+    from clipnerf.evaluate import evaluate
+
+    return evaluate(config)
+
+
 def _bench(config: Any) -> Any:
     from clipnerf.bench import bench
 
@@ -159,10 +165,12 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "orbit": _orbit,
     "morph": _morph,
     "study view-consistency": _study_view_consistency,
+    "evaluate": _evaluate,
     "bench": _bench,
     "doctor": _doctor,
 }
 PLANS = {
+    "evaluate": "clipnerf.evaluate",
     "pretrain": "clipnerf.gan.pretrain",
     "train-clip": "clipnerf.clip.train",
     "train-mapper": "clipnerf.editing.train",

@@ -30,5 +30,5 @@ for which in shape appearance; do
     --generator "$bundle" --clip "$bundle/clip.safetensors" --out "$work/mapper-$which"
   cp "$work/mapper-$which/mapper_$which.safetensors" "$bundle/"
 done
-$python scripts/measure_bundle.py "$bundle" --data "$work/test" \
-  --recognizer "$work/recognizer.safetensors" --out "$work/figures.json"
+$clipnerf evaluate "$bundle" --data "$work/test" --recognizer "$work/recognizer.safetensors" \
+  --wishes configs/wishes-chairs.yaml --neutral "a chair" --out "$work/evaluation"

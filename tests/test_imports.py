@@ -13,7 +13,7 @@ PACKAGE = ROOT / "clipnerf"
 # From the top to the bottom; a module may import what is on its own level or below.
 LAYERS = (
     ("__main__",),
-    ("cli", "doctor", "bench", "demo", "evaluation.__main__"),
+    ("cli", "doctor", "bench", "demo", "evaluate", "evaluation.__main__"),
     ("editor", "aim", "exemplar", "morph"),
     ("gan.pretrain", "editing", "clip.train", "evaluation"),
     ("gan", "clip", "data", "export", "runs"),
@@ -35,10 +35,11 @@ HOMES = {
     "jsonargparse": ("config.parse",),
     "docstring_parser": ("config.parse",),
     "tqdm": ("runs.progress",),
-    "PIL": ("data", "export.sheet", "export.view_plot", "runs.folder"),
+    "PIL": ("data", "export.page", "export.sheet", "export.view_plot", "runs.folder"),
     "tinycudann": ("fields.backends.tcnn",),
     "triton": ("fields.backends.triton", "fields.backends.triton_kernels"),
-    "lpips": ("evaluation",),
+    "lpips": ("evaluation.published",),
+    "torch_fidelity": ("evaluation.published",),
 }
 
 

@@ -104,6 +104,12 @@ VERBS = (
         ("bundle",),
         about="measure whether CLIP knows an object again from another side",
     ),
+    Verb(
+        "evaluate",
+        "clipnerf.config.evaluate:EvaluateConfig",
+        ("bundle",),
+        about="measure all that is promised of a bundle: table, JSON, a page with pictures",
+    ),
     Verb("bench", f"{_VERBS}:BenchConfig", about="measure speed on this machine"),
     Verb("doctor", f"{_VERBS}:DoctorConfig", about="say what this machine offers and lacks"),
 )

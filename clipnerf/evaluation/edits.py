@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,38 +10,29 @@ import torch
 from torch import Tensor
 
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.features import as_8_bit
+from clipnerf.evaluation.pictures import OTHER_VIEWS, Tell, nobody, shoot
+from clipnerf.evaluation.reading import ObjectReadings, Stayed, read_objects, stayed
 from clipnerf.evaluation.recognizer import Readings, Recognizer
 from clipnerf.evaluation.wishes import Wish
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.generator import Generator
+
+GROUPS = ("appearance", "shape", "both")
 
 
 @runtime_checkable
 class Edits(Protocol):
     """The part of `clipnerf.editor.Editor` that is needed here; evaluation lies below it."""
 
-    def sample(self, seeds: Sequence[int]) -> Any:
-        """Codes of the seeds."""
-        ...
-
-    def edit(self, codes: Any, text: str, shape: float, appearance: float) -> Any:
-        """Codes moved towards the words."""
-        ...
-
-    def render(self, codes: Any, azimuth_deg: Any, elevation_deg: Any, size: int) -> Any:
-        """A view with ``rgb``."""
+    def edit(self, codes: Any, text: Any, *args: Any, **strengths: Any) -> Any:
+        """Codes moved towards the words; without strengths, by the editor's own."""
         ...
 
 
 @dataclass(frozen=True)
-class WishResult:
-    """What became of one wish; shares of all views of all objects.
+class Raw:
+    """The plain figures: every picture for itself, every attribute counted."""
 
-    before: had what is wanted without the edit. after: have it with the edit.
-    changed: of those that had it not, share that have it now; NaN if all had it.
-    kept: of all attributes that the wish does not name, share read as before the edit.
-    """
-
-    prompt: str
     before: float
     after: float
     changed: float
@@ -49,98 +40,193 @@ class WishResult:
 
 
 @dataclass(frozen=True)
-class EditReport:
-    """Results wish by wish, and their means."""
+class WishResult:
+    """What became of one wish; shares of all objects.
 
-    results: tuple[WishResult, ...]
-    seeds: tuple[int, ...]
-    size: int
-
-    @property
-    def after(self) -> float:
-        """Mean share of edited pictures that show what was asked for."""
-        return sum(r.after for r in self.results) / len(self.results)
-
-    @property
-    def kept(self) -> float:
-        """Mean share of other attributes that stayed."""
-        return sum(r.kept for r in self.results) / len(self.results)
-
-    def lines(self) -> list[str]:
-        """A table for a terminal, percent."""
-        rows = [f"{'prompt':<36} before  after  changed  others kept"]
-        rows += [
-            f"{r.prompt:<36} {100 * r.before:6.1f} {100 * r.after:6.1f} {100 * r.changed:8.1f} "
-            f"{100 * r.kept:12.1f}"
-            for r in self.results
-        ]
-        mean = f"{'mean':<36} {'':6} {100 * self.after:6.1f} {'':8} {100 * self.kept:12.1f}"
-        note = f"{len(self.seeds)} objects, {self.size} px"
-        return [*rows, mean, note]
-
-
-@torch.no_grad()
-def edit_success(
-    editor: Edits,
-    recognizer: Recognizer,
-    wishes: Sequence[Wish],
-    seeds: Sequence[int],
-    *,
-    azimuths_deg: Sequence[float | int] = (35.0, 325.0),
-    elevation_deg: float | int = 20.0,
-    size: int = 64,
-) -> EditReport:
-    """Edits every object by every wish and reads the pictures before and after.
-
-    Args:
-        editor: an `Editor` of pictures the recogniser was trained for.
-        seeds: the objects.
-        azimuths_deg, elevation_deg: the views that are read, degrees; fronts, as a seat cannot be
-            read from behind.
-    Raises:
-        UsageError: no wish, no seed, or an attribute or value that the recogniser does not know.
+    group: appearance, shape or both: the codes that the wish moves.
+    before: had what is wanted without the edit. after: have it with the edit.
+    changed: of those that had it not, share that have it now; NaN if all had it.
+    kept: of the other attributes that were read confidently, share read as before.
+    kept_shape, kept_colour: the same of attributes of shape, and of colour.
+    chances: of each object, the mean probability of what is wanted (its least likely part).
+    has: of each object, whether it is read as wanted. read: what is read in its place.
     """
-    if not wishes or not seeds:
-        raise UsageError(f"{len(wishes)} wishes for {len(seeds)} objects; give at least one each")
+
+    prompt: str
+    group: str
+    before: float
+    after: float
+    changed: float
+    kept: Stayed
+    kept_shape: float
+    kept_colour: float
+    raw: Raw
+    chances: tuple[float, ...]
+    has: tuple[bool, ...]
+    read: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How many attributes are read as before where nothing that they name was changed.
+
+    other_views: the same objects from slightly other sides; all attributes.
+    recoloured: the appearance of another object in the place of the own; attributes of shape, as
+        the geometry is the same bit for bit.
+    """
+
+    other_views: Stayed
+    recoloured: Stayed
+
+
+@dataclass(frozen=True)
+class GroupMeans:
+    """Means over the wishes of a group."""
+
+    before: float
+    after: float
+    changed: float
+    kept: float
+    kept_shape: float
+    kept_colour: float
+    confident: float
+    raw_after: float
+    raw_kept: float
+
+
+def group_of(wish: Wish) -> str:
+    """Which codes a wish moves."""
+    if wish.shape == 0:
+        return "appearance"
+    return "shape" if wish.appearance == 0 else "both"
+
+
+def is_colour(attribute: str, wishes: Sequence[Wish]) -> bool:
+    """Whether an attribute is one of appearance: so named, or asked for by appearance alone."""
+    named = {key for wish in wishes if group_of(wish) == "appearance" for key in wish.wanted}
+    return attribute in named or attribute.endswith("color")
+
+
+def check_wishes(wishes: Sequence[Wish], recognizer: Recognizer) -> None:
+    """UsageError for an attribute or value that the recogniser does not know."""
+    empty = Readings({}, {}, recognizer.values)
     for wish in wishes:
         for attribute, value in wish.wanted.items():
-            empty = Readings({}, {}, recognizer.values)
-            empty.row(attribute, value)
-    codes = editor.sample(list(seeds))
-
-    def read(edited: Any) -> Readings:
-        views = [
-            editor.render(edited, azimuth_deg=azimuth, elevation_deg=elevation_deg, size=size).rgb
-            for azimuth in azimuths_deg
-        ]
-        return recognizer.read(as_8_bit(torch.cat(views)))
-
-    unedited = read(codes)
-    results = [
-        judge(
-            wish,
-            unedited,
-            read(editor.edit(codes, wish.prompt, shape=wish.shape, appearance=wish.appearance)),
-        )
-        for wish in wishes
-    ]
-    return EditReport(tuple(results), tuple(seeds), size)
+            try:
+                empty.row(attribute, value)
+            except UsageError as error:
+                raise UsageError(
+                    f"the wish {wish.prompt!r} does not fit the recogniser: {error}; give wishes "
+                    "and recogniser of one category"
+                ) from error
 
 
-def judge(wish: Wish, before: Readings, after: Readings) -> WishResult:
-    """One wish, from what was read before and after."""
-    had, has = _granted(wish, before), _granted(wish, after)
-    others = [key for key in before.values if key not in wish.wanted]
-    same = [(before.index[key] == after.index[key]).float().mean() for key in others]
+def judge(
+    wish: Wish,
+    before: ObjectReadings,
+    after: ObjectReadings,
+    colours: Collection[str] = (),
+    ignored: Collection[str] = (),
+) -> WishResult:
+    """One wish, from what was read before and after.
+
+    Args:
+        colours: the attributes of appearance. ignored: attributes that count nowhere.
+    """
+    had, has = granted(wish, before.objects), granted(wish, after.objects)
+    single_had, single_has = granted(wish, before.pictures), granted(wish, after.pictures)
+    others = [k for k in before.objects.values if k not in wish.wanted and k not in ignored]
+    kept = stayed(before.objects, after.objects, others)
+    wanted = [after.chances[k][:, after.objects.row(k, v)] for k, v in wish.wanted.items()]
     return WishResult(
         prompt=wish.prompt,
-        before=float(had.float().mean()),
-        after=float(has.float().mean()),
-        changed=float(has[~had].float().mean()),
-        kept=float(torch.stack(same).mean()) if same else float("nan"),
+        group=group_of(wish),
+        before=_share(had),
+        after=_share(has),
+        changed=_share(has[~had]),
+        kept=kept,
+        kept_shape=_some(before, after, [k for k in others if k not in colours]),
+        kept_colour=_some(before, after, [k for k in others if k in colours]),
+        raw=Raw(
+            before=_share(single_had),
+            after=_share(single_has),
+            changed=_share(single_has[~single_had]),
+            kept=stayed(before.pictures, after.pictures, others, 0.0).share,
+        ),
+        chances=tuple(torch.stack(wanted).amin(0).tolist()),
+        has=tuple(has.tolist()),
+        read=tuple(_words(wish, after.objects, row) for row in range(len(after))),
     )
 
 
-def _granted(wish: Wish, readings: Readings) -> Tensor:
+def group_means(results: Sequence[WishResult]) -> dict[str, GroupMeans]:
+    """Means over wishes, by group; groups without wishes are left out."""
+    found = {}
+    for group in GROUPS:
+        some = [result for result in results if result.group == group]
+        if some:
+            found[group] = GroupMeans(
+                before=mean(r.before for r in some),
+                after=mean(r.after for r in some),
+                changed=mean(r.changed for r in some),
+                kept=mean(r.kept.share for r in some),
+                kept_shape=mean(r.kept_shape for r in some),
+                kept_colour=mean(r.kept_colour for r in some),
+                confident=mean(r.kept.counted for r in some),
+                raw_after=mean(r.raw.after for r in some),
+                raw_kept=mean(r.raw.kept for r in some),
+            )
+    return found
+
+
+def mean(values: Any) -> float:
+    """Mean of the numbers among some floats; NaN where there is none."""
+    numbers = [value for value in values if value == value]
+    return sum(numbers) / len(numbers) if numbers else float("nan")
+
+
+def find_floor(
+    generator: Generator,
+    recognizer: Recognizer,
+    codes: Codes,
+    before: ObjectReadings,
+    colours: Collection[str],
+    ignored: Collection[str] = (),
+    *,
+    size: int = 64,
+    tell: Tell = nobody,
+) -> Floor:
+    """Reads the objects again where nothing was changed that a reader should notice.
+
+    Each object takes the appearance of the next one, the last of the first.
+    """
+    keys = [key for key in recognizer.values if key not in ignored]
+    turned = shoot(generator, codes, OTHER_VIEWS, size, tell=tell)
+    recoloured = shoot(
+        generator, Codes(codes.shape, codes.appearance.roll(-1, 0)), size=size, tell=tell
+    )
+    read = [read_objects(recognizer, shots.rgb).objects for shots in (turned, recoloured)]
+    return Floor(
+        other_views=stayed(before.objects, read[0], keys),
+        recoloured=stayed(before.objects, read[1], [key for key in keys if key not in colours]),
+    )
+
+
+def granted(wish: Wish, readings: Readings) -> Tensor:
+    """Whether each has all that is wanted."""
     hits = [readings.is_value(attribute, value) for attribute, value in wish.wanted.items()]
     return torch.stack(hits).all(0)
+
+
+def _some(before: ObjectReadings, after: ObjectReadings, attributes: list[str]) -> float:
+    return stayed(before.objects, after.objects, attributes).share
+
+
+def _share(hits: Tensor) -> float:
+    return float(hits.float().mean())
+
+
+def _words(wish: Wish, readings: Readings, row: int) -> str:
+    values = [readings.values[key][int(readings.index[key][row])] for key in wish.wanted]
+    pairs = zip(wish.wanted, values, strict=True)
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in pairs)

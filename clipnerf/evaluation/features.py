@@ -43,10 +43,12 @@ def image_features(
     """Unit-length CLIP features on the CPU, float32.
 
     Args:
-        pictures: in [0, 1], any size, on the model's device.
+        pictures: in [0, 1], any size; sent to the model's device where it says which that is.
         batch: pictures encoded at a time.
     """
-    return torch.cat([clip.encode_image(part).float().cpu() for part in pictures.split(batch)])
+    device = getattr(clip, "device", pictures.device)
+    parts = pictures.split(batch)
+    return torch.cat([clip.encode_image(part.to(device)).float().cpu() for part in parts])
 
 
 def as_8_bit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Protocol, runtime_checkable
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.features import ImageEncoder, image_features
+from clipnerf.evaluation.features import ImageEncoder
 
 
 @runtime_checkable
@@ -56,29 +55,3 @@ def match_features(
     rivals[:, own, own] = False
     chances = [comb(count - 1 - r, ways - 1) / comb(count - 1, ways - 1) for r in range(count)]
     return torch.tensor(chances)[rivals.sum(-1)].mean(0)
-
-
-@torch.no_grad()
-def matching(
-    clip: PairEncoder,
-    pictures: Float[Tensor, "objects prompts 3 height width"],
-    prompts: Sequence[str],
-    texts: Float[Tensor, "prompts embed"] | None = None,
-    ways: int = 5,
-) -> Matching:
-    """Matches edited pictures with the prompts that made them.
-
-    Args:
-        clip: the user; better another model than the one that guided the training.
-        pictures: row i holds object i edited by each prompt, all seen by one camera.
-        texts: the prompts' features where they are averaged over templates; else each prompt's
-            own.
-        ways: prompts a choice, 5 in the paper.
-    """
-    if pictures.shape[1] != len(prompts):
-        raise UsageError(f"{pictures.shape[1]} edits an object for {len(prompts)} prompts")
-    features = image_features(clip, pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
-    if texts is None:
-        texts = clip.encode_text(list(prompts))
-    shares = match_features(features, texts.float().cpu(), ways).tolist()
-    return Matching(sum(shares) / len(shares), dict(zip(prompts, shares, strict=True)), ways)

@@ -155,16 +155,22 @@ class Recognizer(nn.Module):
         return dict(zip(self.values, parts, strict=True))
 
     @torch.no_grad()
-    def read(self, pictures: Float[Tensor, "pictures 3 height width"]) -> Readings:
-        """The most probable value of every attribute, by batches, wherever the weights are."""
+    def log_chances(
+        self, pictures: Float[Tensor, "pictures 3 height width"]
+    ) -> dict[str, Float[Tensor, "pictures values"]]:
+        """Log-probability of every value, on the CPU; by batches, wherever the weights are."""
         training = self.training
         self.eval()
         chances: dict[str, list[Tensor]] = {key: [] for key in self.values}
         for batch in pictures.split(BATCH):
             for key, logits in self(batch.to(self.device)).items():
-                chances[key].append(logits.softmax(1).cpu())
+                chances[key].append(logits.log_softmax(1).cpu())
         self.train(training)
-        best = {key: torch.cat(parts).max(1) for key, parts in chances.items()}
+        return {key: torch.cat(parts) for key, parts in chances.items()}
+
+    def read(self, pictures: Float[Tensor, "pictures 3 height width"]) -> Readings:
+        """The most probable value of every attribute."""
+        best = {key: rows.exp().max(1) for key, rows in self.log_chances(pictures).items()}
         return Readings(
             {key: b.indices for key, b in best.items()},
             {key: b.values for key, b in best.items()},

@@ -28,6 +28,7 @@ from clipnerf.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
+from clipnerf.evaluation.pictures import BATCH_PIXELS, Tell, nobody
 from clipnerf.evaluation.recognizer import Readings, Recognizer
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -38,9 +39,6 @@ from clipnerf.runs.seeds import torch_generator
 FIRST_SEED = 100_000
 """Objects are measured by the seeds from here on: not those that people look at."""
 LEAST_SAMPLES = 8
-BATCH_PIXELS = 2**17
-"""Pixels rendered in one call."""
-
 Shares = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -162,10 +160,20 @@ class Variety:
         self._data = data
         self._reals: tuple[Tensor | None, Readings | None] | None = None
 
-    def measure(self, generator: Generator) -> VarietyReport:
-        """Figures of ``generator``, whose weights and random state are left as they are."""
+    def measure(
+        self,
+        generator: Generator,
+        pictures: Float[Tensor, "samples 3 size size"] | None = None,
+    ) -> VarietyReport:
+        """Figures of ``generator``, whose weights and random state are left as they are.
+
+        Args:
+            pictures: what ``generated`` gave, where it is at hand already.
+        """
         real_features, real_readings = self._look_at_reals()
-        features, readings = self._look(self.generated(generator))
+        features, readings = self._look(
+            self.generated(generator) if pictures is None else pictures
+        )
         figures: dict[str, float | None] = dict.fromkeys(
             ("fd_clip", "kd", "precision", "recall", "density", "coverage")
         )
@@ -182,23 +190,36 @@ class Variety:
         return VarietyReport(**figures, shares=shares, protocol=self._protocol(generator))
 
     @torch.no_grad()
-    def generated(self, generator: Generator) -> Float[Tensor, "samples 3 size size"]:
-        """The pictures that are judged: fixed seeds, cameras from the generator's prior."""
+    def generated(
+        self, generator: Generator, codes: Codes | None = None, tell: Tell = nobody
+    ) -> Float[Tensor, "pictures 3 size size"]:
+        """The pictures that are judged: fixed seeds, cameras from the generator's prior.
+
+        Args:
+            codes: what is to stand before the first so many cameras in the place of ``objects``.
+        """
+        codes = self.objects(generator) if codes is None else codes
         camera = generator.sample_cameras(
             self.samples, self.size, torch_generator(0, 0, 0, "variety")
         )
         at_once = max(BATCH_PIXELS // self.size**2, 1)
         parts = []
-        for start in range(0, self.samples, at_once):
-            seeds = range(FIRST_SEED + start, FIRST_SEED + min(start + at_once, self.samples))
+        for start in range(0, len(codes), at_once):
+            some = codes[start : start + at_once]
             view = generator.render(
-                Codes.from_seeds(seeds, generator.config.field.code_dim),
-                camera[start : start + at_once],
+                some,
+                camera[start : start + len(some)],
                 samples=self._ray_samples(generator),
                 precision="auto",
             )
             parts.append(as_8_bit(view.rgb).cpu())
+            tell(len(some))
         return torch.cat(parts)
+
+    def objects(self, generator: Generator, count: int | None = None) -> Codes:
+        """The first ``count`` of the objects that are judged; all where None."""
+        seeds = range(FIRST_SEED, FIRST_SEED + (self.samples if count is None else count))
+        return Codes.from_seeds(seeds, generator.config.field.code_dim)
 
     def real(self) -> Float[Tensor, "reals 3 size size"]:
         """The pictures beside them. Another size is sampled as the generator samples its rays."""

@@ -116,14 +116,23 @@ def study_view_consistency(config: ViewConsistencyConfig) -> StudyReport:
     return StudyReport(about, figures, (path, plot))
 
 
+def generated_consistency(
+    generator: Generator, clip: Clip, objects: int, views: int, size: int, seed: int
+) -> ViewConsistency:
+    """The study's figures of a generator's objects; as ``study_view_consistency``, unwritten."""
+    features, shown, directions, _ = _look_around(generator, clip, objects, views, size, seed)
+    return view_consistency(view_pairs(features, shown, directions))
+
+
 @torch.no_grad()
-def _rendered(config: ViewConsistencyConfig, clip: Clip) -> Views:
-    """Objects by their seeds, all seen by the same cameras: once around, up and down."""
-    file = bundle_path(config.bundle) / "generator.safetensors"
-    generator = Generator.load(file).to(clip.device)
-    objects, views = config.objects or OBJECTS, config.views or VIEWS
-    _check_count(objects * views)
-    size = config.size or min(max(clip.preprocess.size), RENDERED_SIZE)
+def _look_around(
+    generator: Generator, clip: Clip, objects: int, views: int, size: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor, str]:
+    """Objects by their seeds, all seen by the same cameras: once around, up and down.
+
+    Returns:
+        embeddings, the object of each, directions of the cameras; and the elevations in words.
+    """
     prior = generator.config.camera
     around = torch.arange(views) / views
     # As in the prior, which knows nothing of the front that was found afterwards.
@@ -132,8 +141,7 @@ def _rendered(config: ViewConsistencyConfig, clip: Clip) -> Views:
     low, high = prior.elevation_min_deg, prior.elevation_max_deg
     elevations = low + heights * (high - low)
     camera = generator.camera(azimuths - generator.config.front_azimuth_deg, elevations, size)
-    seeds = range(config.seed, config.seed + objects)
-    codes = Codes.from_seeds(seeds, generator.config.field.code_dim)
+    codes = Codes.from_seeds(range(seed, seed + objects), generator.config.field.code_dim)
     features = []
     with Progress(objects * views, desc="render") as progress:
         # object by object: the empty space of one is then found once for all its views
@@ -141,15 +149,31 @@ def _rendered(config: ViewConsistencyConfig, clip: Clip) -> Views:
             pictures = generator.render(codes[[each] * views], camera, precision="auto").rgb
             features.append(image_features(clip, as_8_bit(pictures)))
             progress.update(views)
+    return (
+        torch.cat(features),
+        torch.arange(objects).repeat_interleave(views),
+        view_directions(azimuths, elevations).repeat(objects, 1),
+        f"{low + (high - low) * HEIGHTS[0]:.0f} to {low + (high - low) * HEIGHTS[-1]:.0f} degrees",
+    )
+
+
+def _rendered(config: ViewConsistencyConfig, clip: Clip) -> Views:
+    file = bundle_path(config.bundle) / "generator.safetensors"
+    generator = Generator.load(file).to(clip.device)
+    objects, views = config.objects or OBJECTS, config.views or VIEWS
+    _check_count(objects * views)
+    size = config.size or min(max(clip.preprocess.size), RENDERED_SIZE)
+    features, shown, directions, elevations = _look_around(
+        generator, clip, objects, views, size, config.seed
+    )
     return Views(
-        features=torch.cat(features),
-        objects=torch.arange(objects).repeat_interleave(views),
-        directions=view_directions(azimuths, elevations).repeat(objects, 1),
+        features=features,
+        objects=shown,
+        directions=directions,
         about={
             "pictures": f"{objects * views} of {size} px, rendered by {file} ({generator.hash})",
-            "objects": f"{objects}, seeds {seeds[0]} to {seeds[-1]}",
-            "views": f"{views} of each, elevations {low + (high - low) * HEIGHTS[0]:.0f} to "
-            f"{low + (high - low) * HEIGHTS[-1]:.0f} degrees",
+            "objects": f"{objects}, seeds {config.seed} to {config.seed + objects - 1}",
+            "views": f"{views} of each, elevations {elevations}",
         },
     )
 

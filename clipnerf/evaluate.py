@@ -1,0 +1,306 @@
+"""``clipnerf evaluate``: all that is promised of a bundle, measured, as table, JSON and a page.
+
+The protocols are in `clipnerf/evaluation`; here is what they are applied to, and in which order.
+docs/evaluation.md tells what every figure means.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipnerf.config.evaluate import EvaluateConfig
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.editor import Editor
+from clipnerf.errors import UsageError
+from clipnerf.evaluation import published, targets
+from clipnerf.evaluation.disentanglement import disentanglement
+from clipnerf.evaluation.edits import check_wishes, group_of
+from clipnerf.evaluation.gallery import Gallery, picks, swap_grid
+from clipnerf.evaluation.kind import ROUTED, SWEPT, KindPictures, measure_kind, with_seconds
+from clipnerf.evaluation.means import Absence, Means, find_means
+from clipnerf.evaluation.page import page
+from clipnerf.evaluation.pictures import OTHER_VIEWS, VIEWS
+from clipnerf.evaluation.protocol import protocol
+from clipnerf.evaluation.recognizer import Recognizer
+from clipnerf.evaluation.record import (
+    FORMAT,
+    GUIDE,
+    JUDGE,
+    Evaluation,
+    KindFigures,
+    Network,
+    plain,
+)
+from clipnerf.evaluation.strength import STRENGTHS
+from clipnerf.evaluation.subjects import (
+    compare_with_reals,
+    look_at_subjects,
+    open_eyes,
+    real_pictures,
+)
+from clipnerf.evaluation.view_consistency import ViewConsistency
+from clipnerf.evaluation.view_study import generated_consistency
+from clipnerf.evaluation.wishes import Wish, load_wishes
+from clipnerf.gan.generator import Generator
+from clipnerf.runs.atomic import atomic_write, writable_dir
+from clipnerf.runs.progress import Progress
+from clipnerf.runs.provenance import git_commit, versions
+
+STUDIED, SIDES = 16, 12
+"""Objects, and views of each, of the view consistency."""
+TIMED = 20
+"""Edits whose median is taken."""
+TIMED_SIZES = (64, 128)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and where it was written."""
+
+    found: Evaluation
+    paths: tuple[Path, Path]
+
+    def lines(self) -> list[str]:
+        """For a terminal: protocol, table, what is absent, and last the paths."""
+        about = [f"{key + ':':<17}{text}" for key, text in self.found.protocol.items()]
+        absent = [each.line() for each in self.found.absent]
+        return [*about, "", *targets.lines(self.found), "", *absent, *map(str, self.paths)]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Everything at hand, loaded and checked against each other."""
+
+    editors: dict[str, Editor]
+    generator: Generator
+    clips: dict[str, Any]
+    recognizer: Recognizer | None
+    entangled: Generator | None
+    wishes: tuple[Wish, ...]
+    device: torch.device
+
+
+def evaluate(config: EvaluateConfig) -> Report:
+    """Measures, and writes evaluation.json and evaluation.html.
+
+    Raises:
+        UsageError: no bundle; a file that was given and cannot be used; wishes and a recogniser
+            that do not fit; an output folder that cannot be written. Found before the work.
+    """
+    config.validate()
+    means = find_means(config)
+    paths = _writable(config.out)
+    loaded = _load(config, means)
+    with real_pictures(means, config.samples_used, config.size) as reals:
+        found, gallery = _measure(config, means, loaded, *(reals or (None, "")))
+    with atomic_write(paths[0]) as temporary:
+        content = {"format": FORMAT, **plain(found), "targets": plain(targets.rows(found))}
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    with atomic_write(paths[1]) as temporary:
+        temporary.write_text(page(found, gallery), encoding="utf-8")
+    return Report(found, paths)
+
+
+def plan(config: EvaluateConfig) -> dict[str, str]:
+    """What would be measured, and what is missing; nothing is loaded or written."""
+    means = find_means(config)
+    wishes = load_wishes(means.wishes) if means.wishes else ()
+    kinds = editor_kinds(means.bundle)
+    known = {
+        "judge": means.judge,
+        "recognizer": means.recognizer,
+        "entangled": means.entangled,
+        "wishes": f"{means.wishes} ({len(wishes)})" if means.wishes else "",
+        "data": means.data or (f"{means.category}, drawn" if means.category else ""),
+    }
+    counts = _pictures(config, means, wishes, len(kinds))
+    return {
+        "bundle": str(means.bundle),
+        "mappers": ", ".join(kinds) or "none",
+        **{key: value for key, value in known.items() if value},
+        **{f"pictures, {key}": f"{count:,}" for key, count in counts.items() if count},
+        **{each.name: f"absent; {each.give}" for each in _absent(means)},
+        "out": f"{config.out}/evaluation.json, evaluation.html",
+    }
+
+
+def editor_kinds(bundle: Path) -> list[str]:
+    """Which kinds of mapper a bundle holds."""
+    names = ("mapper_shape.safetensors", "mapper_appearance.safetensors")
+    return ["paper"] if any((bundle / name).is_file() for name in names) else []
+
+
+def _load_editor(bundle: Path, kind: str, device: torch.device) -> Editor:
+    return Editor.load(bundle, device)
+
+
+def _writable(out: str) -> tuple[Path, Path]:
+    folder = writable_dir(out)
+    paths = (folder / "evaluation.json", folder / "evaluation.html")
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(f"'{path}' is a folder; give another --out")
+    return paths
+
+
+def _load(config: EvaluateConfig, means: Means) -> _Loaded:
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    wishes = load_wishes(means.wishes) if means.wishes else ()
+    recognizer = Recognizer.load(means.recognizer).to(device) if means.recognizer else None
+    if recognizer is not None:
+        check_wishes(wishes, recognizer)
+    editors = {
+        kind: _load_editor(means.bundle, kind, device) for kind in editor_kinds(means.bundle)
+    }
+    plain_one = next(iter(editors.values()), None) or Editor.load(means.bundle, device)
+    clips = {} if plain_one.clip is None else {GUIDE: plain_one.clip}
+    if means.judge:
+        from clipnerf.clip.model import Clip  # open_clip takes seconds to import
+
+        clips[JUDGE] = Clip.load(means.judge).to(device)
+    entangled = None
+    if means.entangled:
+        entangled = Generator.load(means.entangled).to(device)
+        if not entangled.field.entangled:
+            raise UsageError(
+                f"'{means.entangled}' is no entangled generator (conditioning is "
+                f"{entangled.config.field.conditioning!r}); train one with clipnerf pretrain "
+                "--generator.field.conditioning entangled"
+            )
+    if GUIDE not in clips:
+        editors = {}
+    return _Loaded(editors, plain_one.generator, clips, recognizer, entangled, wishes, device)
+
+
+def _measure(
+    config: EvaluateConfig,
+    means: Means,
+    loaded: _Loaded,
+    data: PictureDataset | None,
+    source: str,
+) -> tuple[Evaluation, Gallery]:
+    started = time.perf_counter()
+    generator, other, size = loaded.generator, loaded.entangled, config.size
+    seeds = range(config.first_seed, config.first_seed + config.objects_used)
+    wishes = loaded.wishes
+    eyes = open_eyes(loaded.clips, wishes, means.neutral, loaded.recognizer, loaded.device)
+    counts = _pictures(config, means, wishes, len(loaded.editors))
+    kinds: dict[str, KindFigures] = {}
+    drawn: dict[str, KindPictures] = {}
+    with Progress(sum(counts.values()), desc="evaluate") as progress:
+        tell = progress.update
+        reals = None
+        if data is not None:
+            reals = compare_with_reals(generator, data, eyes, config.samples_used, size, tell)
+        subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, tell)
+        for kind, editor in loaded.editors.items():
+            if wishes:
+                figures, drawn[kind] = measure_kind(editor, subjects, wishes, eyes, reals, tell)
+                kinds[kind] = with_seconds(figures, _seconds(editor, wishes))
+        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, tell)}
+        if other is not None:
+            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, tell)
+    networks = _networks(means, loaded)
+    found = Evaluation(
+        bundle=str(means.bundle),
+        category=means.category,
+        networks=networks,
+        protocol=protocol(config, means, networks, generator, source, wishes, subjects),
+        variety=dict(reals.reports) if reals else {},
+        fid=reals.fid if reals else None,
+        disentanglement=disentanglement(generator, size=size),
+        entangled=None if other is None else disentanglement(other, size=size),
+        views=_views(config, loaded),
+        floor=subjects.floor,
+        kinds=kinds,
+        absent=tuple(_absent(means)),
+        provenance={
+            "command": " ".join(["clipnerf", *sys.argv[1:]]),
+            "config": asdict(config),
+            "versions": versions(),
+            "commit": git_commit(),
+            "device": str(loaded.device),
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+    )
+    gallery = Gallery(
+        real=reals.pictures[0] if reals else None,
+        generated=reals.pictures[1] if reals else None,
+        seeds=tuple(seeds),
+        before=subjects.before.rgb[:, 0],
+        kinds=drawn,
+        swaps=swaps,
+        picks={kind: picks(figures) for kind, figures in kinds.items()},
+    )
+    return found, gallery
+
+
+def _networks(means: Means, loaded: _Loaded) -> dict[str, Network]:
+    networks = {eye: Network(clip.name, clip.hash) for eye, clip in loaded.clips.items()}
+    file = str(means.bundle / "generator.safetensors")
+    networks["generator"] = Network(file, loaded.generator.hash)
+    if loaded.recognizer is not None:
+        networks["recognizer"] = Network(means.recognizer, loaded.recognizer.hash)
+    if loaded.entangled is not None:
+        networks["entangled"] = Network(means.entangled, loaded.entangled.hash)
+    return networks
+
+
+def _views(config: EvaluateConfig, loaded: _Loaded) -> ViewConsistency | None:
+    if GUIDE not in loaded.clips:
+        return None
+    objects = min(STUDIED, config.objects_used)
+    return generated_consistency(
+        loaded.generator, loaded.clips[GUIDE], objects, SIDES, config.size, config.first_seed
+    )
+
+
+def _seconds(editor: Editor, wishes: Sequence[Wish]) -> dict[int, float]:
+    """Median seconds of an edit with one view, everything loaded; prompts were read before."""
+    strengths = {which: float(which in editor.mappers) for which in ("shape", "appearance")}
+    found = {}
+    for size in TIMED_SIZES:
+        times = []
+        for seed in range(TIMED):
+            codes, prompt = editor.sample([seed]), wishes[seed % len(wishes)].prompt
+            start = time.perf_counter()
+            edited = editor.edit(codes, prompt, strengths["shape"], strengths["appearance"])
+            view = editor.render(edited, 35, 20, size)
+            view.rgb.cpu()
+            times.append(time.perf_counter() - start)
+        found[size] = sorted(times)[TIMED // 2]
+    return found
+
+
+def _pictures(
+    config: EvaluateConfig, means: Means, wishes: Sequence[Wish], kinds: int
+) -> dict[str, int]:
+    """How many pictures each part renders; what the progress bar counts."""
+    objects, samples = config.objects_used, config.samples_used
+    clip = (means.bundle / "clip.safetensors").is_file()
+    kinds = kinds if clip else 0
+    read, data = bool(means.recognizer), bool(means.data or means.category)
+    eye = clip or bool(means.judge)
+    return {
+        "variety": samples if data and (eye or read) else 0,
+        "unedited": objects * (len(VIEWS) + read * (len(OTHER_VIEWS) + len(VIEWS))),
+        "edited": kinds * len(wishes) * objects * len(VIEWS),
+        "strengths": kinds * len(wishes) * min(SWEPT, objects) * (len(STRENGTHS) - 2),
+        "after edits": kinds * data * len({group_of(wish) for wish in wishes}) * (samples // 2),
+        "routed": kinds * read * len(wishes) * min(ROUTED, objects) * len(VIEWS),
+        "swapped": math.prod(Gallery.SWAPPED) * (1 + bool(means.entangled)),
+    }
+
+
+def _absent(means: Means) -> list[Absence]:
+    both = (published.inception_absence(), published.lpips_absence())
+    return [*means.absent, *(each for each in both if each is not None)]

@@ -1,0 +1,179 @@
+"""What is looked at, and who looks: the objects before the edits, real pictures, and the judges."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.data.shapes.synthesize import synthesize
+from clipnerf.evaluation import published
+from clipnerf.evaluation.clip_edits import Words, embed_words
+from clipnerf.evaluation.edits import Floor, find_floor, is_colour
+from clipnerf.evaluation.features import image_features
+from clipnerf.evaluation.matching import PairEncoder
+from clipnerf.evaluation.means import Means
+from clipnerf.evaluation.metrics import frechet_distance
+from clipnerf.evaluation.pictures import Shots, Tell, shoot
+from clipnerf.evaluation.reading import ObjectReadings, read_objects
+from clipnerf.evaluation.recognizer import Recognizer
+from clipnerf.evaluation.record import GUIDE
+from clipnerf.evaluation.variety import Variety, VarietyReport
+from clipnerf.evaluation.wishes import Wish
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.generator import Generator
+
+REAL_SEED = 1
+"""Of the real pictures that are drawn: seed 0 is what models are trained on."""
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What looks at the pictures. words: of each CLIP, the embedded wishes (all of them)."""
+
+    clips: Mapping[str, PairEncoder]
+    words: Mapping[str, Words]
+    recognizer: Recognizer | None
+    lpips: Distance | None = None
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The objects before the edits: as codes, as pictures, and as they were read.
+
+    colours: attributes of appearance. ignored: attributes that not every object has.
+    floor: how far the recogniser's word can be trusted.
+    """
+
+    generator: Generator
+    codes: Codes
+    size: int
+    before: Shots
+    features: Mapping[str, Float[Tensor, "objects embed"]]
+    readings: ObjectReadings | None
+    colours: tuple[str, ...]
+    ignored: tuple[str, ...]
+    floor: Floor | None
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Real and generated pictures, and their features by each encoder.
+
+    edited: how many of the generated ones are edited as well.
+    fid: by Inception, where it is present.
+    """
+
+    variety: Variety
+    reports: Mapping[str, VarietyReport]
+    pictures: tuple[Float[Tensor, "reals 3 size size"], Float[Tensor, "samples 3 size size"]]
+    real: Mapping[str, Float[Tensor, "reals embed"]]
+    generated: Mapping[str, Float[Tensor, "samples embed"]]
+    edited: int
+    fid: float | None
+
+
+@contextmanager
+def real_pictures(
+    means: Means, count: int, size: int
+) -> Iterator[tuple[PictureDataset, str] | None]:
+    """The real pictures and where they come from in words; drawn ones are gone afterwards."""
+    if means.data:
+        data = PictureDataset(means.data, size)
+        yield data, f"{data.path} ({data.fingerprint})"
+    elif means.category:
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = synthesize(means.category, count, size, REAL_SEED, Path(folder) / "real")
+            data = PictureDataset(drawn, size)
+            yield data, f"{count} {means.category} drawn with seed {REAL_SEED}"
+    else:
+        yield None
+
+
+def open_eyes(
+    clips: Mapping[str, PairEncoder],
+    wishes: Sequence[Wish],
+    neutral: str,
+    recognizer: Recognizer | None,
+    device: torch.device,
+) -> Eyes:
+    """Everything that looks, with the words of the wishes; LPIPS where it is present."""
+    words = {eye: embed_words(clip, wishes, neutral) for eye, clip in clips.items() if wishes}
+    if published.lpips_absence() is not None:
+        return Eyes(clips, words, recognizer)
+    network = published.load_lpips(device)
+
+    def distance(first: Tensor, second: Tensor) -> Tensor:
+        return published.lpips_distances(network, first, second, device)
+
+    return Eyes(clips, words, recognizer, distance)
+
+
+def compare_with_reals(
+    generator: Generator,
+    data: PictureDataset,
+    eyes: Eyes,
+    samples: int,
+    size: int,
+    tell: Tell,
+) -> Reals | None:
+    """Variety by every eye, from the same pictures; None where there is no eye at all."""
+    clips, recognizer = eyes.clips, eyes.recognizer
+    measures = {
+        eye: Variety(data, clip, recognizer if eye == GUIDE else None, samples, size)
+        for eye, clip in clips.items()
+    }
+    if GUIDE not in measures and recognizer is not None:
+        measures["recognizer"] = Variety(data, None, recognizer, samples, size)
+    if not measures:
+        return None
+    first = next(iter(measures.values()))
+    real, made = first.real(), first.generated(generator, tell=tell)
+    fid = None
+    if published.inception_absence() is None:
+        seen = [published.inception_features(some, generator.device) for some in (real, made)]
+        fid = frechet_distance(*seen)
+    return Reals(
+        variety=first,
+        reports={eye: each.measure(generator, made) for eye, each in measures.items()},
+        pictures=(real, made),
+        real={eye: image_features(clip, real) for eye, clip in clips.items()},
+        generated={eye: image_features(clip, made) for eye, clip in clips.items()},
+        edited=samples // 2,
+        fid=fid,
+    )
+
+
+def look_at_subjects(
+    generator: Generator,
+    seeds: Sequence[int],
+    eyes: Eyes,
+    wishes: Sequence[Wish],
+    data: PictureDataset | None,
+    size: int,
+    tell: Tell,
+) -> Subjects:
+    """The objects of some seeds, unedited."""
+    codes = Codes.from_seeds(seeds, generator.config.field.code_dim).to(generator.device)
+    before = shoot(generator, codes, size=size, tell=tell)
+    features = {eye: image_features(clip, before.rgb[:, 0]) for eye, clip in eyes.clips.items()}
+    if eyes.recognizer is None:
+        return Subjects(generator, codes, size, before, features, None, (), (), None)
+    values = eyes.recognizer.values
+    colours = tuple(key for key in values if is_colour(key, wishes))
+    described = [r.attributes for r in data.records if r.attributes] if data is not None else []
+    ignored = tuple(key for key in values if any(key not in each for each in described))
+    readings = read_objects(eyes.recognizer, before.rgb)
+    floor = find_floor(
+        generator, eyes.recognizer, codes, readings, colours, ignored, size=size, tell=tell
+    )
+    return Subjects(generator, codes, size, before, features, readings, colours, ignored, floor)
