@@ -29,12 +29,12 @@ def write_recognizer(path: Path, seed: int = 0, **attributes: list[str]) -> Path
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         attributes = attributes or {
-            "color": ["blue", "red"], "width": ["narrow", "wide"], "armrests": ["no", "yes"],
+            "armrests": ["no", "yes"], "color": ["blue", "red"], "width": ["narrow", "wide"],
         }  # fmt: skip
         config = RecognizerConfig(attributes=attributes, size=16, width=4)
         recognizer = Recognizer(config)
         recognizer.heads.weight.data.mul_(30)
-        recognizer.heads.bias.data[-1] += 5  # one attribute is read confidently
+        recognizer.heads.bias.data[0] += 8  # no armrests, confidently
         recognizer.save(path)
     return path
 

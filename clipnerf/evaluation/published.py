@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.errors import UsageError
 from clipnerf.evaluation.means import Absence
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -57,10 +59,10 @@ def inception_features(
         pictures: in [0, 1].
     """
     module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
+    file = checkpoints() / INCEPTION_FILE
+    _check_tensors(file)
     network = module.FeatureExtractorInceptionV3(
-        "inception-v3-compat",
-        ["2048"],
-        feature_extractor_weights_path=str(checkpoints() / INCEPTION_FILE),
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(file)
     ).to(device)
     levels = pictures.mul(255).round().byte()
     return torch.cat([network(part.to(device))[0].float().cpu() for part in levels.split(BATCH)])
@@ -68,7 +70,9 @@ def inception_features(
 
 def load_lpips(device: torch.device | str = "cpu") -> Any:
     """The distance network (AlexNet); only where ``lpips_absence`` is None."""
-    return importlib.import_module("lpips").LPIPS(net="alex", verbose=False).eval().to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torchvision tells lpips' developers
+        return importlib.import_module("lpips").LPIPS(net="alex", verbose=False).eval().to(device)
 
 
 @torch.no_grad()
@@ -89,8 +93,25 @@ def lpips_distances(
 
 
 def _absence(name: str, package: str, install: str, file: str, lost: str) -> Absence | None:
+    folder = "torch.hub's folder of checkpoints"
     if importlib.util.find_spec(package) is None:
-        return Absence(name, lost, f"{install}, and put {file} into {checkpoints()}")
+        return Absence(name, lost, f"{install}, and put {file} into {folder}")
     if not (checkpoints() / file).is_file():
-        return Absence(name, lost, f"put {file} into {checkpoints()} (nothing is downloaded here)")
+        return Absence(name, lost, f"put {file} into {folder} ({checkpoints()})")
+    try:
+        importlib.import_module(package)
+    except Exception as error:  # whatever its own packages do
+        reason = " ".join(str(error).split())[:120]
+        return Absence(name, lost, f"{install} again, as it cannot be imported ({reason})")
     return None
+
+
+def _check_tensors(file: Path) -> None:
+    """UsageError unless the file holds tensors alone: torch-fidelity would unpickle anything."""
+    try:
+        torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"'{file}' cannot be read as tensors ({reason}); copy it again, or remove it"
+        ) from error

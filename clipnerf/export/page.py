@@ -40,7 +40,7 @@ class Encoder:
             image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
         kinds: list[tuple[str, dict]] = [
             ("JPEG", {"quality": self.quality, "optimize": True}),
-            ("WEBP", {"quality": self.quality, "method": 4}),
+            ("WEBP", {"quality": self.quality, "method": 2}),
             ("PNG", {"optimize": True}),
         ]
         encoded = []
