@@ -266,19 +266,30 @@ def _views(config: EvaluateConfig, loaded: _Loaded) -> ViewConsistency | None:
 
 def _seconds(editor: Editor, wishes: Sequence[Wish]) -> dict[int, float]:
     """Median seconds of an edit with one view, everything loaded; prompts were read before."""
-    strengths = {which: float(which in editor.mappers) for which in ("shape", "appearance")}
+    strengths = _both_codes(editor, wishes[0].prompt)
     found = {}
     for size in TIMED_SIZES:
         times = []
         for seed in range(TIMED):
             codes, prompt = editor.sample([seed]), wishes[seed % len(wishes)].prompt
             start = time.perf_counter()
-            edited = editor.edit(codes, prompt, strengths["shape"], strengths["appearance"])
+            edited = editor.edit(codes, prompt, *strengths)
             view = editor.render(edited, 35, 20, size)
             view.rgb.cpu()
             times.append(time.perf_counter() - start)
         found[size] = sorted(times)[TIMED // 2]
     return found
+
+
+def _both_codes(editor: Editor, prompt: str) -> tuple[float, float]:
+    """Strength 1 for both codes, or for the one that the bundle has a mapper for."""
+    for strengths in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0)):
+        try:
+            editor.edit(editor.sample([0]), prompt, *strengths)
+        except UsageError:
+            continue
+        return strengths
+    return 0.0, 0.0
 
 
 def _pictures(
