@@ -24,7 +24,7 @@ from clipnerf.evaluation.edits import (
     mean,
 )
 from clipnerf.evaluation.features import image_features
-from clipnerf.evaluation.pictures import Shots, Tell, shoot
+from clipnerf.evaluation.pictures import Shots, Tell, shoot, shoot_all
 from clipnerf.evaluation.reading import ObjectReadings, read_objects
 from clipnerf.evaluation.record import KindFigures, Routing
 from clipnerf.evaluation.strength import steadiness, sweep
@@ -33,8 +33,10 @@ from clipnerf.evaluation.wishes import Wish
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 
-SWEPT, ROUTED = 4, 8
+SWEPT, ROUTED = 6, 8
 """Objects whose strengths are swept, and that are edited by the editor's own strengths."""
+DRAWN_AT_ONCE = 12
+"""Wishes of one batch: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,22 @@ def measure_kind(
     }
     seen = _Seen(subjects, eyes)
     results: list[WishResult] = []
-    for wish in able:
-        edited = edits.edit(
-            subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance
-        )
-        shots = shoot(subjects.generator, edited, size=subjects.size, tell=tell)
-        seen.look(wish, shots)
-        if eyes.recognizer is not None and subjects.readings is not None:
-            after = read_objects(eyes.recognizer, shots.rgb)
-            results.append(
-                judge(wish, subjects.readings, after, subjects.colours, subjects.ignored)
+    for some in _together(able):
+        edited = [
+            edits.edit(
+                subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance
             )
-            seen.readings.append(after)
+            for wish in some
+        ]
+        every = shoot_all(subjects.generator, edited, size=subjects.size, tell=tell)
+        for wish, shots in zip(some, every, strict=True):
+            seen.look(wish, shots)
+            if eyes.recognizer is not None and subjects.readings is not None:
+                after = read_objects(eyes.recognizer, shots.rgb)
+                results.append(
+                    judge(wish, subjects.readings, after, subjects.colours, subjects.ignored)
+                )
+                seen.readings.append(after)
     strength, sweeps = _strengths(edits, subjects, able, eyes, words, seen.after, tell)
     figures = KindFigures(
         results=tuple(results),
@@ -109,6 +115,19 @@ def measure_kind(
         left_out=why,
     )
     return figures, KindPictures(seen.after, sweeps)
+
+
+def _together(wishes: Sequence[Wish]) -> list[list[Wish]]:
+    """The wishes in their order, in batches that are drawn at once: colours share a geometry."""
+    batches: list[list[Wish]] = []
+    for wish in wishes:
+        last = batches[-1] if batches else []
+        together = last and len(last) < DRAWN_AT_ONCE
+        if together and group_of(wish) == group_of(last[0]) == "appearance":
+            last.append(wish)
+        else:
+            batches.append([wish])
+    return batches
 
 
 class _Seen:

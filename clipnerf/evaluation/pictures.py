@@ -11,10 +11,12 @@ from torch import Tensor
 
 from clipnerf.evaluation.features import as_8_bit
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.generator import Generator
+from clipnerf.runs.hardware import network_dtype
 
-BATCH_PIXELS = 2**17
-"""Pixels rendered in one call."""
+BATCH_PIXELS = 2**20
+"""Pixels rendered in one call, at most."""
 
 Angle = tuple[float | int, float | int]
 """Azimuth and elevation of a camera, degrees; 0, 0 looks at the front."""
@@ -41,7 +43,6 @@ class Shots:
     opacity: Float[Tensor, "objects views 1 size size"]
 
 
-@torch.no_grad()
 def shoot(
     generator: Generator,
     codes: Codes,
@@ -56,20 +57,49 @@ def shoot(
         size: width and height, pixels.
         samples: samples a ray; those of the generator's training where None.
     """
-    count = len(views)
+    return shoot_all(generator, [codes], views, size, samples, tell)[0]
+
+
+@torch.no_grad()
+def shoot_all(
+    generator: Generator,
+    edits: Sequence[Codes],
+    views: Sequence[Angle] = VIEWS,
+    size: int = 64,
+    samples: int | None = None,
+    tell: Tell = nobody,
+) -> list[Shots]:
+    """The same objects as several edits left them, from every view.
+
+    The empty space of one geometry is found once for all its views and appearances: edits that
+    leave the shape alone cost a fraction if they are drawn together.
+    """
+    total, count = len(edits[0]), len(edits) * len(views)
     azimuth, elevation = (torch.tensor([float(v[i]) for v in views]) for i in (0, 1))
     at_once = max(BATCH_PIXELS // (size * size * count), 1)
-    rgb, opacity = [], []
-    for start in range(0, len(codes), at_once):
-        some = codes[start : start + at_once]
-        rows = torch.arange(len(some)).repeat_interleave(count)
-        view = generator.render(
-            some[rows.to(some.shape.device)],
-            generator.camera(azimuth.repeat(len(some)), elevation.repeat(len(some)), size),
-            samples=samples or generator.config.samples,
-            precision="auto",
+    parts: list[tuple[Tensor, Tensor]] = []
+    for start in range(0, total, at_once):
+        some = Codes.cat([codes[start : start + at_once] for codes in edits]).to(generator.device)
+        objects = FinishedObjects(
+            generator.field,
+            generator.box,
+            some,
+            *generator.styles(some),
+            grid_cells(size * size * count),
+            network_dtype("auto", generator.device),
         )
-        rgb.append(as_8_bit(view.rgb).cpu().unflatten(0, (len(some), count)))
-        opacity.append(view.opacity.float().cpu().unflatten(0, (len(some), count)))
-        tell(len(rows))
-    return Shots(torch.cat(rgb), torch.cat(opacity))
+        view = objects.render(
+            generator.camera(azimuth.repeat(len(some)), elevation.repeat(len(some)), size),
+            [row for row in range(len(some)) for _ in views],
+            samples=samples or generator.config.samples,
+        )
+        shape = (len(edits), len(some) // len(edits), len(views))
+        parts.append(
+            (
+                as_8_bit(view.rgb).cpu().unflatten(0, shape),
+                view.opacity.float().cpu().unflatten(0, shape),
+            )
+        )
+        tell(len(some) * len(views))
+    rgb, opacity = (torch.cat([part[i] for part in parts], dim=1) for i in (0, 1))
+    return [Shots(rgb[row], opacity[row]) for row in range(len(edits))]

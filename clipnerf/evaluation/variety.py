@@ -28,7 +28,7 @@ from clipnerf.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
-from clipnerf.evaluation.pictures import BATCH_PIXELS, Tell, nobody
+from clipnerf.evaluation.pictures import Tell, nobody
 from clipnerf.evaluation.recognizer import Readings, Recognizer
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -39,6 +39,8 @@ from clipnerf.runs.seeds import torch_generator
 FIRST_SEED = 100_000
 """Objects are measured by the seeds from here on: not those that people look at."""
 LEAST_SAMPLES = 8
+BATCH_PIXELS = 2**17
+"""Pixels rendered in one call."""
 Shares = dict[str, dict[str, tuple[float, float]]]
 
 
