@@ -13,7 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.clip.prompts import text_embedding
+from clipnerf.config.mapper import Which
 from clipnerf.editing.mappers import Mapper
+from clipnerf.editing.routing import Route
+from clipnerf.editing.universal import Universal, UniversalMapper
 from clipnerf.errors import UsageError
 from clipnerf.exemplar import Exemplar, OwnPictures, exemplar_pictures, own_pictures
 from clipnerf.gan.generator import Generator
@@ -69,6 +72,29 @@ class Words:
         return cls(prompts, weights, together)
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a mapper is to follow.
+
+    Attributes:
+        weight: of this part among others.
+        embedding: one for all objects, or one for each.
+        route: how much of each mapper it asks for; None: all of both.
+    """
+
+    weight: float
+    embedding: Float[Tensor, "some embed"]
+    route: Route | None = None
+
+    def strength(self, which: Which, given: float | None) -> float | Float[Tensor, " some"]:
+        """Of one mapper: as a person gave it, else as routed; times the weight."""
+        if given is not None:
+            return given * self.weight
+        if self.route is None:
+            return self.weight
+        return self.route.strength(which) * self.weight
+
+
 class Aims:
     """Embeddings of words and pictures, each made once.
 
@@ -82,16 +108,24 @@ class Aims:
         self._texts: dict[str, Tensor] = {}
         self._own: OwnPictures | None = None
 
-    def words(self, words: Words) -> list[tuple[float, Float[Tensor, "some embed"]]]:
-        """Weights and embeddings, to be added up; an embedding for all objects, or one for each.
+    def words(self, words: Words, universal: Universal | None = None) -> list[Part]:
+        """Parts to be added up; the embedding of each for all objects, or one for each.
 
+        Args:
+            universal: routes the words, where there is one.
         Warns:
-            UserWarning: words that the CLIP model does not know, or text too long for it.
+            UserWarning: words that the CLIP model does not know, text too long for it, or a
+                prompt that lies outside what the model can do.
         """
         rows = [self._text(prompt) for prompt in words.prompts]
-        if words.together:
-            return list(zip(words.weights, rows, strict=True))
-        return [(words.weights[0], torch.cat(rows))]
+        if not words.together:
+            rows = [torch.cat(rows)]
+        routes = [None if universal is None else universal.route(row) for row in rows]
+        named = [(prompt,) for prompt in words.prompts] if words.together else [words.prompts]
+        for prompts, route in zip(named, routes, strict=True):
+            if route is not None:
+                _warn_outside(prompts, route)
+        return [Part(*part) for part in zip(words.weights, rows, routes, strict=True)]
 
     def pictures(self, image: Exemplar, objects: int) -> Float[Tensor, "some embed"]:
         """Unit embeddings of exemplars, one for all objects or one for each.
@@ -107,7 +141,7 @@ class Aims:
         return torch.cat([self.clip.encode_image(some.to(device)) for some in pictures])
 
     def exemplar(
-        self, pictures: Float[Tensor, "some embed"], mapper: Mapper
+        self, pictures: Float[Tensor, "some embed"], mapper: Mapper | UniversalMapper
     ) -> Float[Tensor, "some embed"]:
         """What the mapper is given for :meth:`pictures`; exemplar.py says why."""
         if self._own is None:
@@ -132,22 +166,41 @@ class Aims:
 
 def moved(
     codes: Float[Tensor, "batch code"],
-    mapper: Mapper,
-    parts: Sequence[tuple[float, Float[Tensor, "some embed"]]],
-    strength: float | int,
+    mapper: Mapper | UniversalMapper,
+    parts: Sequence[Part],
+    given: float | None,
 ) -> Float[Tensor, "batch code"]:
     """The codes after all parts: each part's change is that of the codes as they came, weighted.
 
     Args:
-        parts: weight and embedding; one embedding for all codes, or one for each.
+        given: strength of the mapper; None: as each part is routed.
     """
-    if len(parts) == 1:
-        weight, embedding = parts[0]
-        return mapper.apply_to(codes, embedding, strength * weight)
-    changes = [
-        mapper.apply_to(codes, embedding, strength * weight) - codes for weight, embedding in parts
+    ends = [
+        mapper.apply_to(codes, part.embedding, part.strength(mapper.which, given))
+        for part in parts
     ]
-    return codes + torch.stack(changes).sum(0)
+    if len(ends) == 1:
+        return ends[0]
+    return codes + torch.stack([end - codes for end in ends]).sum(0)
+
+
+def _warn_outside(prompts: Sequence[str], route: Route) -> None:
+    for prompt, faint, foreign in zip(
+        prompts, route.faint.tolist(), route.foreign.tolist(), strict=True
+    ):
+        if not (faint or foreign):
+            continue
+        why = (
+            "CLIP hardly tells it from the bare category"
+            if faint
+            else "its objects do not differ in it"
+        )
+        warnings.warn(
+            f"'{shortened(prompt)}' lies outside what this model can do: {why}, and by default "
+            "nothing is changed; say it in other words, or give shape and appearance",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def some_of(words: Sequence[str], most: int = 5) -> str:

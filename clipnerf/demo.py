@@ -36,7 +36,7 @@ def demo(config: DemoConfig) -> list[Path]:
     png, mp4 = (
         _writable_file(folder / f"{_file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
     )
-    editor = Editor.load(bundle_path(config.bundle), config.device)
+    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes = editor.sample(config.seeds)
     edited = editor.edit(codes, config.text, config.shape, config.appearance)
     _say(f"rendering {png}")
@@ -64,7 +64,7 @@ def edit(config: EditConfig) -> list[Path]:
     config.validate()
     path = _writable_file(check_png_path(config.out))
     exemplar = [read_exemplar(config.image, config.size)] if config.image else []
-    editor = Editor.load(bundle_path(config.bundle), config.device)
+    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes = editor.sample(config.seeds)
     edited = _edited(editor, codes, config)
     view = editor.render(
@@ -83,7 +83,7 @@ def orbit(config: OrbitConfig) -> list[Path]:
     path = _writable_file(check_video_path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
-    editor = Editor.load(bundle_path(config.bundle), config.device)
+    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes = editor.sample(config.seeds)
     if config.text or config.prompts or config.image:
         codes = _edited(editor, codes, config)
@@ -106,7 +106,7 @@ def morph(config: MorphConfig) -> list[Path]:
     path = _writable_file(check_video_path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
-    editor = Editor.load(bundle_path(config.bundle), config.device)
+    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes, strengths = editor.sample(config.seeds), (config.shape, config.appearance)
     edits = [editor.edit(codes, text, *strengths) for text in config.texts]
     if config.image:

@@ -24,10 +24,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf import morph
-from clipnerf.aim import Aims, Text, Words, moved
+from clipnerf.aim import Aims, Part, Text, Words, moved
+from clipnerf.bundle import load_bundle
+from clipnerf.bundle import mapper_kinds as mapper_kinds
 from clipnerf.config.mapper import Which
-from clipnerf.config.verbs import bundle_path
 from clipnerf.editing.mappers import Mapper, check_strength
+from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
 from clipnerf.errors import UsageError
 from clipnerf.exemplar import Exemplar
 from clipnerf.export.sheet import to_uint8
@@ -42,7 +44,6 @@ from clipnerf.runs.progress import Progress
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
 
-WHICH: tuple[Which, ...] = ("shape", "appearance")
 ORBIT_PIXELS = 2**18
 CUDA_ORBIT_PIXELS = 2**20
 """Pixels of an orbit rendered at a time; a GPU wants large launches."""
@@ -56,15 +57,22 @@ class Editor:
     Args:
         generator: frozen.
         clip: the model that the mappers were trained with; None: objects cannot be edited.
-        mappers: at most one for each of the two codes.
+        mappers: at most one of the paper's for each of the two codes, or the universal one.
     """
 
     def __init__(
-        self, generator: Generator, clip: Clip | None = None, mappers: Sequence[Mapper] = ()
+        self,
+        generator: Generator,
+        clip: Clip | None = None,
+        mappers: Sequence[Mapper] | Universal = (),
     ) -> None:
         self.generator = generator
         self.clip = clip
-        self.mappers: dict[str, Mapper] = {mapper.which: mapper for mapper in mappers}
+        self.universal = mappers if isinstance(mappers, Universal) else None
+        halves: Sequence[Mapper | UniversalMapper] = (
+            (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
+        )
+        self.mappers = {mapper.which: mapper for mapper in halves}
         self._aims = None if clip is None else Aims(generator, clip)
 
     @property
@@ -73,8 +81,13 @@ class Editor:
         return self.generator.device
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Editor:
-        """Reads a bundle: a folder of generator, clip, mapper_shape, mapper_appearance.
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device | None = None,
+        mapper: str | None = None,
+    ) -> Editor:
+        """Reads a bundle: a folder of generator, clip and mappers.
 
         A bundle without CLIP or without a mapper can be looked at, but not edited that way.
 
@@ -82,32 +95,12 @@ class Editor:
             path: the folder; its files end in .safetensors. A relative one may also be relative
                 to the checkout that the package runs from.
             device: cpu or cuda; by default cuda where there is one.
+            mapper: 'universal' or 'paper'; by default universal where the bundle has it.
         Raises:
-            UsageError: no bundle, a broken file, or mappers of another generator or CLIP.
+            UsageError: no bundle, a broken file, mappers of another generator or CLIP, or a kind
+                of mapper that the bundle does not have.
         """
-        folder = bundle_path(str(path))
-        if not (folder / "generator.safetensors").is_file():
-            raise UsageError(
-                f"'{folder}' holds no generator.safetensors; give a bundle's folder, "
-                "such as data/pretrained/chairs"
-            )
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        generator = Generator.load(folder / "generator.safetensors").to(device)
-        clip_path = folder / "clip.safetensors"
-        clip = None
-        if clip_path.exists():
-            from clipnerf.clip.model import Clip  # open_clip takes seconds to import
-
-            clip = Clip.load(str(clip_path)).to(device)
-        generator_hash = generator.hash
-        mappers = [
-            Mapper.load(
-                file, generator_hash=generator_hash, clip_hash=clip.hash if clip else None
-            ).to(device)
-            for file in (folder / f"mapper_{which}.safetensors" for which in WHICH)
-            if file.exists()
-        ]
-        return cls(generator, clip, mappers)
+        return cls(*load_bundle(path, device, mapper))
 
     def sample(self, seeds: Sequence[int]) -> Codes:
         """One object a seed; the same codes on every machine.
@@ -125,8 +118,8 @@ class Editor:
         self,
         codes: Codes,
         text: Text | None = None,
-        shape: float | int = 1.0,
-        appearance: float | int = 1.0,
+        shape: float | int | None = None,
+        appearance: float | int | None = None,
         *,
         image: Exemplar | None = None,
     ) -> Codes:
@@ -141,7 +134,9 @@ class Editor:
                 that each would make alone, weighted.
             shape, appearance: strengths of the two mappers; 0 changes nothing, 1 is what they
                 were trained for, others (also below 0) extrapolate. Strength 0 for both returns
-                the very same codes.
+                the very same codes. By default the words decide, with a universal mapper: "a red
+                chair" leaves the shape alone to the last bit (see :meth:`route`). With the
+                paper's mappers, and for pictures, the default is 1.
             image: an exemplar in the place of the text: the path of a picture, a list with one
                 for each object, or pictures [3, height, width] or [batch, 3, height, width] in
                 [0, 1], such as ``editor.render(other).rgb``.
@@ -150,11 +145,16 @@ class Editor:
                 no finite number, a picture that cannot be read, a number of prompts or pictures
                 other than of objects, or no mapper for a strength other than 0.
         Warns:
-            UserWarning: words that the CLIP model does not know, or text too long for it.
+            UserWarning: words that the CLIP model does not know, text too long for it, or a
+                prompt that lies outside what the model can do.
         """
-        strengths = {"shape": float(shape), "appearance": float(appearance)}
+        strengths = {
+            which: None if strength is None else float(strength)
+            for which, strength in (("shape", shape), ("appearance", appearance))
+        }
         for which, strength in strengths.items():
-            check_strength(which, strength)
+            if strength is not None:
+                check_strength(which, strength)
         if (text is None) == (image is None):
             given = "neither text nor image was" if text is None else "both text and image were"
             raise UsageError(
@@ -168,15 +168,32 @@ class Editor:
         mappers = [self._mapper(which) for which in wanted]
         assert self._aims is not None
         pictures = None if image is None else self._aims.pictures(image, len(codes))
+        said = [] if words is None else self._aims.words(words, self.universal)
         edited = {which: getattr(codes, which) for which in WHICH}
         for which, mapper in zip(wanted, mappers, strict=True):
+            parts = said
             if pictures is not None:
-                parts = [(1.0, self._aims.exemplar(pictures, mapper))]
-            else:
-                assert words is not None
-                parts = self._aims.words(words)
+                parts = [Part(1.0, self._aims.exemplar(pictures, mapper))]
             edited[which] = moved(edited[which].to(self.device), mapper, parts, strengths[which])
         return Codes(edited["shape"], edited["appearance"])
+
+    @torch.no_grad()
+    def route(self, text: str) -> dict[str, float]:
+        """How much of each mapper a prompt asks for: the default strengths of :meth:`edit`.
+
+        Returns:
+            {"shape": 0 to 1, "appearance": 0 to 1}; both 1 without a universal mapper.
+        Raises:
+            UsageError: empty text, or a bundle without CLIP.
+        """
+        words = Words.of(text, 1)
+        if self._aims is None:
+            self._mapper("shape")
+        assert self._aims is not None
+        (part,) = self._aims.words(words, self.universal)
+        if part.route is None:
+            return {which: 1.0 for which in WHICH}
+        return {which: float(part.route.strength(which)) for which in WHICH}
 
     def interpolate(self, before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
         """The way from some objects to others, or to the same ones after an edit.
@@ -346,7 +363,7 @@ class Editor:
                     yield np.concatenate(tiles[frame :: len(chunk)], axis=1)
                 progress.update(len(chunk))
 
-    def _mapper(self, which: Which) -> Mapper:
+    def _mapper(self, which: Which) -> Mapper | UniversalMapper:
         if which not in self.mappers or self.clip is None:
             missing = "CLIP model" if self.clip is None else f"mapper for {which}"
             raise UsageError(

@@ -36,10 +36,10 @@ def test_names_arguments_and_defaults():
         return {name: p.default for name, p in parameters.items() if name != "self"}
 
     none = inspect.Parameter.empty
-    assert of(Editor.load) == {"path": none, "device": None}
+    assert of(Editor.load) == {"path": none, "device": None, "mapper": None}
     assert of(Editor.sample) == {"seeds": none}
     assert of(Editor.edit) == {
-        "codes": none, "text": None, "shape": 1.0, "appearance": 1.0, "image": None,
+        "codes": none, "text": None, "shape": None, "appearance": None, "image": None,
     }  # fmt: skip
     assert list(of(Editor.interpolate)) == ["before", "after", "steps"]
     assert list(of(Editor.morph))[:4] == ["stops", "path", "frames", "size"]

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "clipnerf"
 LAYERS = (
     ("__main__",),
     ("cli", "doctor", "bench", "demo", "evaluate", "evaluation.__main__"),
-    ("editor", "aim", "exemplar", "morph"),
+    ("editor", "bundle", "aim", "exemplar", "morph"),
     ("gan.pretrain", "editing", "clip.train", "evaluation"),
     ("gan", "clip", "data", "export", "runs"),
     ("rendering", "fields"),

@@ -23,9 +23,10 @@ class MapperConfig:
     """The network from a text embedding to a change of one code."""
 
     kind: str = "paper"
-    """'paper': two layers with a ReLU between, fed by the embedding alone (CLIP-NeRF)."""
+    """'paper': two layers with a ReLU between, fed by the embedding alone (CLIP-NeRF); one code a
+    training. 'universal': sees the code as well, for any prompt; one training for both codes."""
     hidden: int = 256
-    """Width of the hidden layer; 256 as in the paper."""
+    """Width of the hidden layers; 256 as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,91 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class UniversalConfig:
+    """Training of the universal mapper, stage by stage; 0 steps leave a stage out.
+
+    Pictures of the generator are rendered and embedded once, and a small network learns their
+    embeddings from the codes (a CLIP distilled to this generator). Through it the mapper is trained
+    without text, on differences of pictures that differ in one code, then on the library's prompts,
+    and at last on rendered pictures again, with CLIP itself. Ablations: `text_free_steps` alone,
+    `fine_tune_steps` (and `rendered_steps`) alone, or both.
+    """
+
+    shapes: int = 4000
+    """Shapes that are rendered, each from its own camera."""
+    appearances: int = 3
+    """Appearances of each; further ones cost little, as its geometry is computed once."""
+    picture_size: int = 48
+    """Side of these pictures in pixels; slats are not to be seen at 32."""
+    distil_steps: int = 2500
+    """Steps of the network that gives the embeddings of codes and cameras."""
+    distil_batch: int = 512
+    """Pictures a step of it."""
+    distil_width: int = 384
+    """Its width."""
+    text_free_steps: int = 800
+    """Steps on directions between pictures that differ in one code; no text."""
+    fine_tune_steps: int = 500
+    """Steps on the library's prompts, through the distilled CLIP."""
+    rendered_steps: int = 0
+    """Steps on the library's prompts with rendered pictures: `objects`, `views`, `size` and the
+    weights `discriminator`, `palette` of a mapper's training are theirs."""
+    batch: int = 192
+    """Codes a step through the distilled CLIP, for each of shape and appearance."""
+    views: int = 2
+    """Cameras a code is seen by; their embeddings are averaged."""
+    learning_rate: float = 2e-3
+    """AdamW's largest rate; it rises for a third of a stage and falls to nothing."""
+    noise: float = 0.3
+    """Noise on directions between pictures, as a share of their length."""
+    goal_shape: float = 2.5
+    """Where strength 1 leads, in natural standard deviations along the direction: 2 is as one
+    object in fifty, 3 as one in seven hundred."""
+    goal_appearance: float = 3.0
+    """The same for appearance; rare colours lie far out."""
+    least_move: float = 0.5
+    """How far strength 1 moves at least, in the same unit, what is already there."""
+    preserve_shape: float = 0.6
+    """Weight of the squared change at right angles to the direction, in whitened coordinates."""
+    preserve_appearance: float = 0.1
+    """The same for appearance: from blue to red, losing the blue is no fault."""
+    contrast: float = 0.5
+    """Weight of the cross-entropy of the prompt among its group, in the steps with text."""
+    prior: float = 0.02
+    """Weight of the squared angle that a code is turned by, rad^2."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        for key in ("shapes", "appearances", "distil_batch", "distil_width", "batch", "views"):
+            _check(getattr(self, key) >= 1, f"universal.{key}", getattr(self, key), "1 or more")
+        _check(self.shapes >= 50, "universal.shapes", self.shapes, "50 or more")
+        _check(self.distil_steps >= 1, "universal.distil_steps", self.distil_steps, "1 or more")
+        for key in ("text_free_steps", "fine_tune_steps", "rendered_steps"):
+            _check(getattr(self, key) >= 0, f"universal.{key}", getattr(self, key), "0 or more")
+        _check(
+            self.text_free_steps + self.fine_tune_steps + self.rendered_steps >= 1,
+            "universal.text_free_steps, fine_tune_steps and rendered_steps together",
+            0,
+            "1 or more",
+        )
+        _check(
+            self.picture_size >= 8, "universal.picture_size", self.picture_size, "8 or more pixels"
+        )
+        _check(self.learning_rate > 0, "universal.learning_rate", self.learning_rate, "above 0")
+        for key in ("goal_shape", "goal_appearance", "least_move"):
+            _check(getattr(self, key) > 0, f"universal.{key}", getattr(self, key), "above 0")
+        for key in ("noise", "preserve_shape", "preserve_appearance", "contrast", "prior"):
+            value = getattr(self, key)
+            _check(0 <= value < float("inf"), f"universal.{key}", value, "0 or more")
+
+
+@dataclass(frozen=True)
 class TrainMapperConfig:
-    """Training of one mapper, with generator, discriminator and CLIP frozen."""
+    """Training of one mapper, with generator, discriminator and CLIP frozen.
+
+    With `mapper.kind` 'universal' one training gives both codes' mappers: `which` is not asked,
+    and the steps are those of `universal`.
+    """
 
     which: Which = "appearance"
     """Which code the mapper changes: shape (z_s) or appearance (z_a). They are trained apart."""
@@ -103,9 +187,12 @@ class TrainMapperConfig:
     library: str = "configs/library-chairs.yaml"
     """YAML file with the prompts: groups shape and appearance, and a neutral prompt."""
     out: str = "runs/mapper"
-    """Run folder; the mapper is written there as mapper_shape or mapper_appearance.safetensors."""
+    """Run folder; the mapper is written there as mapper_shape, mapper_appearance or
+    mapper_universal.safetensors."""
     mapper: MapperConfig = field(default_factory=MapperConfig)
     """The network."""
+    universal: UniversalConfig = field(default_factory=UniversalConfig)
+    """Stages and weights of the universal mapper's training; not asked for the paper's."""
     loss: MapperLossConfig = field(default_factory=MapperLossConfig)
     """Weights of the loss."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -159,5 +246,13 @@ class TrainMapperConfig:
         _check(self.grad_clip > 0, "grad_clip", self.grad_clip, "above 0")
         _check(self.ema_half_life >= 0, "ema_half_life", self.ema_half_life, "0 or more")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        _check(
+            self.mapper.kind in ("paper", "universal"),
+            "mapper.kind",
+            self.mapper.kind,
+            "paper, universal",
+        )
+        _check(self.mapper.hidden >= 1, "mapper.hidden", self.mapper.hidden, "1 or more")
         self.loss.validate()
         self.augment.validate()
+        self.universal.validate()

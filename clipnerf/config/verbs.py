@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from clipnerf.errors import UsageError
 
@@ -64,8 +65,9 @@ def _check_common(config: DemoConfig | EditConfig | OrbitConfig | MorphConfig) -
     _check(len(config.seeds) >= 1, "seeds", config.seeds, "one or more, e.g. 0,1,2,3")
     for seed in config.seeds:
         _check(0 <= seed < 2**32, "seeds", seed, "0 to 4294967295")
-    check_strength("shape", config.shape)
-    check_strength("appearance", config.appearance)
+    for key, strength in (("shape", config.shape), ("appearance", config.appearance)):
+        if strength is not None:
+            check_strength(key, strength)
     _check(8 <= config.size <= 2048, "size", config.size, "8 to 2048 pixels")
     _check(config.device in (None, "cpu", "cuda"), "device", config.device, "cpu or cuda")
     _check(-90 <= config.elevation_deg <= 90, "elevation_deg", config.elevation_deg, "-90 to 90")
@@ -83,10 +85,13 @@ class DemoConfig:
     """Folder of a bundle: generator, CLIP and mappers."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
     """Objects on the sheet, one a seed; the first orbits in the video."""
-    shape: float = 1.0
-    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
-    appearance: float = 1.0
-    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    shape: float | None = None
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
+    universal mapper decides by the words; 1 for the paper's, and for pictures."""
+    appearance: float | None = None
+    """The same for colours."""
+    mapper: Literal["paper", "universal"] | None = None
+    """Kind of mapper; by default universal where the bundle has one, else the paper's."""
     frames: int = 48
     """Frames of the video, one turn."""
     size: int = 128
@@ -122,10 +127,13 @@ class EditConfig:
     """The sheet, a .png file."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
     """Objects, one a seed; a seed is the same object on every machine."""
-    shape: float = 1.0
-    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
-    appearance: float = 1.0
-    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    shape: float | None = None
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
+    universal mapper decides by the words; 1 for the paper's, and for pictures."""
+    appearance: float | None = None
+    """The same for colours."""
+    mapper: Literal["paper", "universal"] | None = None
+    """Kind of mapper; by default universal where the bundle has one, else the paper's."""
     azimuth_deg: float = 30.0
     """Direction of the camera, degrees; 0 looks at the front, growing counter-clockwise."""
     elevation_deg: float = 20.0
@@ -159,10 +167,13 @@ class OrbitConfig:
     """The video, an .mp4 file."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Objects, one a seed; they turn side by side."""
-    shape: float = 1.0
-    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
-    appearance: float = 1.0
-    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    shape: float | None = None
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
+    universal mapper decides by the words; 1 for the paper's, and for pictures."""
+    appearance: float | None = None
+    """The same for colours."""
+    mapper: Literal["paper", "universal"] | None = None
+    """Kind of mapper; by default universal where the bundle has one, else the paper's."""
     frames: int = 48
     """Frames, one turn."""
     size: int = 128
@@ -199,10 +210,13 @@ class MorphConfig:
     """An exemplar to pass through, after the texts: a picture of an object, e.g. photo.png."""
     out: str = "out/morph.mp4"
     """The video, an .mp4 file."""
-    shape: float = 1.0
-    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained."""
-    appearance: float = 1.0
-    """Strength of the change of colours, -4 to 4; 0 keeps them, 1 is as trained."""
+    shape: float | None = None
+    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
+    universal mapper decides by the words; 1 for the paper's, and for pictures."""
+    appearance: float | None = None
+    """The same for colours."""
+    mapper: Literal["paper", "universal"] | None = None
+    """Kind of mapper; by default universal where the bundle has one, else the paper's."""
     frames: int = 96
     """Frames in all."""
     loop: bool = True

@@ -85,15 +85,18 @@ class Mapper(nn.Module):
         self,
         codes: Float[Tensor, "batch code"],
         embedding: Float[Tensor, "#batch embed"],
-        strength: float | int = 1.0,
+        strength: float | int | Float[Tensor, "#batch"] = 1.0,
     ) -> Float[Tensor, "batch code"]:
         """codes + strength * change. Strength 0 gives the very same codes; negative is allowed.
 
         Args:
             embedding: of unit norm; one for all codes, or one each.
+            strength: one, or one for each code.
         Raises:
             UsageError: the strength is not a finite number.
         """
+        if isinstance(strength, Tensor):
+            return codes + strength[:, None] * self(embedding.expand(len(codes), -1), codes)
         check_strength(self.which, strength)
         if strength == 0:
             return codes
@@ -142,15 +145,8 @@ class Mapper(nn.Module):
                 f"'{path}' is a mapper that this version cannot read "
                 f"({str(error).splitlines()[0]}); train it again with clipnerf train-mapper"
             ) from error
-        for name, own, other in (
-            ("generator", mapper.generator_hash, generator_hash),
-            ("CLIP", mapper.clip_hash, clip_hash),
-        ):
-            if other is not None and own != other:
-                raise UsageError(
-                    f"mapper '{path}' was trained for {name} {own}, not for {other}; use it with "
-                    f"its own {name}, or train one for this {name} with clipnerf train-mapper"
-                )
+        refuse_others(path, "generator", mapper.generator_hash, generator_hash)
+        refuse_others(path, "CLIP", mapper.clip_hash, clip_hash)
         return mapper.eval().requires_grad_(False)
 
 
@@ -160,4 +156,13 @@ def check_strength(which: str, strength: float | int) -> None:
         raise UsageError(
             f"strength of {which} is {strength}; it has to be a finite number, as a rule from 0 "
             "(no change) to 1 (full change)"
+        )
+
+
+def refuse_others(path: str | Path, name: str, own: str, other: str | None) -> None:
+    """UsageError if a mapper's own generator or CLIP is not the one that it is to work with."""
+    if other is not None and own != other:
+        raise UsageError(
+            f"mapper '{path}' was trained for {name} {own}, not for {other}; use it with its own "
+            f"{name}, or train one for this {name} with clipnerf train-mapper"
         )

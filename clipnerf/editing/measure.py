@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clipnerf.editing.mappers import Mapper
 from clipnerf.editing.objective import Objective, edit_codes
+from clipnerf.editing.universal import UniversalMapper
 from clipnerf.export.sheet import contact_sheet
 from clipnerf.gan.codes import Codes
 
@@ -32,7 +33,7 @@ class Matching:
 
 @torch.no_grad()
 def measure(
-    mapper: Mapper, objective: Objective, objects: int = 4
+    mapper: Mapper | UniversalMapper, objective: Objective, objects: int = 4
 ) -> tuple[Matching, UInt8[np.ndarray, "height width 3"]]:
     """Edits the objects of seeds 0, 1, ... by every prompt of the library.
 

@@ -124,7 +124,7 @@ class Objective:
         draw = self.draw(rng)
         code = getattr(draw.codes, self.config.which)[draw.edited_object]
         change = mapper(self.prompts.own[draw.target], code)
-        before, after = self._pictures(draw, change)
+        before, after = self.pictures(draw, change)
         target = draw.target[draw.edit]
         picture = self.clip.encode_image(
             draw.augmentation.rows(draw.view)(after.rgb, after.opacity)
@@ -153,7 +153,7 @@ class Objective:
         total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
         return total, terms
 
-    def _pictures(self, draw: Draw, change: Tensor) -> tuple[Picture | None, Picture]:
+    def pictures(self, draw: Draw, change: Tensor) -> tuple[Picture | None, Picture]:
         """The views before (None if no term asks for them) and after the edits."""
         which, weights = self.config.which, self.config.loss
         edited = edit_codes(draw.codes[draw.edited_object], which, change)

@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig
-from clipnerf.editing.library import embed_library
+from clipnerf.editing.loading import (
+    discriminator_path,
+    generator_path,
+    load_objective,
+    mapper_path,
+)
 from clipnerf.editing.mappers import Mapper
 from clipnerf.editing.measure import Matching, measure
 from clipnerf.editing.objective import Objective
+from clipnerf.editing.universal_train import plan_universal, train_universal
 from clipnerf.editing.warm_start import warm_start
-from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.gan.discriminator import Discriminator
-from clipnerf.gan.generator import Generator
+from clipnerf.errors import ClipNerfError
 from clipnerf.runs import ddp
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
@@ -38,12 +40,14 @@ from clipnerf.runs.weights import weights_hash
 
 
 def train_mapper(config: TrainMapperConfig) -> Path:
-    """Trains one mapper, or resumes it; returns the path of its weights.
+    """Trains a mapper, or resumes it; returns the path of its weights.
 
     Raises:
         UsageError: a value out of range, a file missing or foreign, another run in `out`.
         ClipNerfError: the loss is no longer a number, the disk failed, or another rank is lost.
     """
+    if config.mapper.kind == "universal":
+        return train_universal(config)
     with ddp.joined(config.device) as device:
         config.validate()
         objective = load_objective(config, device)
@@ -64,6 +68,8 @@ def train_mapper(config: TrainMapperConfig) -> Path:
 def plan(config: TrainMapperConfig) -> dict[str, str]:
     """What `train_mapper` would do, in words; loads nothing but the library."""
     config.validate()
+    if config.mapper.kind == "universal":
+        return plan_universal(config)
     library = load_library(config.library)
     prompts = library.shape if config.which == "shape" else library.appearance
     pictures = ddp.share(config.objects, "objects") * config.edits * config.views
@@ -71,37 +77,15 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
     memory = pictures * config.size**2 * (config.samples or 16) * 1000 / 2**30
     return {
         "data": f"{len(prompts)} prompts of the group '{config.which}' in {config.library}",
-        "generator": str(_generator_path(config)),
-        "discriminator": str(_discriminator_path(config) or "none"),
+        "generator": str(generator_path(config)),
+        "discriminator": str(discriminator_path(config) or "none"),
         "clip": config.clip,
         "model": f"mapper '{config.mapper.kind}', embedding -> {config.mapper.hidden} -> code",
         "steps": f"{config.steps} steps of {config.objects} objects x {config.edits} edits x "
         f"{config.views} views at {config.size} pixels, shared by {ddp.world_size()} process(es)",
         "memory": f"about {memory + 0.5:.1f} GB a process",
-        "out": str(_mapper_path(config)),
+        "out": str(mapper_path(config)),
     }
-
-
-def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective:
-    """The frozen models and the embedded library, for this rank's share of the objects."""
-    own = replace(config, objects=ddp.share(config.objects, "objects"))
-    library = load_library(config.library)
-    generator = Generator.load(_generator_path(config))
-    discriminator_path = _discriminator_path(config)
-    discriminator = None
-    if config.loss.discriminator > 0:
-        if discriminator_path is None:
-            raise UsageError(
-                f"no discriminator.safetensors beside '{config.generator}'; give --discriminator, "
-                "or train without it by --loss.discriminator 0"
-            )
-        discriminator = Discriminator.load(discriminator_path)
-    clip = Clip.load(config.clip)
-    prompts = embed_library(clip, library, config.which)
-    for model in (generator, discriminator):
-        if model is not None:
-            model.to(device).eval().requires_grad_(False)
-    return Objective(own, generator, discriminator, clip.to(device), prompts.to(device), device)
 
 
 class _Trainer:
@@ -159,7 +143,7 @@ class _Trainer:
                     matching = self.measure(run)
                 if self.step % config.checkpoint_every == 0 or last:
                     run.save_state(self.step, self.state())
-        path = _mapper_path(config)
+        path = mapper_path(config)
         if run is not None:
             self.averaged().save(path)
             _warn_if_useless(matching)
@@ -263,19 +247,3 @@ def _warn_if_useless(matching: Matching | None) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def _generator_path(config: TrainMapperConfig) -> Path:
-    path = Path(config.generator)
-    return path / "generator.safetensors" if path.is_dir() else path
-
-
-def _discriminator_path(config: TrainMapperConfig) -> Path | None:
-    if config.discriminator is not None:
-        return Path(config.discriminator)
-    beside = _generator_path(config).with_name("discriminator.safetensors")
-    return beside if beside.exists() else None
-
-
-def _mapper_path(config: TrainMapperConfig) -> Path:
-    return Path(config.out) / f"mapper_{config.which}.safetensors"

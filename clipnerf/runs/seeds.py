@@ -5,6 +5,8 @@ uninterrupted one would have drawn, and a new stream does not disturb the others
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -26,6 +28,15 @@ def torch_generator(
 ) -> torch.Generator:
     """A fresh ``torch.Generator`` on ``device``, seeded by :func:`seed_for`."""
     return torch.Generator(device=device).manual_seed(seed_for(seed, rank, step, stream))
+
+
+@contextmanager
+def seeded(seed: int, stream: str) -> Iterator[None]:
+    """Within it torch draws on the CPU from a seed of its own, for first weights; nothing else is
+    disturbed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, 0, 0, stream))
+        yield
 
 
 def normal_codes(seed: int, dim: int) -> Float32[np.ndarray, "dim"]:

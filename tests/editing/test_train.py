@@ -9,8 +9,9 @@ import torch
 from clipnerf.clip.model import Clip
 from clipnerf.config.mapper import AugmentConfig, MapperConfig, MapperLossConfig, TrainMapperConfig
 from clipnerf.editing import train
+from clipnerf.editing.loading import load_objective, mapper_path
 from clipnerf.editing.mappers import Mapper
-from clipnerf.editing.train import load_objective, plan, train_mapper
+from clipnerf.editing.train import plan, train_mapper
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.weights import weights_hash
@@ -109,7 +110,7 @@ def test_nan_stops_the_run_and_writes_no_mapper(config, monkeypatch):
     )  # fmt: skip
     with pytest.raises(ClipNerfError, match=r"step 0: the loss is nan.*clip.*learning_rate"):
         train_mapper(config)
-    assert not list((train._mapper_path(config).parent).glob("*.safetensors"))
+    assert not list((mapper_path(config).parent).glob("*.safetensors"))
 
 
 def test_training_follows_the_words(config):

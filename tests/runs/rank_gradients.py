@@ -13,6 +13,7 @@ from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig
 from clipnerf.config.mapper import MapperConfig, MapperLossConfig, TrainMapperConfig
 from clipnerf.config.pretrain import DataConfig, LossConfig, PretrainConfig
 from clipnerf.data.dataset import PictureDataset
+from clipnerf.editing import loading as mapper_loading
 from clipnerf.editing import train as mapper_training
 from clipnerf.gan.trainer import Trainer as GanTrainer
 from clipnerf.runs import ddp
@@ -61,7 +62,7 @@ def gan_config(folder: Path) -> PretrainConfig:
 def mapper_trainer(folder: Path, which: str) -> mapper_training._Trainer:
     """A mapper whose end is not zero, so that every layer has a gradient."""
     config = mapper_config(folder, which)
-    objective = mapper_training.load_objective(config, torch.device("cpu"))
+    objective = mapper_loading.load_objective(config, torch.device("cpu"))
     mapper = mapper_training._fresh_mapper(config, objective)
     torch.nn.init.normal_(mapper.end.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     return mapper_training._Trainer(config, objective, mapper)
