@@ -179,6 +179,16 @@ def group_means(results: Sequence[WishResult]) -> dict[str, GroupMeans]:
     return found
 
 
+def by_attribute(results: Sequence[WishResult], group: str) -> dict[str, float]:
+    """Of each attribute, the share read as before: mean over the wishes of a group."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        if result.group == group:
+            for key, share in result.kept.by_attribute.items():
+                found.setdefault(key, []).append(share)
+    return {key: mean(shares) for key, shares in found.items()}
+
+
 def mean(values: Any) -> float:
     """Mean of the numbers among some floats; NaN where there is none."""
     numbers = [value for value in values if value == value]

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from clipnerf.evaluation.edits import WishResult
+from clipnerf.evaluation.edits import WishResult, by_attribute
 from clipnerf.evaluation.gallery import Gallery, Pick
 from clipnerf.evaluation.record import Evaluation, KindFigures
 from clipnerf.evaluation.strength import STRENGTHS
-from clipnerf.evaluation.targets import BUNDLE, Row, rows
+from clipnerf.evaluation.targets import BUNDLE, NAMES, Row, rows
 from clipnerf.export.page import (
     LARGEST,
     Encoder,
@@ -125,6 +125,34 @@ def _edits(found: Evaluation, gallery: Gallery, encoder: Encoder) -> Iterator[Ht
         cards.append(figure(encoder.picture(_grid(strip), f"objects before and after {prompt}"),
                             *caption))  # fmt: skip
     yield element("div", *cards, class_="cards")
+    yield from _attributes(found)
+
+
+def _attributes(found: Evaluation) -> Iterator[Html]:
+    """What stayed, attribute by attribute, beside the floor."""
+    columns: dict[str, dict[str, float]] = {}
+    if found.floor is not None:
+        columns["floor: no edit"] = found.floor.other_views.by_attribute
+        columns["floor: recoloured"] = found.floor.recoloured.by_attribute
+    for group, name in NAMES.items():
+        for kind, figures in found.kinds.items():
+            shares = by_attribute(figures.results, group)
+            if shares:
+                columns[f"{kind}, {name}"] = shares
+    keys = dict.fromkeys(key for shares in columns.values() for key in shares)
+    if not keys:
+        return
+    yield element("h3", "Others that stay, attribute by attribute")
+    yield element("p", "Of the objects of which it was read confidently before, percent.",
+                  class_="soft")  # fmt: skip
+    nan = float("nan")
+    yield table(
+        ["", *columns],
+        [
+            [key.replace("_", " "), *(_percent(each.get(key, nan)) for each in columns.values())]
+            for key in keys
+        ],
+    )
 
 
 def _picks(gallery: Gallery, encoder: Encoder) -> Iterator[Html]:

@@ -8,6 +8,7 @@ import torch
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.edits import (
     Edits,
+    by_attribute,
     check_wishes,
     find_floor,
     group_means,
@@ -99,6 +100,9 @@ def test_means_are_of_the_wishes_of_a_group():
     # the second wish was granted to all before, so that none could change
     assert means["appearance"].changed == 0.5
     assert means["appearance"].kept == 0 and means["shape"].kept == 0.5
+    results = [judge(wish, before, after) for wish in wishes]
+    assert by_attribute(results, "appearance") == {"b": 0}
+    assert by_attribute(results, "shape") == {"a": 0.5} and by_attribute(results, "both") == {}
 
 
 def test_which_codes_a_wish_moves_and_what_is_a_colour():

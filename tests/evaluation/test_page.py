@@ -31,6 +31,7 @@ def test_everything_is_there_and_escaped():
     assert made.count('alt="') == made.count("<img ")
     assert not re.search(r'(?:src|href)="(?!data:image/|#)', made) and "<script" not in made
     assert "paper: true 25 % → 50 %, others stay 94 %" in made
+    assert '<th scope="row">width</th><td>–</td><td>–</td><td>94 %</td><td>96 %</td>' in made
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
