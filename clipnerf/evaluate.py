@@ -19,7 +19,7 @@ import torch
 
 from clipnerf.config.evaluate import EvaluateConfig
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.editor import Editor
+from clipnerf.editor import Editor, mapper_kinds
 from clipnerf.errors import UsageError
 from clipnerf.evaluation import published, targets
 from clipnerf.evaluation.disentanglement import disentanglement
@@ -29,6 +29,7 @@ from clipnerf.evaluation.kind import ROUTED, SWEPT, KindPictures, measure_kind, 
 from clipnerf.evaluation.means import Absence, Means, find_means
 from clipnerf.evaluation.page import page
 from clipnerf.evaluation.pictures import OTHER_VIEWS, VIEWS
+from clipnerf.evaluation.prompts import prompt_lines
 from clipnerf.evaluation.protocol import protocol
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.record import (
@@ -73,7 +74,8 @@ class Report:
         """For a terminal: protocol, table, what is absent, and last the paths."""
         about = [f"{key + ':':<17}{text}" for key, text in self.found.protocol.items()]
         absent = [each.line() for each in self.found.absent]
-        return [*about, "", *targets.lines(self.found), "", *absent, *map(str, self.paths)]
+        tables = [*targets.lines(self.found), "", *prompt_lines(self.found)]
+        return [*about, "", *tables, "", *absent, *map(str, self.paths)]
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
     """What would be measured, and what is missing; nothing is loaded or written."""
     means = find_means(config)
     wishes = load_wishes(means.wishes) if means.wishes else ()
-    kinds = editor_kinds(means.bundle)
+    kinds = mapper_kinds(means.bundle)
     known = {
         "judge": means.judge,
         "recognizer": means.recognizer,
@@ -133,16 +135,6 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
     }
 
 
-def editor_kinds(bundle: Path) -> list[str]:
-    """Which kinds of mapper a bundle holds."""
-    names = ("mapper_shape.safetensors", "mapper_appearance.safetensors")
-    return ["paper"] if any((bundle / name).is_file() for name in names) else []
-
-
-def _load_editor(bundle: Path, kind: str, device: torch.device) -> Editor:
-    return Editor.load(bundle, device)
-
-
 def _writable(out: str) -> tuple[Path, Path]:
     folder = writable_dir(out)
     paths = (folder / "evaluation.json", folder / "evaluation.html")
@@ -159,7 +151,7 @@ def _load(config: EvaluateConfig, means: Means) -> _Loaded:
     if recognizer is not None:
         check_wishes(wishes, recognizer)
     editors = {
-        kind: _load_editor(means.bundle, kind, device) for kind in editor_kinds(means.bundle)
+        kind: Editor.load(means.bundle, device, mapper=kind) for kind in mapper_kinds(means.bundle)
     }
     plain_one = next(iter(editors.values()), None) or Editor.load(means.bundle, device)
     clips = {} if plain_one.clip is None else {GUIDE: plain_one.clip}

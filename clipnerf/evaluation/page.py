@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clipnerf.evaluation.edits import WishResult, by_attribute
 from clipnerf.evaluation.gallery import Gallery, Pick
+from clipnerf.evaluation.prompts import HEAD, prompt_rows
 from clipnerf.evaluation.record import Evaluation, KindFigures
 from clipnerf.evaluation.strength import STRENGTHS
 from clipnerf.evaluation.targets import BUNDLE, NAMES, Row, rows
@@ -82,6 +83,15 @@ def _figures(found: Evaluation) -> list[Html]:
     if kinds:
         names = list(found.kinds)
         made += [element("h3", "Edits, by kind of mapper"), _table(kinds, names)]
+    prompts = prompt_rows(found)
+    if prompts:
+        body = [[row.prompt, row.kind, *row.cells()] for row in prompts]
+        made += [
+            element("h3", "Prompt by prompt"),
+            element("p", f"Matching, direction and Spearman by the {found.best_eye}.",
+                    class_="soft"),
+            table(["", "", *HEAD], body),
+        ]  # fmt: skip
     return made
 
 

@@ -88,11 +88,14 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
         made.append(Row("FID, Inception", {BUNDLE: found.fid}, digits=1))
     shares = [report for report in found.variety.values() if report.shares]
     if shares:
+        rare = shares[0].below_half
+        named = [f"{key} {value} ({shares[0].ratio(key, value):.2f})" for key, value in rare]
         made.append(
             Row(
                 "values that come less than half as often as in the data",
-                {BUNDLE: float(len(shares[0].below_half))},
+                {BUNDLE: float(len(rare))},
                 digits=0,
+                note=", ".join(named),
             )
         )
     codes = found.disentanglement
