@@ -10,10 +10,12 @@ import yaml
 
 from clipnerf.cli import main
 from clipnerf.config.evaluation import RecognizerConfig
+from clipnerf.editing.universal import FILE_NAME
+from clipnerf.editor import Editor
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.export.page import LARGEST
 from clipnerf.gan.generator import Generator
-from tests.tiny_bundle import tiny_bundle, tiny_generator
+from tests.tiny_bundle import tiny_bundle, tiny_generator, tiny_universal
 
 WISHES = [
     {"prompt": "a red chair", "wanted": {"color": "red"}, "shape": 0, "appearance": 1},
@@ -126,6 +128,37 @@ def test_everything_at_hand_is_measured(bundle, tmp_path, capsys):
     assert sorted(p.name for p in out.iterdir()) == ["evaluation.html", "evaluation.json"]
 
 
+def write_universal(bundle: Path) -> None:
+    """A universal mapper with random weights, bound to the bundle."""
+    editor = Editor.load(bundle, "cpu")
+    assert editor.clip is not None
+    hashes = {"generator_hash": editor.generator.hash, "clip_hash": editor.clip.hash}
+    tiny_universal(editor.clip.embed_dim, **hashes).save(bundle / FILE_NAME)
+
+
+@pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
+@pytest.mark.filterwarnings("ignore:'a .* chair' ")
+def test_two_kinds_of_mapper_stand_side_by_side(bare, bundle, tmp_path, capsys):
+    write_universal(bare)
+    out, folder = tmp_path / "out", bundle / "evaluation"
+    files = ["--wishes", str(folder / "wishes.yaml"), "--neutral", "a chair"]
+    files += ["--recognizer", str(folder / "recognizer.safetensors")]
+    assert main(["evaluate", str(bare), *FEW, *files, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    head = next(line for line in said.splitlines() if line.endswith("target"))
+    assert head.split() == ["bundle", "paper", "universal", "target"]
+    found = json.loads((out / "evaluation.json").read_text())
+    paper, universal = found["kinds"]["paper"], found["kinds"]["universal"]
+    assert [r["prompt"] for r in paper["results"]] == [r["prompt"] for r in universal["results"]]
+    assert universal["silhouette_iou"] == 1 and universal["left_out"] == {}
+    assert paper["words"]["guide"]["direction"] != universal["words"]["guide"]["direction"]
+    assert "below: after the edit by paper, then by universal" in (
+        (out / "evaluation.html").read_text()
+    )
+    assert main(["evaluate", str(bare), *FEW, *files, "--out", str(out), "--dry-run"]) == 0
+    assert "paper, universal" in capsys.readouterr().out
+
+
 @pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
 def test_a_judge_that_is_the_guide_is_said_to_be(bundle, tmp_path, capsys):
     out, clip = tmp_path / "out", bundle / "clip.safetensors"
@@ -206,8 +239,6 @@ def test_a_recogniser_of_another_category(bundle, tmp_path, capsys):
 
 
 def test_an_output_that_cannot_be_written_is_found_first(bundle, tmp_path, capsys, monkeypatch):
-    from clipnerf.editor import Editor
-
     monkeypatch.setattr(Editor, "load", lambda *a, **k: pytest.fail("loaded first"))
     (tmp_path / "file").write_text("")
     assert "file" in fails(capsys, bundle, "--out", tmp_path / "file" / "out")

@@ -9,6 +9,9 @@ from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, GeneratorConfig
 from clipnerf.config.mapper import MapperConfig
 from clipnerf.editing.mappers import Mapper
+from clipnerf.editing.routing import Router
+from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
+from clipnerf.editing.variation import Variation
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
 
@@ -16,10 +19,11 @@ KNOWN_WORDS = "a an with without wide narrow high low back armrests chair red or
 CODE_DIM = 16
 
 
-def tiny_generator(seed: int = 0) -> Generator:
+def tiny_generator(seed: int = 0, conditioning: str = "disentangled") -> Generator:
     """Neither empty nor full, so that edits of both kinds can be seen."""
     field = FieldConfig(
-        code_dim=CODE_DIM, style_dim=8, levels=3, log2_rows=8, finest_resolution=16,
+        conditioning=conditioning, code_dim=CODE_DIM, style_dim=8, levels=3, log2_rows=8,
+        finest_resolution=16,
         deform_width=8, density_width=8, color_width=8, density_bias=-6.0,
     )  # fmt: skip
     with torch.random.fork_rng(), torch.no_grad():
@@ -70,6 +74,31 @@ def tiny_clip_file(folder: Path) -> Path:
             model_cfg=model_cfg,
             preprocess_cfg=preprocess_cfg,
         )
+
+
+def tiny_universal(embed_dim: int = 16, *, generator_hash: str, clip_hash: str) -> Universal:
+    """A universal mapper that knows neither of the two, but does something."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        axes = torch.linalg.qr(torch.randn(embed_dim, embed_dim)).Q
+        own, other = axes[:, :5], axes[:, 5:8]
+        halves = []
+        for which in WHICH:
+            variation = Variation(own, torch.linspace(1.0, 0.2, 5), other)
+            half = UniversalMapper(
+                which, variation, 0.1 * torch.randn(embed_dim), CODE_DIM, 8,
+                MapperConfig(kind="universal", hidden=8),
+            )  # fmt: skip
+            torch.nn.init.normal_(half.end.weight, std=0.5)
+            halves.append(half)
+            own, other = axes[:, 8:13], axes[:, :3]
+        router = Router()
+        router.begin.fill_(0.01)
+        router.full.fill_(0.05)
+        router.shortest.fill_(0.2)
+    return Universal(
+        halves[0], halves[1], router, generator_hash=generator_hash, clip_hash=clip_hash
+    )
 
 
 def tiny_bundle(folder: Path) -> Path:

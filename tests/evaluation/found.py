@@ -79,6 +79,7 @@ def evaluation(same_judge: bool = False, **more) -> Evaluation:
         "disentanglement": Disentanglement(1.0, 0.5, 0.02, 0.3, 32),
         "entangled": Disentanglement(0.5, 0.4, 0.2, 0.3, 32),
         "views": None,
+        "accuracy": {"width": 0.8},
         "floor": Floor(Stayed(0.98, 0.6, {}), Stayed(0.97, 0.6, {})),
         "kinds": {"paper": kind(False), "universal": kind(True)},
         "absent": (Absence("LPIPS", "this <i>", "that"),),

@@ -112,9 +112,18 @@ def test_an_editor_without_a_mapper_makes_what_it_can(editor, eyes):
     assert found.results == () and found.groups == {} and pictures.after == {}
 
 
-def test_attributes_that_not_every_object_has_do_not_count(editor, eyes, shapes):
+def test_attributes_that_cannot_be_read_do_not_count(editor, eyes, shapes, recognizer):
+    # the random reader reads colours rightly as often as not; the trained one always
+    trained = dataclasses.replace(eyes, recognizer=recognizer)
+    wishes = [Wish("red", {"color": "red"}, shape=0)]
+    sure = look_at_subjects(editor.generator, SEEDS, trained, wishes, shapes, SIZE, lambda n: None)
+    assert sure.ignored == () and min(sure.accuracy.values()) > 0.9
+    unsaid = look_at_subjects(editor.generator, SEEDS, trained, wishes, None, SIZE, lambda n: None)
+    assert unsaid.accuracy == {} and unsaid.ignored == ()
+
     subjects = look_at_subjects(editor.generator, SEEDS, eyes, WISHES, shapes, SIZE, lambda n: None)
-    assert subjects.ignored == ("armrests", "width") and subjects.colours == ("color",)
+    assert subjects.ignored == ("armrests", "color", "width") and subjects.colours == ("color",)
+    assert subjects.accuracy["color"] < 0.75
     blind = dataclasses.replace(eyes, recognizer=None)
     none = look_at_subjects(editor.generator, SEEDS, blind, WISHES, shapes, SIZE, lambda n: None)
     assert none.readings is None and none.floor is None

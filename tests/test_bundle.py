@@ -1,0 +1,130 @@
+"""Bundles with two kinds of mapper, and what the universal one decides by default."""
+
+import warnings
+
+import pytest
+import torch
+
+from clipnerf.clip.model import Clip
+from clipnerf.clip.prompts import text_embedding
+from clipnerf.editor import Editor, mapper_kinds
+from clipnerf.errors import UsageError
+from clipnerf.gan.generator import Generator
+from tests.tiny_bundle import tiny_bundle, tiny_universal
+
+RED = "a red chair"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tiny_bundle(tmp_path_factory.mktemp("bundle"))
+    hashes = {
+        "generator_hash": Generator.load(folder / "generator.safetensors").hash,
+        "clip_hash": Clip.load(str(folder / "clip.safetensors")).hash,
+    }
+    tiny_universal(**hashes).save(folder / "mapper_universal.safetensors")
+    return folder
+
+
+@pytest.fixture
+def editor(folder):
+    return Editor.load(folder, device="cpu")
+
+
+def _set_route(editor: Editor, shape: float, appearance: float, shortest: float = 0.0) -> None:
+    """Limits so that RED gets these strengths."""
+    universal, clip = editor.universal, editor.clip
+    assert universal is not None and clip is not None
+    direction = text_embedding(clip, RED)[None] - universal.shape.centre
+    for row, (half, strength) in enumerate(
+        ((universal.shape, shape), (universal.appearance, appearance))
+    ):
+        energy = float(half.variation.aim(direction).energy)
+        # log-linear between begin and full
+        universal.router.begin[row] = energy * 2.0**-strength if strength else energy * 2
+        universal.router.full[row] = universal.router.begin[row] * 2
+    universal.router.shortest.fill_(shortest)
+
+
+def test_the_universal_mapper_is_the_default_and_the_papers_can_be_asked_for(folder):
+    assert mapper_kinds(folder) == ["paper", "universal"]
+    assert Editor.load(folder, "cpu").universal is not None
+    assert Editor.load(folder, "cpu", mapper="universal").universal is not None
+    paper = Editor.load(folder, "cpu", mapper="paper")
+    assert paper.universal is None and set(paper.mappers) == {"shape", "appearance"}
+
+
+def test_a_kind_that_is_not_there_is_refused_in_one_line(folder, tmp_path):
+    only = tiny_bundle(tmp_path)
+    assert mapper_kinds(only) == ["paper"] and Editor.load(only, "cpu").universal is None
+    with pytest.raises(UsageError, match=r"mapper is 'universal'; .* has: paper; train it"):
+        Editor.load(only, "cpu", mapper="universal")
+    with pytest.raises(UsageError, match="mapper is 'other'"):
+        Editor.load(folder, "cpu", mapper="other")
+
+
+def test_words_decide_which_code_moves_and_the_other_keeps_its_bits(editor):
+    codes = editor.sample([0, 1])
+    _set_route(editor, 0, 1)
+    edited = editor.edit(codes, RED)
+    assert torch.equal(edited.shape, codes.shape)
+    assert torch.equal(edited.appearance, editor.edit(codes, RED, 0, 1).appearance)
+    assert not torch.equal(edited.appearance, codes.appearance)
+    _set_route(editor, 1, 0)
+    edited = editor.edit(codes, RED)
+    assert torch.equal(edited.appearance, codes.appearance)
+    assert not torch.equal(edited.shape, codes.shape)
+
+
+def test_a_person_can_override_either(editor):
+    codes = editor.sample([0, 1])
+    _set_route(editor, 0, 1)
+    both = editor.edit(codes, RED, shape=0.7)
+    assert not torch.equal(both.shape, codes.shape)
+    assert torch.equal(both.appearance, editor.edit(codes, RED).appearance)
+    assert editor.edit(codes, RED, shape=0, appearance=0) is codes
+
+
+def test_route_says_what_edit_does_by_default(editor):
+    _set_route(editor, 0.5, 1)
+    route = editor.route(RED)
+    assert route["shape"] == pytest.approx(0.5, abs=0.01) and route["appearance"] == 1
+    codes = editor.sample([0])
+    by_hand = editor.edit(codes, RED, shape=route["shape"], appearance=1)
+    assert torch.allclose(editor.edit(codes, RED).shape, by_hand.shape, atol=1e-5)
+    paper = Editor(editor.generator, editor.clip)
+    assert paper.route(RED) == {"shape": 1.0, "appearance": 1.0}
+
+
+def test_several_prompts_and_one_for_each_object_are_routed_each(editor):
+    codes = editor.sample([0, 1])
+    _set_route(editor, 0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        each = editor.edit(codes, [RED, "a wide chair"])
+        together = editor.edit(codes, {RED: 0.5, "a wide chair": 0.0})
+    assert torch.equal(each.shape[0], codes.shape[0])
+    alone = editor.edit(codes, RED)
+    assert torch.allclose(each.appearance[0], alone.appearance[0], atol=1e-6)
+    half = editor.edit(codes, RED, appearance=0.5)
+    assert torch.allclose(together.appearance, half.appearance, atol=1e-5)
+
+
+def test_what_the_model_cannot_do_is_said_and_left_alone(editor):
+    codes = editor.sample([0])
+    _set_route(editor, 0, 0)
+    with pytest.warns(UserWarning, match="outside what this model can do: its objects do not"):
+        edited = editor.edit(codes, RED)
+    assert torch.equal(edited.shape, codes.shape)
+    assert torch.equal(edited.appearance, codes.appearance)
+    _set_route(editor, 1, 1, shortest=1e3)
+    with pytest.warns(UserWarning, match="hardly tells it from the bare category"):
+        assert editor.route(RED) == {"shape": 0.0, "appearance": 0.0}
+
+
+def test_exemplars_are_followed_by_both_mappers(editor):
+    codes = editor.sample([0])
+    _set_route(editor, 0, 0)
+    edited = editor.edit(codes, image=editor.render(editor.sample([5]), size=16).rgb)
+    assert not torch.equal(edited.shape, codes.shape)
+    assert not torch.equal(edited.appearance, codes.appearance)
