@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -212,11 +213,12 @@ def _measure(
         disentanglement=disentanglement(generator, size=size),
         entangled=None if other is None else disentanglement(other, size=size),
         views=_views(config, loaded),
+        accuracy=subjects.accuracy,
         floor=subjects.floor,
         kinds=kinds,
         absent=tuple(_absent(means)),
         provenance={
-            "command": " ".join(["clipnerf", *sys.argv[1:]]),
+            "command": shlex.join(["clipnerf", *sys.argv[1:]]),
             "config": asdict(config),
             "versions": versions(),
             "commit": git_commit(),

@@ -120,7 +120,9 @@ def test_everything_at_hand_is_measured(bundle, tmp_path, capsys):
     assert found["variety"]["guide"]["protocol"]["reals"] == 16
     assert found["provenance"]["config"]["first_seed"] == 1000
     names = [row["name"] for row in found["targets"]]
-    assert "others stay, colours" in names and len(names) == len(set(names))
+    assert "named attribute is true, colours" in names and len(names) == len(set(names))
+    # a reader of random weights is not to be trusted with anything
+    assert found["accuracy"]["armrests"] < 0.75 and "not counted:     armrests, color" in text
 
     page = (out / "evaluation.html").read_text()
     assert len(page.encode()) <= LARGEST
@@ -151,6 +153,7 @@ def test_two_kinds_of_mapper_stand_side_by_side(bare, bundle, tmp_path, capsys):
     paper, universal = found["kinds"]["paper"], found["kinds"]["universal"]
     assert [r["prompt"] for r in paper["results"]] == [r["prompt"] for r in universal["results"]]
     assert universal["silhouette_iou"] == 1 and universal["left_out"] == {}
+    assert "others stay, colours" in [row["name"] for row in found["targets"]]
     assert paper["words"]["guide"]["direction"] != universal["words"]["guide"]["direction"]
     assert "below: after the edit by paper, then by universal" in (
         (out / "evaluation.html").read_text()

@@ -59,7 +59,8 @@ def _page(found: Evaluation, gallery: Gallery, encoder: Encoder) -> str:
     return document(
         f"Evaluation of {found.bundle}",
         element("h1", f"Evaluation of {found.bundle}"),
-        element("p", "Made by clipnerf evaluate. ", *_warnings(found), class_="soft"),
+        element("p", "Made by clipnerf evaluate.", class_="soft"),
+        *_warnings(found),
         element("nav", *links),
         *parts,
     )

@@ -11,7 +11,7 @@ from clipnerf.evaluation.pictures import OTHER_VIEWS, VIEWS
 from clipnerf.evaluation.reading import CONFIDENT
 from clipnerf.evaluation.record import GUIDE, JUDGE, Network
 from clipnerf.evaluation.strength import STRENGTHS
-from clipnerf.evaluation.subjects import Subjects
+from clipnerf.evaluation.subjects import ACCURACY_PICTURES, RELIABLE, Subjects
 from clipnerf.evaluation.variety import FIRST_SEED
 from clipnerf.evaluation.wishes import Wish
 from clipnerf.gan.generator import Generator
@@ -65,7 +65,16 @@ def protocol(
             f"before; floor from {', '.join(map(_view, OTHER_VIEWS))}"
         )
         if subjects.ignored:
-            said["not counted"] = f"{', '.join(subjects.ignored)}: not every object has it"
+            said["not counted"] = (
+                f"{', '.join(subjects.ignored)}: not on every object, or read rightly on less than "
+                f"{RELIABLE:g} of the real pictures"
+            )
+        if subjects.accuracy:
+            shares = [f"{key} {100 * share:.1f}" for key, share in subjects.accuracy.items()]
+            said["accuracy"] = (
+                f"of the recogniser on at most {ACCURACY_PICTURES} of the real pictures, %: "
+                f"{', '.join(shares)}"
+            )
     return said
 
 

@@ -77,6 +77,7 @@ class Evaluation:
     variety: encoder -> figures; the key "recognizer" where there is no CLIP.
     fid: with Inception, where it is present.
     views: of the bundle's generator by its own CLIP.
+    accuracy: of the recogniser on real pictures, attribute by attribute.
     """
 
     bundle: str
@@ -88,6 +89,7 @@ class Evaluation:
     disentanglement: Disentanglement
     entangled: Disentanglement | None
     views: ViewConsistency | None
+    accuracy: dict[str, float]
     floor: Floor | None
     kinds: dict[str, KindFigures]
     absent: tuple[Absence, ...]

@@ -32,6 +32,10 @@ from clipnerf.gan.generator import Generator
 
 REAL_SEED = 1
 """Of the real pictures that are drawn: seed 0 is what models are trained on."""
+RELIABLE = 0.75
+"""Least accuracy on real pictures of an attribute that is counted: what cannot be seen on every
+object, such as the colour of armrests, cannot be read."""
+ACCURACY_PICTURES = 1000
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
@@ -50,7 +54,11 @@ class Eyes:
 class Subjects:
     """The objects before the edits: as codes, as pictures, and as they were read.
 
-    colours: attributes of appearance. ignored: attributes that not every object has.
+    colours: attributes of appearance.
+    accuracy: share of real pictures on which the recogniser reads each attribute rightly; empty
+        where none say what they show.
+    ignored: attributes that are not counted: not every object has them, or the recogniser reads
+        them rightly on less than RELIABLE of the real pictures.
     floor: how far the recogniser's word can be trusted.
     """
 
@@ -61,6 +69,7 @@ class Subjects:
     features: Mapping[str, Float[Tensor, "objects embed"]]
     readings: ObjectReadings | None
     colours: tuple[str, ...]
+    accuracy: dict[str, float]
     ignored: tuple[str, ...]
     floor: Floor | None
 
@@ -167,13 +176,22 @@ def look_at_subjects(
     before = shoot(generator, codes, size=size, tell=tell)
     features = {eye: image_features(clip, before.rgb[:, 0]) for eye, clip in eyes.clips.items()}
     if eyes.recognizer is None:
-        return Subjects(generator, codes, size, before, features, None, (), (), None)
+        return Subjects(generator, codes, size, before, features, None, (), {}, (), None)
     values = eyes.recognizer.values
     colours = tuple(key for key in values if is_colour(key, wishes))
     described = [r.attributes for r in data.records if r.attributes] if data is not None else []
-    ignored = tuple(key for key in values if any(key not in each for each in described))
+    accuracy: dict[str, float] = {}
+    if data is not None and described:
+        accuracy = eyes.recognizer.accuracy(data, range(min(len(data), ACCURACY_PICTURES)))
+    ignored = tuple(
+        key
+        for key in values
+        if any(key not in each for each in described) or accuracy.get(key, 1.0) < RELIABLE
+    )
     readings = read_objects(eyes.recognizer, before.rgb)
     floor = find_floor(
         generator, eyes.recognizer, codes, readings, colours, ignored, size=size, tell=tell
     )
-    return Subjects(generator, codes, size, before, features, readings, colours, ignored, floor)
+    return Subjects(
+        generator, codes, size, before, features, readings, colours, accuracy, ignored, floor
+    )
