@@ -96,6 +96,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(argv, message):
         (["edit", "--text", "x", "--seeds", "-1"], "seeds is -1; allowed: 0 to"),
         (["edit", "--text", "x", "--seeds", "[]"], "seeds is .*; allowed: one or more"),
         (["edit", "--text", "x", "--shape", "nan"], "shape is 'nan'; allowed: float"),
+        (["edit", "--text", "x", "--mapper", "m"], r"mapper is 'm'; allowed: Literal\['paper"),
         (["edit", "--text", "x", "--shape", ".nan"], "shape is nan; allowed: -4 to 4"),
         (["edit", "--text", "x", "--appearance", "4.5"], "appearance is 4.5; allowed: -4 to 4"),
         (["edit", "--text", "  "], "text is '  '; allowed: what it is to become"),

@@ -112,9 +112,9 @@ class UniversalConfig:
     """Pictures a step of it."""
     distil_width: int = 384
     """Its width."""
-    text_free_steps: int = 800
+    text_free_steps: int = 600
     """Steps on directions between pictures that differ in one code; no text."""
-    fine_tune_steps: int = 500
+    fine_tune_steps: int = 1000
     """Steps on the library's prompts, through the distilled CLIP."""
     rendered_steps: int = 0
     """Steps on the library's prompts with rendered pictures: `objects`, `views`, `size` and the

@@ -299,4 +299,10 @@ def _one_line(error: Exception, verb: Verb) -> str:
         key, kind, value = wrong.groups()
         allowed = re.sub(r"<class '(.+?)'>", r"\1", kind).replace("typing.", "")
         text = f"{key} is {value!r}; allowed: {allowed}"
+    union = r'Parser key "([^"]+)": Does not .* Subtypes: \[(.*?)\] Errors.*: (.*)$'
+    either = re.match(union, text)
+    if either:  # a type or nothing
+        key, kind, value = either.groups()
+        kinds = re.sub(r"<class '(.+?)'>", r"\1", kind).replace("typing.", "")
+        text = f"{key} is {value!r}; allowed: {kinds.removesuffix(', NoneType')}"
     return f"{text}; see 'clipnerf {verb.name} --help'"

@@ -4,8 +4,7 @@ Where the paper's mapper gives one direction a prompt for all objects, this one 
 object's own code, so that an object that already is what the words ask for is left alone, and
 another is moved by what it lacks. A change is a turn: the generator looks at the direction of a
 code alone, so codes are moved along the great circle towards which the network points, by strength
-times the angle that it asks for. Strength thus stays a steady way where adding would come to a
-stand.
+times the angle that it asks for (beyond 1 more slowly, see `paced`).
 
 One file holds the halves for shape and for appearance and the router between them.
 """
@@ -32,6 +31,8 @@ from clipnerf.runs.weights import load_weights, save_weights
 
 KIND = "universal-mapper"
 FILE_NAME = "mapper_universal.safetensors"
+BEYOND = 0.2
+"""Pace of the turn beyond strength 1."""
 WHICH: tuple[Which, ...] = get_args(Which)
 
 
@@ -213,9 +214,9 @@ class Universal(nn.Module):
 def turned(
     codes: Float[Tensor, "batch code"],
     way: Float[Tensor, "batch code"],
-    strength: float | Float[Tensor, "batch 1"],
+    strength: float | Float[Tensor, "#batch 1"],
 ) -> Float[Tensor, "batch code"]:
-    """Codes after a turn of strength * |way| radians towards ``way``; their norms stay.
+    """Codes after a turn of paced(strength) * |way| radians towards ``way``; their norms stay.
 
     Args:
         way: tangents: at right angles to the codes.
@@ -223,8 +224,21 @@ def turned(
     length = codes.norm(dim=1, keepdim=True)
     # the square root of 0 has no slope, and 0 is where training starts
     angle = torch.sqrt(way.square().sum(1, keepdim=True) + 1e-12)
-    by = strength * angle
+    by = paced(strength) * angle
     return codes * by.cos() + length * (way / angle) * by.sin()
+
+
+def paced(strength: float | Float[Tensor, "*any"]) -> float | Float[Tensor, "*any"]:
+    """Strength as a share of the angle: itself up to 1 either way, beyond it a fifth as fast.
+
+    At strength 1 an object is nearly all that is asked for. Turning as fast beyond it led past the
+    point where there is most of it, and the way was no longer steady.
+    """
+    if isinstance(strength, Tensor):
+        near = strength.clamp(-1, 1)
+        return near + BEYOND * (strength - near)
+    within = max(-1.0, min(1.0, strength))
+    return within + BEYOND * (strength - within)
 
 
 def _empty(config: dict) -> Universal:

@@ -1,13 +1,13 @@
 """What a step of the universal mapper is measured by.
 
 For an object whose picture lies at a (in natural standard deviations along the direction, see
-`variation.py`), the edit of strength s is to bring it to a + s * max(goal - a, least move), and to
-change nothing at right angles:
+`variation.py`), the edit of strength s is to bring it to a + p(s) * max(goal - a, least move), p
+from `paced`, and to change nothing at right angles:
 
     L = smooth_l1(after - wanted) + preserve * |change at right angles|^2 / k + prior * angle^2
         [+ contrast * cross-entropy of the prompt among its group, with text and at strength 1]
 
-The strength is drawn from -1 to 1.75, so that the way in between and beyond is learned too. The
+The strength is drawn from -2 to 2, so that the way in between and beyond is learned too. The
 same terms serve for embeddings of the distilled CLIP and of rendered pictures.
 """
 
@@ -25,11 +25,11 @@ from clipnerf.editing import losses
 from clipnerf.editing.distilled import DistilledClip
 from clipnerf.editing.library import PromptEmbeddings
 from clipnerf.editing.objective import Objective
-from clipnerf.editing.universal import UniversalMapper, turned
+from clipnerf.editing.universal import UniversalMapper, paced, turned
 from clipnerf.editing.variation import Variation
 from clipnerf.gan.codes import Codes
 
-STRENGTHS = (-1.0, 1.75)
+STRENGTHS = (-2.0, 2.0)
 FULL_SHARE = 0.5
 """Share of the edits that are drawn at strength 1."""
 COMBINED_SHARE = 0.2
@@ -136,7 +136,7 @@ class EditGoal:
         change = variation.whitened(after - before)
         along = (change * wanted.judged).sum(1)
         across = change - along[:, None] * wanted.judged
-        goal = strength * (self.goal - place).clamp_min(config.least_move)
+        goal = paced(strength) * (self.goal - place).clamp_min(config.least_move)
         terms = {
             "aim": functional.smooth_l1_loss(along, goal),
             "preserve": self.preserve * across.square().sum(1).mean() / across.shape[1],
