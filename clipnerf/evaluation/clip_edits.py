@@ -12,7 +12,12 @@ from torch.nn.functional import cosine_similarity
 
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.evaluation.edits import GROUPS, group_of
-from clipnerf.evaluation.matching import Matching, PairEncoder, match_features
+from clipnerf.evaluation.matching import (
+    Matching,
+    PairEncoder,
+    assign_features,
+    match_features,
+)
 from clipnerf.evaluation.wishes import Wish
 
 WAYS = 5
@@ -41,12 +46,14 @@ class ClipFigures:
     """Means over objects.
 
     matching: by group; among the prompts of the group.
+    assigned: by group; five pictures of an object to five prompts, one to one.
     similarity: cosine of the edited picture and its prompt; unedited: of the picture before.
     direction: cosine of the change of the picture's embedding with the change of the words'.
-    All three by prompt.
+    The last three by prompt.
     """
 
     matching: dict[str, Matching]
+    assigned: dict[str, float]
     similarity: dict[str, float]
     unedited: dict[str, float]
     direction: dict[str, float]
@@ -74,16 +81,20 @@ def clip_figures(
     similarity = (after * words.prompts[:, None]).sum(-1).mean(1)
     unedited = (before @ words.prompts.mT).mean(0)
     direction = cosine_similarity(after - before, words.directions[:, None], dim=-1).mean(1)
-    matching = {}
+    matching, assigned = {}, {}
     for group in GROUPS:
         rows = [row for row, wish in enumerate(wishes) if group_of(wish) == group]
         if len(rows) >= 2:
             ways = min(WAYS, len(rows))
-            shares = match_features(after[rows].transpose(0, 1), words.prompts[rows], ways).tolist()
+            edited = after[rows].transpose(0, 1)
+            assigned[group] = assign_features(edited, words.prompts[rows], ways)
+            shares = match_features(edited, words.prompts[rows], ways).tolist()
             named = dict(zip([prompts[row] for row in rows], shares, strict=True))
             matching[group] = Matching(sum(shares) / len(shares), named, ways)
 
     def by_prompt(values: Tensor) -> dict[str, float]:
         return dict(zip(prompts, values.tolist(), strict=True))
 
-    return ClipFigures(matching, by_prompt(similarity), by_prompt(unedited), by_prompt(direction))
+    return ClipFigures(
+        matching, assigned, by_prompt(similarity), by_prompt(unedited), by_prompt(direction)
+    )

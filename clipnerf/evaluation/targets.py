@@ -143,6 +143,12 @@ def _edit_rows(found: Evaluation) -> list[Row]:
                 partial(le, MATCHING) if independent else None,
                 "no independent judge" if eye == JUDGE and found.same_judge else "",
             )
+            table.add(
+                f"  five pictures to five prompts, {NAMES[group]}, {_eye(found, eye)}",
+                partial(_assigned, eye=eye, group=group),
+                f"at least {MATCHING:g}" if eye == JUDGE else "",
+                partial(le, MATCHING) if independent else None,
+            )
     _recognised(found, table)
     table.add("smallest silhouette IoU under colour edits", attrgetter("silhouette_iou"), "= 1",
               partial(eq, 1))  # fmt: skip
@@ -276,6 +282,10 @@ def _matching(figures: KindFigures, eye: str, group: str) -> float | None:
     if eye not in figures.words or group not in figures.words[eye].matching:
         return None
     return figures.words[eye].matching[group].share
+
+
+def _assigned(figures: KindFigures, eye: str, group: str) -> float | None:
+    return figures.words[eye].assigned.get(group) if eye in figures.words else None
 
 
 def _number(value: float | None) -> float | None:

@@ -39,6 +39,7 @@ def kind(good: bool) -> KindFigures:
             group: Matching(0.9 if good else 0.89, {"p": 0.9}, 5)
             for group in ("appearance", "shape")
         },
+        assigned={"appearance": 0.9 if good else 0.89, "shape": 0.9 if good else 0.89},
         similarity={"p": 0.3}, unedited={"p": 0.1}, direction={"p": 0.2},
     )  # fmt: skip
     ratio = 1.1 if good else 1.2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.matching import match_features
+from clipnerf.evaluation.matching import assign_features, match_features
 
 
 def counted(pictures: torch.Tensor, texts: torch.Tensor, ways: int) -> list[float]:
@@ -48,3 +48,22 @@ def test_a_tie_is_wrong():
 def test_too_few_prompts_are_refused():
     with pytest.raises(UsageError, match="5-way matching of 3 prompts"):
         match_features(torch.ones(1, 3, 4), torch.ones(3, 4))
+
+
+def test_five_to_five_finds_what_shows_each_prompt_most():
+    """Prompt 1 is nearest to every picture, but most of all to its own."""
+    texts = torch.eye(4)
+    pictures = 0.5 * torch.eye(4)
+    pictures[:, 1] += 1.0
+    assert float(match_features(pictures[None], texts, ways=4).mean()) == 0.25
+    assert assign_features(pictures[None], texts, ways=4) == 1
+    swapped = pictures[[0, 1, 3, 2]]
+    assert assign_features(swapped[None], texts, ways=4) == 0.5
+
+
+def test_five_to_five_of_noise_is_chance():
+    rng = torch.Generator().manual_seed(0)
+    pictures, texts = torch.randn(300, 7, 16, generator=rng), torch.randn(7, 16, generator=rng)
+    assert assign_features(pictures, texts) == pytest.approx(0.2, abs=0.02)
+    with pytest.raises(UsageError, match="5-way matching of 3 prompts"):
+        assign_features(pictures[:, :3], texts[:3])

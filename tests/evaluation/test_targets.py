@@ -9,7 +9,7 @@ def test_met_by_one_kind_and_missed_by_the_other():
     table = rows(evaluation())
     edits = [row for row in table if "paper" in row.values]
     targeted = [row for row in edits if any(v is not None for v in row.met.values())]
-    assert len(targeted) == 13
+    assert len(targeted) == 15
     for row in targeted:
         assert row.met == {"paper": False, "universal": True}, row
         assert row.target and (row.mark("paper"), row.mark("universal")) == ("missed", "met")
