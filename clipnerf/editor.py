@@ -3,7 +3,7 @@
 from clipnerf import Editor
 editor = Editor.load("data/pretrained/chairs")
 codes = editor.sample(seeds=[0, 1, 2, 3])
-edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)
+edited = editor.edit(codes, "a red chair")
 view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
 editor.orbit(edited, "red.mp4", frames=48, size=128)
 editor.morph([codes, edited], "turns-red.mp4")

@@ -1,10 +1,9 @@
 """The picture of a bundle: objects as sampled, and the same objects after some prompts.
 
-    python scripts/draw_edits.py data/pretrained/chairs --out docs/images/edits.png \
-        "a red chair" "a blue chair" --shape "a chair with a high back"
+    python scripts/draw_edits.py data/pretrained/chairs "a red chair" "a chair with a high back" \
+        "a blue chair with thin legs" --out docs/images/edits.png
 
-Seeds are 0, 1, 2 ...: nothing is chosen. Prompts in the first list move appearance alone, those
-after --shape move shape alone.
+Seeds are 0, 1, 2 ...: nothing is chosen. Strengths are those that the editor takes by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle")
     parser.add_argument("prompts", nargs="*")
-    parser.add_argument("--shape", nargs="*", default=[])
     parser.add_argument("--objects", type=int, default=8)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--azimuth-deg", type=float, default=35)
@@ -30,12 +28,9 @@ def main() -> None:
     arguments = parser.parse_args()
     editor = Editor.load(arguments.bundle)
     codes = editor.sample(seeds=list(range(arguments.objects)))
-    rows = [("", 0.0, 0.0)]
-    rows += [(prompt, 0.0, 1.0) for prompt in arguments.prompts]
-    rows += [(prompt, 1.0, 0.0) for prompt in arguments.shape]
     pictures, labels = [], []
-    for prompt, shape, appearance in rows:
-        some = editor.edit(codes, prompt, shape=shape, appearance=appearance) if prompt else codes
+    for prompt in ["", *arguments.prompts]:
+        some = editor.edit(codes, prompt) if prompt else codes
         view = editor.render(some, arguments.azimuth_deg, 20, arguments.size)
         pictures.append(view.rgb.cpu())
         labels += [prompt or f"seed {seed}" for seed in range(arguments.objects)]

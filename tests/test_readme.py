@@ -110,7 +110,7 @@ def test_the_python_example_runs_on_the_bundle(checkout, monkeypatch):
     for line in (
         'editor = Editor.load("data/pretrained/chairs")',
         "codes = editor.sample(seeds=[0, 1, 2, 3])",
-        'edited = editor.edit(codes, "a red chair", shape=0.0, appearance=1.0)',
+        'edited = editor.edit(codes, "a red chair")',
         "view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)",
         'editor.orbit(edited, "red.mp4", frames=48, size=128)',
     ):
@@ -129,7 +129,7 @@ def test_the_python_example_runs_on_the_bundle(checkout, monkeypatch):
 def test_the_bundle_is_small_and_explains_itself():
     names = {path.name for path in BUNDLE.iterdir()}
     wanted = {f"{name}.safetensors" for name in ("generator", "clip")}
-    wanted |= {f"mapper_{which}.safetensors" for which in ("shape", "appearance")}
+    wanted |= {f"mapper_{name}.safetensors" for name in ("shape", "appearance", "universal")}
     assert wanted | {"README.md"} <= names
     assert sum(path.stat().st_size for path in BUNDLE.glob("*.safetensors")) <= 12e6
 

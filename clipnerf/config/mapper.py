@@ -127,16 +127,16 @@ class UniversalConfig:
     """AdamW's largest rate; it rises for a third of a stage and falls to nothing."""
     noise: float = 0.3
     """Noise on directions between pictures, as a share of their length."""
-    goal_shape: float = 2.5
+    goal_shape: float = 3.5
     """Where strength 1 leads, in natural standard deviations along the direction: 2 is as one
     object in fifty, 3 as one in seven hundred."""
     goal_appearance: float = 3.0
     """The same for appearance; rare colours lie far out."""
     least_move: float = 0.5
     """How far strength 1 moves at least, in the same unit, what is already there."""
-    preserve_shape: float = 0.6
+    preserve_shape: float = 1.5
     """Weight of the squared change at right angles to the direction, in whitened coordinates."""
-    preserve_appearance: float = 0.1
+    preserve_appearance: float = 0.2
     """The same for appearance: from blue to red, losing the blue is no fault."""
     contrast: float = 0.5
     """Weight of the cross-entropy of the prompt among its group, in the steps with text."""
