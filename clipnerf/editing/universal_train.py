@@ -219,8 +219,10 @@ class UniversalTrainer:
         rng = torch_generator(self.config.seed, 0, self.step, "universal")
         # dropout, and what rendering draws without being given a generator
         torch.manual_seed(seed_for(self.config.seed, 0, self.step, "universal"))
+        u = self.config.universal
+        peak = u.rendered_rate if stage == "rendered" else u.learning_rate
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.universal.learning_rate * one_cycle(number, self.steps[stage])
+            group["lr"] = peak * one_cycle(number, self.steps[stage])
         self.optimizer.zero_grad(set_to_none=True)
         terms = self._distil_terms(rng) if stage == "distil" else self._edit_terms(stage, rng)
         loss = torch.stack(list(terms.values())).sum()
@@ -229,7 +231,7 @@ class UniversalTrainer:
             raise ClipNerfError(
                 f"step {self.step} ({stage}): the loss is {float(loss.detach()):g} (terms not "
                 f"finite: {', '.join(bad)}); the last checkpoint is kept; try a "
-                f"universal.learning_rate below {self.config.universal.learning_rate:g}"
+                f"universal.{'rendered' if stage == 'rendered' else 'learning'}_rate below {peak:g}"
             )
         loss.backward()
         weights = [p for group in self.optimizer.param_groups for p in group["params"]]
