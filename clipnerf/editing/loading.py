@@ -9,7 +9,7 @@ import torch
 
 from clipnerf.clip.model import Clip
 from clipnerf.clip.prompts import load_library
-from clipnerf.config.mapper import TrainMapperConfig
+from clipnerf.config.mapper import TrainMapperConfig, Which
 from clipnerf.editing.library import embed_library
 from clipnerf.editing.objective import Objective
 from clipnerf.errors import UsageError
@@ -38,6 +38,17 @@ def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective
         if model is not None:
             model.to(device).eval().requires_grad_(False)
     return Objective(own, generator, discriminator, clip.to(device), prompts.to(device), device)
+
+
+def load_objectives(config: TrainMapperConfig, device: torch.device) -> dict[Which, Objective]:
+    """The objectives of both codes, over models loaded once."""
+    if config.universal.rendered_steps == 0:  # nothing asks the discriminator
+        config = replace(config, loss=replace(config.loss, discriminator=0.0))
+    first = load_objective(replace(config, which="shape"), device)
+    own = replace(first.config, which="appearance")
+    prompts = embed_library(first.clip, load_library(config.library), "appearance").to(device)
+    second = Objective(own, first.generator, first.discriminator, first.clip, prompts, device)
+    return {"shape": first, "appearance": second}
 
 
 def generator_path(config: TrainMapperConfig) -> Path:

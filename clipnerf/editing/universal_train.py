@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ from torch import Tensor, nn
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig, Which
 from clipnerf.editing.distilled import DistilledClip, GeneratedPictures
-from clipnerf.editing.library import embed_library
-from clipnerf.editing.loading import generator_path, load_objective, mapper_path
+from clipnerf.editing.loading import generator_path, load_objectives, mapper_path
 from clipnerf.editing.measure import measure
 from clipnerf.editing.objective import Objective
 from clipnerf.editing.routing import Router
@@ -65,7 +63,7 @@ def train_universal(config: TrainMapperConfig) -> Path:
             "one: run it without torchrun"
         )
     with ddp.joined(config.device) as device:
-        objectives = _both(config, device)
+        objectives = load_objectives(config, device)
         one = objectives["shape"]
         if one.generator.field.entangled:
             raise UsageError(
@@ -101,17 +99,6 @@ def plan_universal(config: TrainMapperConfig) -> dict[str, str]:
         f"{u.fine_tune_steps}, rendered {u.rendered_steps}",
         "out": str(mapper_path(config)),
     }
-
-
-def _both(config: TrainMapperConfig, device: torch.device) -> dict[Which, Objective]:
-    """The objectives of both codes, over models loaded once."""
-    if config.universal.rendered_steps == 0:  # nothing asks the discriminator
-        config = replace(config, loss=replace(config.loss, discriminator=0.0))
-    first = load_objective(replace(config, which="shape"), device)
-    own = replace(first.config, which="appearance")
-    prompts = embed_library(first.clip, load_library(config.library), "appearance").to(device)
-    second = Objective(own, first.generator, first.discriminator, first.clip, prompts, device)
-    return {"shape": first, "appearance": second}
 
 
 class UniversalTrainer:

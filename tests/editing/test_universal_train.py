@@ -8,6 +8,7 @@ import torch
 
 from clipnerf.config.mapper import MapperConfig, TrainMapperConfig, UniversalConfig
 from clipnerf.editing import universal_train
+from clipnerf.editing.loading import load_objectives
 from clipnerf.editing.train import plan, train_mapper
 from clipnerf.editing.universal import Universal
 from clipnerf.editing.universal_train import UniversalTrainer, one_cycle
@@ -82,7 +83,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(config, tmp_path, monkey
     whole = load_weights(train_mapper(config), "universal-mapper").tensors
     broken = replace(config, out=str(tmp_path / "broken"))
     total = UniversalTrainer(
-        config, universal_train._both(config, torch.device("cpu")), torch.device("cpu")
+        config, load_objectives(config, torch.device("cpu")), torch.device("cpu")
     ).total
     # in the middle of each stage: pictures, distil, text-free, fine-tune, rendered
     stops = [1, 20, 44, 47, total - 1]
@@ -118,7 +119,7 @@ def test_steps_bring_the_embedding_towards_what_is_wanted(config):
     u = replace(SMALL, distil_steps=150, text_free_steps=250, fine_tune_steps=0, rendered_steps=0)
     config = replace(config, universal=replace(u, batch=64, preserve_shape=0.0))
     device = torch.device("cpu")
-    trainer = UniversalTrainer(config, universal_train._both(config, device), device)
+    trainer = UniversalTrainer(config, load_objectives(config, device), device)
     aims = []
     while trainer.step < trainer.total:
         stage, number = trainer.place()
