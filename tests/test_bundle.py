@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from clipnerf.clip.model import Clip
-from clipnerf.clip.prompts import text_embedding
+from clipnerf.clip.prompts import load_library, text_embedding
 from clipnerf.editor import Editor, mapper_kinds
 from clipnerf.errors import UsageError
+from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.gan.generator import Generator
 from tests.tiny_bundle import tiny_bundle, tiny_universal
 
@@ -128,3 +129,40 @@ def test_exemplars_are_followed_by_both_mappers(editor):
     edited = editor.edit(codes, image=editor.render(editor.sample([5]), size=16).rgb)
     assert not torch.equal(edited.shape, codes.shape)
     assert not torch.equal(edited.appearance, codes.appearance)
+
+
+@pytest.fixture(scope="module")
+def chairs() -> Editor:
+    return Editor.load("data/pretrained/chairs", "cpu")
+
+
+def test_the_chairs_bundle_routes_its_library(chairs):
+    library = load_library("configs/library-chairs.yaml")
+    for prompt in library.appearance:
+        assert chairs.route(prompt) == {"shape": 0, "appearance": 1}, prompt
+    for prompt in library.shape:
+        assert chairs.route(prompt) == {"shape": 1, "appearance": 0}, prompt
+    for prompt in ("a tall red chair", "a black chair with thin legs"):
+        assert chairs.route(prompt) == {"shape": 1, "appearance": 1}, prompt
+    with pytest.warns(UserWarning, match="outside what this model can do"):
+        assert chairs.route("a chair with wheels") == {"shape": 0, "appearance": 0}
+
+
+def test_the_chairs_bundle_does_what_is_said_and_leaves_the_rest(chairs):
+    """Read by the recogniser that comes with the bundle; eight objects, a view each."""
+    recognizer = Recognizer.load("data/pretrained/chairs/evaluation/recognizer.safetensors")
+    codes = chairs.sample(range(8))
+
+    def seen(some):
+        view = chairs.render(some, azimuth_deg=35, elevation_deg=20, size=64, samples=16)
+        return view, recognizer.read(view.rgb)
+
+    before, _ = seen(codes)
+    blue, read = seen(chairs.edit(codes, "a blue chair"))
+    assert torch.equal(blue.opacity, before.opacity) and torch.equal(blue.depth, before.depth)
+    assert float(read.is_value("seat_color", "blue").float().mean()) >= 7 / 8
+    _, read = seen(chairs.edit(codes, "a chair with a pedestal base"))
+    assert float(read.is_value("base", "pedestal").float().mean()) >= 7 / 8
+    _, read = seen(chairs.edit(codes, "a green chair with a pedestal base"))
+    assert float(read.is_value("seat_color", "green").float().mean()) >= 6 / 8
+    assert float(read.is_value("base", "pedestal").float().mean()) >= 6 / 8
