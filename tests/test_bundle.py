@@ -1,6 +1,7 @@
 """Bundles with two kinds of mapper, and what the universal one decides by default."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -166,3 +167,8 @@ def test_the_chairs_bundle_does_what_is_said_and_leaves_the_rest(chairs):
     _, read = seen(chairs.edit(codes, "a green chair with a pedestal base"))
     assert float(read.is_value("seat_color", "green").float().mean()) >= 6 / 8
     assert float(read.is_value("base", "pedestal").float().mean()) >= 6 / 8
+
+
+def test_the_chairs_bundle_is_judged_by_the_wishes_of_configs():
+    own = Path("data/pretrained/chairs/evaluation/wishes.yaml").read_text(encoding="utf-8")
+    assert own == Path("configs/wishes-chairs.yaml").read_text(encoding="utf-8")

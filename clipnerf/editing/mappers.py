@@ -8,9 +8,10 @@ embedding of another CLIP, or a code of another generator, would give noise with
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, Protocol, TypeVar, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from clipnerf.config.mapper import MapperConfig, Which
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.runs.weights import Weights, load_weights, save_weights
 
 KIND = "mapper"
 
@@ -128,9 +129,9 @@ class Mapper(nn.Module):
         Raises:
             UsageError: missing, broken or foreign file, or a hash that differs.
         """
-        weights = load_weights(Path(path), KIND)
-        config, metadata = weights.config, weights.metadata
-        try:
+
+        def build(weights: Weights) -> Mapper:
+            config, metadata = weights.config, weights.metadata
             mapper = cls(
                 config["which"],
                 config["embed_dim"],
@@ -140,14 +141,9 @@ class Mapper(nn.Module):
                 clip_hash=metadata["clip_hash"],
             )
             mapper.load_state_dict(weights.tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise UsageError(
-                f"'{path}' is a mapper that this version cannot read "
-                f"({str(error).splitlines()[0]}); train it again with clipnerf train-mapper"
-            ) from error
-        refuse_others(path, "generator", mapper.generator_hash, generator_hash)
-        refuse_others(path, "CLIP", mapper.clip_hash, clip_hash)
-        return mapper.eval().requires_grad_(False)
+            return mapper
+
+        return read_mapper(path, KIND, build, generator_hash, clip_hash)
 
 
 def check_strength(which: str, strength: float | int) -> None:
@@ -159,10 +155,51 @@ def check_strength(which: str, strength: float | int) -> None:
         )
 
 
-def refuse_others(path: str | Path, name: str, own: str, other: str | None) -> None:
-    """UsageError if a mapper's own generator or CLIP is not the one that it is to work with."""
-    if other is not None and own != other:
+@runtime_checkable
+class _Bound(Protocol):
+    """What both kinds of mapper are: modules that name the models they are for."""
+
+    generator_hash: str
+    clip_hash: str
+
+    def eval(self) -> Any:
+        """As for reading, not for training."""
+        ...
+
+
+AnyKind = TypeVar("AnyKind", bound=_Bound)
+
+
+def read_mapper(
+    path: str | Path,
+    kind: str,
+    build: Callable[[Weights], AnyKind],
+    generator_hash: str | None,
+    clip_hash: str | None,
+) -> AnyKind:
+    """A mapper of either kind from its file, frozen.
+
+    Args:
+        build: makes it of the file's tensors and configuration.
+        generator_hash, clip_hash: what it is to work with; None does not ask.
+    Raises:
+        UsageError: missing, broken or foreign file, or a hash that differs.
+    """
+    weights = load_weights(Path(path), kind)
+    try:
+        mapper = build(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"mapper '{path}' was trained for {name} {own}, not for {other}; use it with its own "
-            f"{name}, or train one for this {name} with clipnerf train-mapper"
-        )
+            f"'{path}' is a mapper that this version cannot read "
+            f"({str(error).splitlines()[0]}); train it again with clipnerf train-mapper"
+        ) from error
+    for name, own, other in (
+        ("generator", mapper.generator_hash, generator_hash),
+        ("CLIP", mapper.clip_hash, clip_hash),
+    ):
+        if other is not None and own != other:
+            raise UsageError(
+                f"mapper '{path}' was trained for {name} {own}, not for {other}; use it with its "
+                f"own {name}, or train one for this {name} with clipnerf train-mapper"
+            )
+    return mapper.eval().requires_grad_(False)

@@ -124,7 +124,8 @@ class Objective:
         draw = self.draw(rng)
         code = getattr(draw.codes, self.config.which)[draw.edited_object]
         change = mapper(self.prompts.own[draw.target], code)
-        before, after = self.pictures(draw, change)
+        needs_before = weights.directional > 0 or weights.palette > 0
+        before, after = self.pictures(draw, change, needs_before)
         target = draw.target[draw.edit]
         picture = self.clip.encode_image(
             draw.augmentation.rows(draw.view)(after.rgb, after.opacity)
@@ -153,11 +154,12 @@ class Objective:
         total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
         return total, terms
 
-    def pictures(self, draw: Draw, change: Tensor) -> tuple[Picture | None, Picture]:
-        """The views before (None if no term asks for them) and after the edits."""
-        which, weights = self.config.which, self.config.loss
+    def pictures(
+        self, draw: Draw, change: Tensor, needs_before: bool
+    ) -> tuple[Picture | None, Picture]:
+        """The views before (None where they are not needed) and after the edits."""
+        which = self.config.which
         edited = edit_codes(draw.codes[draw.edited_object], which, change)
-        needs_before = weights.directional > 0 or weights.palette > 0
         viewed = draw.codes[draw.seen_object]
         if self.one_surface:
             surface = see_surface(self.generator, viewed, draw.camera, self.samples)

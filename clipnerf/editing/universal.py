@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.config.mapper import MapperConfig, Which
-from clipnerf.editing.mappers import check_strength, refuse_others
+from clipnerf.editing.mappers import check_strength, read_mapper
 from clipnerf.editing.routing import Route, Router
 from clipnerf.editing.variation import Variation
 from clipnerf.errors import UsageError
 from clipnerf.fields.modulated import CodeMapping
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.runs.weights import Weights, save_weights
 
 KIND = "universal-mapper"
 FILE_NAME = "mapper_universal.safetensors"
@@ -195,20 +195,15 @@ class Universal(nn.Module):
         Raises:
             UsageError: missing, broken or foreign file, or a hash that differs.
         """
-        weights = load_weights(Path(path), KIND)
-        try:
+
+        def build(weights: Weights) -> Universal:
             universal = _empty(weights.config)
             universal.load_state_dict({n: t.float() for n, t in weights.tensors.items()})
             universal.generator_hash = weights.metadata["generator_hash"]
             universal.clip_hash = weights.metadata["clip_hash"]
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise UsageError(
-                f"'{path}' is a mapper that this version cannot read "
-                f"({str(error).splitlines()[0]}); train it again with clipnerf train-mapper"
-            ) from error
-        refuse_others(path, "generator", universal.generator_hash, generator_hash)
-        refuse_others(path, "CLIP", universal.clip_hash, clip_hash)
-        return universal.eval().requires_grad_(False)
+            return universal
+
+        return read_mapper(path, KIND, build, generator_hash, clip_hash)
 
 
 def turned(

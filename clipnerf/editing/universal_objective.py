@@ -58,7 +58,6 @@ def measure_variation(
 ) -> dict[Which, Variation]:
     """The variation of both codes, from pairs of objects that differ in one of them."""
     device = distilled.mean.device
-    differences: dict[Which, Tensor] = {}
     seen = _draw_cameras(cameras, 3, VARIATION_PAIRS, rng)
     with torch.no_grad():
         first = Codes.sample(VARIATION_PAIRS, code_dim, rng).to(device)
@@ -66,10 +65,10 @@ def measure_variation(
         here = distilled.over_views(first, seen)
         shape = distilled.over_views(Codes(second.shape, first.appearance), seen)
         appearance = distilled.over_views(Codes(first.shape, second.appearance), seen)
-        differences = {"shape": shape - here, "appearance": appearance - here}
+    by_shape, by_appearance = shape - here, appearance - here
     return {
-        "shape": Variation.of(differences["shape"], differences["appearance"]),
-        "appearance": Variation.of(differences["appearance"], differences["shape"]),
+        "shape": Variation.of(by_shape, by_appearance),
+        "appearance": Variation.of(by_appearance, by_shape),
     }
 
 
@@ -240,7 +239,8 @@ def rendered_terms(
     assert edit.prompt is not None
     strength = draw_strengths(len(code), rng).to(code.device)
     way = half.turn(edit.given, code)
-    before, after = objective.pictures(draw, turned(code, way, strength[:, None]) - code)
+    change = turned(code, way, strength[:, None]) - code
+    before, after = objective.pictures(draw, change, needs_before=True)
     assert before is not None
     seen = objective.clip.encode_image(draw.augmentation.rows(draw.view)(after.rgb, after.opacity))
     with torch.no_grad():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ class UniversalTrainer:
                     self.begin(stage)
                 scalars = self.one_step(stage, number)
                 self.step += 1
-                progress.update(1, stage=stage, loss=scalars.get("loss", float("nan")))
+                shown = {"loss": scalars["loss"]} if "loss" in scalars else {}
+                progress.update(1, stage=stage, **shown)
                 ended = number + 1 == self.steps[stage]
                 if ended:
                     scalars |= self.end(stage, run)
@@ -182,7 +184,7 @@ class UniversalTrainer:
         codes, cameras = self.inputs()
         if stage == "distil":
             if self.place()[1] == 0:
-                seen = self._taught()
+                seen = self._split[1]
                 self.distilled.standardise(_rows(codes, seen), torch.cat(self.embeddings)[seen])
             self.distilled.train()
             weights: list[nn.Parameter] = list(self.distilled.layers.parameters())
@@ -278,7 +280,7 @@ class UniversalTrainer:
         """Share of the variance of held-out pictures that the distilled CLIP explains."""
         self.distilled.eval()
         codes, cameras = self.inputs()
-        held = self._held_out()
+        held = self._split[0]
         true = torch.cat(self.embeddings)[held]
         error = true - self.distilled(_rows(codes, held), cameras[held])
         return float(1 - error.square().sum() / (true - true.mean(0)).square().sum())
@@ -312,7 +314,7 @@ class UniversalTrainer:
 
     def _distil_terms(self, rng: torch.Generator) -> dict[str, Tensor]:
         codes, cameras = self.inputs()
-        taught = self._taught()
+        taught = self._split[1]
         some = torch.randint(len(taught), (self.config.universal.distil_batch,), generator=rng)
         rows = taught[some.to(self.device)]
         error = self.distilled(_rows(codes, rows), cameras[rows]) - self._all()[rows]
@@ -364,13 +366,9 @@ class UniversalTrainer:
             self.embeddings = [torch.cat(self.embeddings)]
         return self.embeddings[0]
 
-    def _held_out(self) -> Tensor:
-        return self._split()[0]
-
-    def _taught(self) -> Tensor:
-        return self._split()[1]
-
+    @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
+        """Rows of the pictures held out, and of those that the distilled CLIP is taught."""
         pictures = self.pictures.shapes * self.pictures.appearances
         part = torch.arange(pictures) // (self.pictures.PART * self.pictures.appearances)
         held = part % HELD_OUT == HELD_OUT - 1 if self.pictures.parts >= HELD_OUT else part == 0

@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clipnerf.config.mapper import MapperConfig, TrainMapperConfig, UniversalConfig
+from clipnerf.config.mapper import (
+    MapperConfig,
+    MapperLossConfig,
+    TrainMapperConfig,
+    UniversalConfig,
+)
 from clipnerf.editing import universal_train
 from clipnerf.editing.loading import load_objectives
 from clipnerf.editing.train import plan, train_mapper
@@ -130,6 +135,13 @@ def test_steps_bring_the_embedding_towards_what_is_wanted(config):
         if stage == "text-free":
             aims.append(scalars["shape/aim"] + scalars["appearance/aim"])
     assert sum(aims[-20:]) < 0.6 * sum(aims[:20])
+
+
+@pytest.mark.filterwarnings("ignore:the distilled CLIP explains")
+def test_rendered_steps_need_none_of_the_papers_terms(config):
+    none = MapperLossConfig(directional=0.0, palette=0.0, discriminator=0.0)
+    u = replace(SMALL, text_free_steps=0, fine_tune_steps=0, rendered_steps=1)
+    assert train_mapper(replace(config, loss=none, universal=u)).exists()
 
 
 def test_the_plan_names_the_stages_and_loads_nothing(config):
