@@ -130,6 +130,18 @@ def _train_mapper(config: Any) -> Any:
     return train_mapper(config)
 
 
+def _train_encoder(config: Any) -> Any:
+    from clipnerf.inversion.encoder_training import train_encoder
+
+    return train_encoder(config)
+
+
+def _invert(config: Any) -> Any:
+    from clipnerf.invert import invert
+
+    return invert(config)
+
+
 def _study_view_consistency(config: Any) -> Any:
     from clipnerf.evaluation.view_study import study_view_consistency
 
@@ -161,6 +173,8 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "pretrain": _pretrain,
     "train-clip": _train_clip,
     "train-mapper": _train_mapper,
+    "train-encoder": _train_encoder,
+    "invert": _invert,
     "edit": _edit,
     "orbit": _orbit,
     "morph": _morph,
@@ -174,6 +188,7 @@ PLANS = {
     "pretrain": "clipnerf.gan.pretrain",
     "train-clip": "clipnerf.clip.train",
     "train-mapper": "clipnerf.editing.train",
+    "train-encoder": "clipnerf.inversion.encoder_training",
 }
 
 

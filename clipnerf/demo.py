@@ -18,6 +18,7 @@ from clipnerf.exemplar import read_exemplar
 from clipnerf.export.sheet import check_png_path, contact_sheet, save_png
 from clipnerf.export.video import check_video_path, check_video_size
 from clipnerf.gan.codes import Codes
+from clipnerf.inversion.result import load_codes
 from clipnerf.runs.atomic import writable_dir
 
 DEMO_AZIMUTHS_DEG = (30.0, 210.0)
@@ -65,12 +66,12 @@ def edit(config: EditConfig) -> list[Path]:
     path = _writable_file(check_png_path(config.out))
     exemplar = [read_exemplar(config.image, config.size)] if config.image else []
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes = editor.sample(config.seeds)
+    codes, names = _objects(editor, config)
     edited = _edited(editor, codes, config)
     view = editor.render(
         Codes.cat([codes, edited]), config.azimuth_deg, config.elevation_deg, config.size
     )
-    labels = [f"seed {seed}" for seed in config.seeds] + [_label(config)] * len(config.seeds)
+    labels = names + [_label(config)] * len(names)
     labels += ["exemplar"] * len(exemplar)
     pictures = torch.cat([view.rgb.cpu(), *exemplar])
     return [save_png(path, contact_sheet(pictures, len(codes), labels))]
@@ -84,7 +85,7 @@ def orbit(config: OrbitConfig) -> list[Path]:
     if config.image:
         read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes = editor.sample(config.seeds)
+    codes, _ = _objects(editor, config)
     if config.text or config.prompts or config.image:
         codes = _edited(editor, codes, config)
     return [
@@ -124,6 +125,14 @@ def morph(config: MorphConfig) -> list[Path]:
             fps=config.fps,
         )
     ]
+
+
+def _objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
+    """Those of a file of codes where one is given, else of the seeds; and their names."""
+    if config.codes:
+        saved = load_codes(config.codes, editor.generator.hash)
+        return saved.codes.to(editor.device), list(saved.names)
+    return editor.sample(config.seeds), [f"seed {seed}" for seed in config.seeds]
 
 
 def _edited(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:

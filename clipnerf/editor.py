@@ -27,19 +27,22 @@ from clipnerf import morph
 from clipnerf.aim import Aims, Part, Text, Words, moved
 from clipnerf.bundle import load_bundle
 from clipnerf.bundle import mapper_kinds as mapper_kinds
+from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.mapper import Which
+from clipnerf.config.verbs import bundle_path
 from clipnerf.editing.mappers import Mapper, check_strength
 from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
 from clipnerf.errors import UsageError
-from clipnerf.exemplar import Exemplar
-from clipnerf.export.sheet import to_uint8
+from clipnerf.exemplar import Exemplar, exemplar_pictures
 from clipnerf.export.video import check_video_path, check_video_size, write_video
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.generator import Generator
+from clipnerf.inversion.encoder import Encoder
+from clipnerf.inversion.invert import invert_photos, load_encoder
+from clipnerf.inversion.result import Inversion
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.volume import RenderOutput
-from clipnerf.runs.progress import Progress
+from clipnerf.turning import turn
 
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
@@ -58,6 +61,7 @@ class Editor:
         generator: frozen.
         clip: the model that the mappers were trained with; None: objects cannot be edited.
         mappers: at most one of the paper's for each of the two codes, or the universal one.
+        encoder: sees pose and codes in a picture; without it :meth:`invert` takes longer.
     """
 
     def __init__(
@@ -65,8 +69,10 @@ class Editor:
         generator: Generator,
         clip: Clip | None = None,
         mappers: Sequence[Mapper] | Universal = (),
+        encoder: Encoder | None = None,
     ) -> None:
         self.generator = generator
+        self.encoder = encoder
         self.clip = clip
         self.universal = mappers if isinstance(mappers, Universal) else None
         halves: Sequence[Mapper | UniversalMapper] = (
@@ -87,7 +93,7 @@ class Editor:
         device: str | torch.device | None = None,
         mapper: str | None = None,
     ) -> Editor:
-        """Reads a bundle: a folder of generator, clip and mappers.
+        """Reads a bundle: a folder of generator, clip, mappers and encoder.
 
         A bundle without CLIP or without a mapper can be looked at, but not edited that way.
 
@@ -100,7 +106,8 @@ class Editor:
             UsageError: no bundle, a broken file, mappers of another generator or CLIP, or a kind
                 of mapper that the bundle does not have.
         """
-        return cls(*load_bundle(path, device, mapper))
+        generator, clip, mappers = load_bundle(path, device, mapper)
+        return cls(generator, clip, mappers, load_encoder(bundle_path(str(path)), generator))
 
     def sample(self, seeds: Sequence[int]) -> Codes:
         """One object a seed; the same codes on every machine.
@@ -175,7 +182,7 @@ class Editor:
             if pictures is not None:
                 parts = [Part(1.0, self._aims.exemplar(pictures, mapper))]
             edited[which] = moved(edited[which].to(self.device), mapper, parts, strengths[which])
-        return Codes(edited["shape"], edited["appearance"])
+        return Codes(edited["shape"], edited["appearance"], codes.detail)
 
     @torch.no_grad()
     def route(self, text: str) -> dict[str, float]:
@@ -194,6 +201,37 @@ class Editor:
         if part.route is None:
             return {which: 1.0 for which in WHICH}
         return {which: float(part.route.strength(which)) for which in WHICH}
+
+    def invert(
+        self,
+        pictures: Exemplar,
+        config: InversionConfig | None = None,
+        *,
+        background: str = "auto",
+        mask: str | Path | None = None,
+        framing: str = "auto",
+    ) -> Inversion:
+        """Codes and cameras of the objects in pictures, one object each; about half a minute a
+        picture on a CPU.
+
+        ``editor.render(found.codes, camera=found.cameras)`` shows the reconstructions.
+
+        Args:
+            pictures: the path of a photo or a list of paths; or pictures [batch, 3, size, size] in
+                [0, 1], as the generator would show them.
+            config: method, steps, weights; the defaults where None.
+            background, mask, framing: of photos, as ``clipnerf invert --help`` says.
+        Raises:
+            UsageError: a photo that cannot be read or shows no object, or a value out of range.
+        Warns:
+            UserWarning: a background that is not white, or a poor reconstruction.
+        """
+        if isinstance(pictures, Tensor):
+            pictures = torch.cat(exemplar_pictures(pictures, 0))
+        return invert_photos(
+            self.generator, pictures, config, background=background, mask=mask, framing=framing,
+            encoder=self.encoder, clip=self.clip,
+        )  # fmt: skip
 
     def interpolate(self, before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
         """The way from some objects to others, or to the same ones after an edit.
@@ -334,34 +372,9 @@ class Editor:
         if frames < 1:
             raise UsageError(f"frames is {frames}; a video has at least 1")
         self._angle("elevation_deg", elevation_deg)
-        return self._turn(codes, frames, size, float(elevation_deg), samples)
-
-    @torch.no_grad()
-    def _turn(
-        self, codes: Codes, frames: int, size: int, elevation_deg: float, samples: int | None
-    ) -> Iterator[np.ndarray]:
-        generator, count = self.generator, len(codes)
-        codes = codes.to(self.device)
-        # what objects need but once (their empty space above all) is found once for all frames
-        objects = FinishedObjects(
-            generator.field,
-            generator.box,
-            codes,
-            *generator.styles(codes),
-            grid_cells(frames * size * size),
+        return turn(
+            self.generator, codes, frames, size, float(elevation_deg), samples, self._pixels
         )
-        azimuths = torch.arange(frames) * (360.0 / frames)
-        with Progress(frames, desc="orbit", unit="frame") as progress:
-            for chunk in azimuths.split(max(1, self._pixels // (count * size * size))):
-                camera = generator.camera(chunk.to(self.device).repeat(count), elevation_deg, size)
-                rows = [row for row in range(count) for _ in chunk]
-                view = objects.render(
-                    camera, rows, samples=samples or generator.config.render_samples
-                )
-                tiles = to_uint8(view.rgb)
-                for frame in range(len(chunk)):
-                    yield np.concatenate(tiles[frame :: len(chunk)], axis=1)
-                progress.update(len(chunk))
 
     def _mapper(self, which: Which) -> Mapper | UniversalMapper:
         if which not in self.mappers or self.clip is None:

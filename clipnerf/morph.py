@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clipnerf.errors import UsageError
 from clipnerf.export.sheet import to_uint8
-from clipnerf.gan.codes import Codes
+from clipnerf.gan.codes import Codes, Detail
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.progress import Progress
 
@@ -30,6 +30,19 @@ def between(before: Codes, after: Codes, share: float | int) -> Codes:
     return Codes(
         _spherical(before.shape, after.shape, share),
         _spherical(before.appearance, after.appearance, share),
+        _mixed(before.detail, after.detail, share),
+    )
+
+
+def _mixed(before: Detail | None, after: Detail | None, share: float | int) -> Detail | None:
+    """Detail fades from one object's to the other's."""
+    known = before or after
+    if known is None:
+        return None
+    start, end = (known.zeros(len(known.shape)) if d is None else d for d in (before, after))
+    return Detail(
+        torch.lerp(start.shape, end.shape, share),
+        torch.lerp(start.appearance, end.appearance, share),
     )
 
 

@@ -86,6 +86,18 @@ VERBS = (
         about="learn what words do to the codes",
     ),
     Verb(
+        "train-encoder",
+        "clipnerf.config.inversion:TrainEncoderConfig",
+        resumes=True,
+        about="learn to see pose and codes in a picture: where inversion starts",
+    ),
+    Verb(
+        "invert",
+        "clipnerf.config.inversion:InvertConfig",
+        ("bundle", "photo"),
+        about="find pose and codes of the object in a photo, to be edited like any other",
+    ),
+    Verb(
         "edit",
         f"{_VERBS}:EditConfig",
         ("bundle",),

@@ -127,6 +127,8 @@ class EditConfig:
     """The sheet, a .png file."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3])
     """Objects, one a seed; a seed is the same object on every machine."""
+    codes: str = ""
+    """Objects found in photos, in the place of seeds: a codes.safetensors of clipnerf invert."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
     universal mapper decides by the words; 1 for the paper's, and for pictures."""
@@ -167,6 +169,8 @@ class OrbitConfig:
     """The video, an .mp4 file."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Objects, one a seed; they turn side by side."""
+    codes: str = ""
+    """Objects found in photos, in the place of seeds: a codes.safetensors of clipnerf invert."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
     universal mapper decides by the words; 1 for the paper's, and for pictures."""

@@ -129,7 +129,7 @@ def peek(source: Source, name: str) -> tuple[int, int]:
                     again.load()
         return (height, width) if turned else (width, height)
 
-    return _opened(source, name, look)
+    return opened(source, name, look)
 
 
 def decode(
@@ -144,7 +144,7 @@ def decode(
     """
 
     def work(picture: Image.Image, file: File) -> tuple[np.ndarray, tuple[int, int]]:
-        rgb = _to_rgb(ImageOps.exif_transpose(picture), background)
+        rgb = to_rgb(ImageOps.exif_transpose(picture), background)
         dimensions = rgb.size
         if dimensions != (size, size):
             side = min(dimensions)
@@ -153,14 +153,15 @@ def decode(
             rgb = rgb.resize((size, size), Image.Resampling.BICUBIC, box=box)
         return np.array(rgb, dtype=np.uint8).transpose(2, 0, 1), dimensions
 
-    return _opened(source, name, work)
+    return opened(source, name, work)
 
 
-def _opened(source: Source, name: str, work: Callable[[Image.Image, File], _T]) -> _T:
+def opened(source: Source, name: str, work: Callable[[Image.Image, File], _T]) -> _T:
+    """What ``work`` makes of an opened picture; whatever a decoder raises is a BrokenPicture."""
     try:
         with source.open(name) as file, Image.open(file) as picture:
             return work(picture, file)
-    except BrokenPicture:
+    except ClipNerfError:
         raise
     except Image.UnidentifiedImageError as error:
         empty = source.size(name) == 0
@@ -175,7 +176,8 @@ def _opened(source: Source, name: str, work: Callable[[Image.Image, File], _T]) 
         raise BrokenPicture(f"cannot be decoded ({reason})") from error
 
 
-def _to_rgb(picture: Image.Image, background: float) -> Image.Image:
+def to_rgb(picture: Image.Image, background: float) -> Image.Image:
+    """8-bit RGB; alpha goes over a grey level in [0, 1]."""
     if picture.mode.startswith("I;16") or picture.mode == "I":
         grey = np.asarray(picture, dtype=np.float64) / 65535
         picture = Image.fromarray(np.uint8(np.clip(grey, 0, 1) * 255 + 0.5))

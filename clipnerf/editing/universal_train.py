@@ -40,6 +40,7 @@ from clipnerf.runs import ddp
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.resume import opened_on_main
+from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
 
 HELD_OUT = 20
@@ -373,14 +374,6 @@ class UniversalTrainer:
         part = torch.arange(pictures) // (self.pictures.PART * self.pictures.appearances)
         held = part % HELD_OUT == HELD_OUT - 1 if self.pictures.parts >= HELD_OUT else part == 0
         return held.nonzero()[:, 0].to(self.device), (~held).nonzero()[:, 0].to(self.device)
-
-
-def one_cycle(number: int, steps: int, rise: float = 0.3) -> float:
-    """The learning rate's share of its peak: up by a cosine for a third, then down to nothing."""
-    at = number / max(steps, 1)
-    if at < rise:
-        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * at / rise))
-    return 0.5 * (1 + math.cos(math.pi * (at - rise) / (1 - rise)))
 
 
 def _rows(codes: Codes, rows: Tensor) -> Codes:

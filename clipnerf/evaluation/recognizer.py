@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipnerf.config.evaluation import RecognizerConfig
+from clipnerf.convolutions import Residual, convolution
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
 from clipnerf.runs.hardware import network_dtype
@@ -69,29 +70,6 @@ class Readings:
             }
             for attribute, values in self.values.items()
         }
-
-
-def convolution(old: int, new: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution, normalisation, ReLU."""
-    padding = 1 if kernel > 2 else 0
-    return nn.Sequential(
-        nn.Conv2d(old, new, kernel, stride, padding, bias=False),
-        nn.BatchNorm2d(new),
-        nn.ReLU(inplace=True),
-    )
-
-
-class Residual(nn.Module):
-    """x plus two convolutions of x."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(convolution(width, width, 3), convolution(width, width, 3))
-
-    def forward(
-        self, x: Float[Tensor, "batch width rows cols"]
-    ) -> Float[Tensor, "batch width rows cols"]:
-        return x + self.body(x)
 
 
 class Recognizer(nn.Module):

@@ -52,9 +52,24 @@ class AppearanceStyle:
 
 
 def _fold(
-    layers: nn.ModuleList, style: Tensor, strength: float | Tensor = 1.0
+    layers: nn.ModuleList,
+    style: Float[Tensor, "batch style"],
+    strength: float | Tensor = 1.0,
+    detail: Float[Tensor, "batch layers style"] | None = None,
 ) -> tuple[Affine, ...]:
-    return tuple(cast(ModulatedLinear, layer).fold(style, strength) for layer in layers)
+    """Weights of all layers; the first of them get a style of their own where there is detail."""
+    styles = [style] * len(layers)
+    if detail is not None:
+        for row in range(detail.shape[1]):
+            styles[row] = style + detail[:, row]
+    return tuple(
+        cast(ModulatedLinear, layer).fold(own, strength)
+        for layer, own in zip(layers, styles, strict=True)
+    )
+
+
+def _modulated(layers: nn.ModuleList) -> int:
+    return sum(cast(ModulatedLinear, layer).film is not None for layer in layers)
 
 
 def _mlp(x: Tensor, layers: tuple[Affine, ...]) -> Tensor:
@@ -155,32 +170,47 @@ class ConditionalField(nn.Module):
         self.progress[0].fill_(min(octaves, self.deform_octaves))
         self.progress[1].fill_(topology)
 
+    @property
+    def detail_layers(self) -> tuple[int, int]:
+        """Layers that a style modulates, of geometry (deformation first) and of colour."""
+        shape = _modulated(self.deform_layers) + _modulated(self.density_layers)
+        return shape, _modulated(self.color_layers)
+
     def shape_style(
         self,
         z_s: Float[Tensor, "batch code"],
         z_a: Float[Tensor, "batch code"] | None = None,
+        detail: Float[Tensor, "batch layers style"] | None = None,
     ) -> ShapeStyle:
-        """Fold z_s into the geometry's weights. Only the entangled baseline takes (needs) z_a."""
+        """Fold z_s into the geometry's weights. Only the entangled baseline takes (needs) z_a.
+
+        Args:
+            detail: added to the style of each modulated layer, in the order of ``detail_layers``.
+        """
         if self.entangled != (z_a is not None):
             raise ValueError("z_a reaches geometry in the entangled baseline only, and must there")
         code = z_s if z_a is None else torch.cat((z_s, z_a), dim=1)
         style = self.shape_mapping(code)
-        deform = _fold(self.deform_layers, style)
+        warped = len(self.deform_layers)
+        own = (None, None) if detail is None else (detail[:, :warped], detail[:, warped:])
+        deform = _fold(self.deform_layers, style, detail=own[0])
         if deform:
             window = octave_window(3, self.deform_octaves, self.progress[0])
             deform = (Affine(deform[0].weight * window[:, None], deform[0].bias), *deform[1:])
-        return ShapeStyle(deform, _fold(self.density_layers, style, self.progress[1]))
+        density = _fold(self.density_layers, style, self.progress[1], own[1])
+        return ShapeStyle(deform, density)
 
     def appearance_style(
         self,
         z_a: Float[Tensor, "batch code"],
         z_s: Float[Tensor, "batch code"] | None = None,
+        detail: Float[Tensor, "batch layers style"] | None = None,
     ) -> AppearanceStyle:
         """Fold z_a into the colour's weights. Only the entangled baseline takes (needs) z_s."""
         if self.entangled != (z_s is not None):
             raise ValueError("z_s reaches colour in the entangled baseline only, and must there")
         style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
-        return AppearanceStyle(_fold(self.color_layers, style))
+        return AppearanceStyle(_fold(self.color_layers, style, detail=detail))
 
     def deform(
         self,

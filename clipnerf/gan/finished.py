@@ -65,11 +65,11 @@ class FinishedObjects:
         self.shape, self.appearance = shape, appearance
         if field.entangled:
             # both codes make both geometry and look of the baseline
-            both = first_equal(torch.cat((codes.shape, codes.appearance), dim=1))
+            both = first_equal(torch.cat((codes.geometry, codes.look), dim=1))
             self.geometries, self.looks = both, both
         else:
-            self.geometries = first_equal(codes.shape)
-            self.looks = first_equal(codes.appearance)
+            self.geometries = first_equal(codes.geometry)
+            self.looks = first_equal(codes.look)
         self._occupancies: dict[int, OccupancyGrid] = {}
 
     def occupancy(self, geometry: int) -> OccupancyGrid:

@@ -86,12 +86,18 @@ class Generator(nn.Module):
 
     def styles(self, codes: Codes) -> tuple[ShapeStyle, AppearanceStyle]:
         """Fold codes into weights. Only the entangled baseline lets both codes reach both."""
+        detail = codes.detail
+        shape, appearance = (None, None) if detail is None else (detail.shape, detail.appearance)
+        z_s, z_a = codes.shape, codes.appearance
         if self.field.entangled:
             return (
-                self.field.shape_style(codes.shape, codes.appearance),
-                self.field.appearance_style(codes.appearance, codes.shape),
+                self.field.shape_style(z_s, z_a, shape),
+                self.field.appearance_style(z_a, z_s, appearance),
             )
-        return self.field.shape_style(codes.shape), self.field.appearance_style(codes.appearance)
+        return (
+            self.field.shape_style(z_s, detail=shape),
+            self.field.appearance_style(z_a, detail=appearance),
+        )
 
     def camera(
         self,

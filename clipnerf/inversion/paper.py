@@ -1,0 +1,108 @@
+"""The paper's method: pose, shape and appearance in turn, with noise that fades (eq. 10 to 12).
+
+    L_v = |F(v, z_s, z_a) - I|_2 + lambda_v D_CLIP
+    L_s = |F(v, z_s + lambda_n z_n, z_a) - I|_2 + lambda_s D_CLIP,  L_a likewise
+
+The paper prints neither steps, nor a start, nor how a pose is written; here it starts at one random
+object from the best of a ring of cameras, and takes Adam with the rates of our own method. Its
+norm is taken as the root of the mean square, so that it does not depend on the picture's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from clipnerf.config.inversion import InversionConfig
+from clipnerf.gan.codes import Codes
+from clipnerf.inversion.descent import (
+    SNAPSHOT_EVERY,
+    Found,
+    Moving,
+    Tell,
+    decibels,
+    rate_share,
+    remember,
+    take,
+)
+from clipnerf.inversion.objective import StyleSpread, Target
+from clipnerf.inversion.result import Moment
+from clipnerf.inversion.starts import starts
+from clipnerf.runs.seeds import torch_generator
+
+POSE_CLIP, CODE_CLIP = 0.1, 0.2
+"""lambda_v, and lambda_s = lambda_a."""
+
+
+def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell: Tell) -> Found:
+    """Fits pictures; the arguments and the result are those of ``optimise.optimise``."""
+    config = replace(config, starts=1)
+    codes, pose, _ = starts(target, None, config)
+    found = Found(codes, pose, [])
+    remember(found, target, 0, "start")
+    device = target.pictures.device
+    lowest = 10 ** (-torch.tensor(found.history[0].psnr, device=device) / 10)
+    moving = Moving(codes, pose, config, spread)
+    rng = torch_generator(config.seed, 0, 0, "paper's noise")
+    steps = config.paper_steps
+    try:
+        for step in range(steps):
+            share = rate_share(step, steps)
+            noise = config.paper_noise * (1 - step / steps)
+            now = moving.snapshot()
+            error = _turn(target, moving, moving.codes(), POSE_CLIP * config.paper_clip)
+            better = error < lowest
+            lowest = torch.where(better, error, lowest)
+            take(found, *now, better)
+            _step(moving, [moving.change], share)
+            for which in ("shape", "appearance"):
+                codes = moving.codes()
+                shaken = getattr(codes, which)
+                shaken = shaken + noise * torch.randn(shaken.shape, generator=rng).to(device)
+                _turn(
+                    target, moving, replace(codes, **{which: shaken}), CODE_CLIP * config.paper_clip
+                )
+                _step(moving, [getattr(moving, which)], share)
+            shown = decibels(lowest)
+            kept = (found.codes, found.pose) if step % SNAPSHOT_EVERY == 0 else ()
+            found.history.append(Moment(step + 1, "paper", shown, *kept))
+            tell(1, psnr=sum(shown) / len(shown))
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+def _turn(
+    target: Target, moving: Moving, codes: Codes, clip_weight: float
+) -> Float[Tensor, " batch"]:
+    """Gradients of the loss with these codes; returns the squared error."""
+    errors = []
+    count, pose = len(codes), moving.pose()
+    each = 1 if target.pictures.device.type == "cpu" else count
+    for start in range(0, count, each):
+        piece = slice(start, start + each)
+        rows = torch.arange(count, device=target.pictures.device)[piece]
+        rgb = target.render(codes[piece], pose[piece])
+        error = target.squared(rgb, rows)
+        loss = error.clamp(min=1e-12).sqrt()
+        if target.clip is not None and target.embedding is not None and clip_weight > 0:
+            seen = target.clip.encode_image(rgb.mT.unflatten(2, (target.size, target.size)))
+            cosine = functional.cosine_similarity(seen, target.embedding[rows], dim=1)
+            loss = loss + clip_weight * (1 - cosine)
+        # codes and pose belong to all pieces
+        loss.sum().backward(retain_graph=True)
+        errors.append(error.detach())
+    return torch.cat(errors)
+
+
+def _step(moving: Moving, wanted: list[Tensor], share: float) -> None:
+    """A step of some of what moves; the others' gradients are thrown away."""
+    for group in moving.optimizer.param_groups:
+        for parameter in group["params"]:
+            if not any(parameter is one for one in wanted):
+                parameter.grad = None
+    moving.step(share)

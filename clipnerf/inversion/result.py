@@ -1,0 +1,171 @@
+"""What an inversion found: codes, poses, how well they fit, and the file that keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.config.generator import CameraPriorConfig
+from clipnerf.errors import UsageError
+from clipnerf.gan.codes import Codes, Detail
+from clipnerf.inversion.pose import Pose
+from clipnerf.rendering.cameras import Camera
+from clipnerf.runs.weights import load_weights, save_weights
+
+FILE_NAME = "codes.safetensors"
+KIND = "codes"
+LEAST_EXPLAINED = 0.85
+"""Below, a reconstruction is called poor; docs/inversion.md says what lies there."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far an optimisation was after a step.
+
+    Attributes:
+        step: steps done.
+        stage: 'start', 'rough', 'fine' or 'paper'.
+        psnr: of each picture, dB; in the rough stage from a quarter of the pixels.
+        codes, pose: of the best so far; kept at some steps only.
+    """
+
+    step: int
+    stage: str
+    psnr: tuple[float, ...]
+    codes: Codes | None = None
+    pose: Pose | None = None
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """Objects found in pictures.
+
+    Attributes:
+        codes: one object a picture; edit and render them like any others.
+        poses: where each picture was taken from.
+        cameras: the same as cameras of the fitted pictures' size.
+        psnr: of the reconstructions, dB.
+        explained: share of what sets the picture off from white that the reconstruction shows.
+        history: steps on the way.
+        interrupted: the person stopped it; this is the best until then.
+    """
+
+    codes: Codes
+    poses: Pose
+    cameras: Camera
+    psnr: Float[Tensor, " batch"]
+    explained: Float[Tensor, " batch"]
+    history: tuple[Moment, ...] = field(default=(), repr=False)
+    interrupted: bool = False
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def poor(self) -> tuple[bool, ...]:
+        """Whether each reconstruction shows less than LEAST_EXPLAINED of its picture."""
+        return tuple(float(share) < LEAST_EXPLAINED for share in self.explained)
+
+    @staticmethod
+    def cat(parts: Sequence[Inversion]) -> Inversion:
+        """Several as one; the history of the first."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        cameras = Camera(
+            torch.cat([part.cameras.c2w for part in parts]),
+            torch.cat([part.cameras.K for part in parts]),
+            first.cameras.width,
+            first.cameras.height,
+        )
+        return Inversion(
+            Codes.cat([part.codes for part in parts]),
+            Pose.cat([part.poses for part in parts]),
+            cameras,
+            torch.cat([part.psnr for part in parts]),
+            torch.cat([part.explained for part in parts]),
+            first.history,
+            any(part.interrupted for part in parts),
+        )
+
+    def save(self, path: str | Path, generator_hash: str, names: Sequence[str] = ()) -> Path:
+        """Writes codes, poses and figures as one small safetensors file.
+
+        Args:
+            generator_hash: of the generator that the codes are for.
+            names: of the pictures.
+        """
+        codes, poses = self.codes, self.poses
+        tensors = {
+            "shape": codes.shape,
+            "appearance": codes.appearance,
+            "rotation": poses.rotation,
+            "distance": poses.distance,
+            "shift": poses.shift,
+            "psnr": self.psnr,
+            "explained": self.explained,
+        }
+        if codes.detail is not None:
+            tensors["detail_shape"] = codes.detail.shape
+            tensors["detail_appearance"] = codes.detail.appearance
+        config = {"names": list(names), "size": self.cameras.width}
+        extra = {"generator_hash": generator_hash}
+        return save_weights(path, tensors, kind=KIND, config=config, extra=extra)
+
+
+@dataclass(frozen=True)
+class SavedCodes:
+    """What :func:`load_codes` found. names: of the pictures that the objects were found in."""
+
+    codes: Codes
+    poses: Pose
+    names: tuple[str, ...]
+    size: int
+    psnr: Float[Tensor, " batch"]
+    explained: Float[Tensor, " batch"]
+
+    def cameras(self, prior: CameraPriorConfig, size: int | None = None) -> Camera:
+        """The cameras of the photos, for pictures of ``size`` pixels; as fitted where None."""
+        return self.poses.camera(prior, size or self.size)
+
+
+def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCodes:
+    """Reads what :meth:`Inversion.save` wrote.
+
+    Args:
+        generator_hash: of the generator at hand; None: any.
+    Raises:
+        UsageError: a file that is missing, foreign, truncated, or of another generator.
+    """
+    weights = load_weights(path, KIND)
+    own = weights.metadata.get("generator_hash", "")
+    if generator_hash is not None and own != generator_hash:
+        raise UsageError(
+            f"the codes in '{path}' belong to the generator {own or '(unknown)'}, and this one is "
+            f"{generator_hash}; invert the photo again with this bundle"
+        )
+    tensors = weights.tensors
+    try:
+        detail = None
+        if "detail_shape" in tensors:
+            detail = Detail(tensors["detail_shape"], tensors["detail_appearance"])
+        count = len(tensors["shape"])
+        names = tuple(str(name) for name in weights.config.get("names", []))
+        return SavedCodes(
+            Codes(tensors["shape"], tensors["appearance"], detail),
+            Pose(tensors["rotation"], tensors["distance"], tensors["shift"]),
+            names if len(names) == count else tuple(f"object {i}" for i in range(count)),
+            int(weights.config["size"]),
+            tensors["psnr"],
+            tensors["explained"],
+        )
+    except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
+        raise UsageError(
+            f"the codes in '{path}' are not complete ({error}); invert the photo again"
+        ) from error
