@@ -149,6 +149,10 @@ def _study_view_consistency(config: Any) -> Any:
 
 
 def _evaluate(config: Any) -> Any:
+    if config.inversion:
+        from clipnerf.evaluate_inversion import evaluate_inversion
+
+        return evaluate_inversion(config)
     from clipnerf.evaluate import evaluate
 
     return evaluate(config)

@@ -13,7 +13,8 @@ PACKAGE = ROOT / "clipnerf"
 # From the top to the bottom; a module may import what is on its own level or below.
 LAYERS = (
     ("__main__",),
-    ("cli", "doctor", "bench", "demo", "invert", "evaluate", "evaluation.__main__"),
+    ("cli", "doctor", "bench", "demo", "invert", "evaluate", "evaluate_inversion",
+     "evaluation.__main__"),
     ("editor", "bundle", "aim", "exemplar", "morph", "turning"),
     ("gan.pretrain", "editing", "inversion", "clip.train", "evaluation"),
     ("gan", "clip", "data", "export", "runs"),

@@ -5,7 +5,7 @@ No torch here: `--help` and `--dry-run` are to be quick.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clipnerf.config.verbs import CHAIRS
 from clipnerf.errors import UsageError
@@ -57,6 +57,11 @@ class EvaluateConfig:
     """Width and height of the pictures that are looked at, pixels."""
     quick: bool = False
     """At most 8 objects and 200 pictures: to see the report, not to quote it."""
+    inversion: bool = False
+    """Measure the inversion of photos, by all methods, in the place of edits; --objects pictures
+    of each kind, about four minutes each on two cores."""
+    methods: list[str] = field(default_factory=list)
+    """Of these methods only, e.g. "[ours, paper]"; by default all, with the ablations."""
     device: str | None = None
     """cpu or cuda; by default cuda where there is one."""
 

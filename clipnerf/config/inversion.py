@@ -78,7 +78,7 @@ class InversionConfig:
     """The same for detail, in the styles' standard deviations."""
     samples: int = 16
     """Samples a ray while fitting."""
-    paper_steps: int = 200
+    paper_steps: int = 100
     """Rounds of the paper's alternation: pose, then shape, then appearance."""
     paper_clip: float = 1.0
     """Factor of the paper's weights of the CLIP term, 0.1 for the pose and 0.2 for each code."""
@@ -184,11 +184,11 @@ class TrainEncoderConfig:
     """Shapes that are rendered, each from its own camera."""
     appearances: int = 3
     """Appearances of each; further ones cost little, as its geometry is computed once."""
-    steps: int = 3000
+    steps: int = 2400
     """Steps on generated pictures."""
     batch: int = 64
     """Generated pictures a step."""
-    data_steps: int = 500
+    data_steps: int = 400
     """Steps on pictures of `data`."""
     data_batch: int = 16
     """Pictures of `data` a step, each rendered back at half the size."""

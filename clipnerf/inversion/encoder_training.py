@@ -25,6 +25,7 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
 from clipnerf.inversion.encoder import FILE_NAME, Encoder, Guess
+from clipnerf.inversion.field_difference import field_difference
 from clipnerf.inversion.pictures import KnownPictures, as_a_photo
 from clipnerf.inversion.pose import Pose, pose_error_deg
 from clipnerf.runs import ddp
@@ -35,6 +36,8 @@ from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seeded, torch_generator
 
 STAGES = ("pictures", "generated", "data")
+POINTS = 192
+"""Of each object, at which the guess is compared with the truth."""
 HELD_OUT_PARTS = 4
 """Parts of the generated pictures, at the end, that are not learned from; a fifth of few."""
 
@@ -200,7 +203,7 @@ class EncoderTrainer:
 
     def _generated_terms(self, noise: torch.Generator) -> dict[str, Tensor]:
         pictures, rows = self._some(self.config.batch, noise)
-        return self._label_terms(self.encoder(as_a_photo(pictures, noise)), rows)
+        return self._label_terms(self.encoder(as_a_photo(pictures, noise)), rows, noise)
 
     def _data_terms(self, number: int, noise: torch.Generator) -> dict[str, Tensor]:
         """Pictures of both kinds in one batch, as the encoder's normalisation is to know both."""
@@ -210,7 +213,7 @@ class EncoderTrainer:
         pictures, rows = self._some(config.batch, noise)
         both = torch.cat((real, as_a_photo(pictures, noise)))
         guess, known = _split(self.encoder(both), len(real))
-        terms = self._label_terms(known, rows)
+        terms = self._label_terms(known, rows, noise)
         return terms | self._render_back(real, guess)
 
     def _render_back(self, real: Tensor, guess: Guess) -> dict[str, Tensor]:
@@ -233,7 +236,7 @@ class EncoderTrainer:
             "direction of data": 0.1 * functional.cross_entropy(guess.logits, best),
         }
 
-    def _label_terms(self, guess: Guess, rows: Tensor) -> dict[str, Tensor]:
+    def _label_terms(self, guess: Guess, rows: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
         codes, pose = self._known_labels()
         codes, pose = codes[rows], pose[rows]
         bins = self.config.encoder.bins
@@ -258,11 +261,10 @@ class EncoderTrainer:
         for name, a, b, spread in zip(
             ("shape", "appearance"), found, true, self._spread, strict=True
         ):
-            terms[name] = ((a - b) / spread).square().mean()
-        for name in ("shape", "appearance"):
-            a, b = getattr(guess.codes, name), getattr(codes, name)
-            terms[f"{name} code"] = 0.2 * (1 - functional.cosine_similarity(a, b).mean())
-        return terms
+            terms[name] = 0.2 * ((a - b) / spread).square().mean()
+        points = torch.rand(len(rows), POINTS, 3, generator=noise, device=self.device) * 2 - 1
+        of_shape, of_colour = field_difference(self.generator, guess.codes, codes, points)
+        return terms | {"opacity": 30 * of_shape, "colour": 20 * of_colour}
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:

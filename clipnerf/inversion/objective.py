@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ from clipnerf.runs.seeds import torch_generator
 USUAL_CODES = 4096
 
 
+@runtime_checkable
 class SeesPictures(Protocol):
     """The part of ``clipnerf.clip.model.Clip`` that is needed here."""
 
@@ -30,6 +31,7 @@ class SeesPictures(Protocol):
         ...
 
 
+@runtime_checkable
 class Perceives(Protocol):
     """LPIPS as its package has it."""
 
@@ -122,6 +124,27 @@ class Target:
             max_points=2**30,  # gradients hold all of them anyway
         )
         return out[..., :3]
+
+    @torch.no_grad()
+    def relevant(
+        self, codes: Codes, pose: Pose, rows: Tensor, reach: int = 3
+    ) -> Bool[Tensor, "batch rays"]:
+        """Pixels within ``reach`` of the picture's object, or of the rendered one.
+
+        All others are white in both, and stay so unless the object moves farther.
+        """
+        there = (1 - self.pictures[rows]).amax(1) > 0.02
+        seen = (1 - self.render(codes, pose)).amax(2).unflatten(1, (self.size, self.size)) > 0.02
+        either = (there | seen).float()[:, None]
+        return functional.max_pool2d(either, 2 * reach + 1, 1, reach).flatten(1) > 0
+
+    def render_at(
+        self, codes: Codes, pose: Pose, relevant: Bool[Tensor, "batch rays"]
+    ) -> Float[Tensor, "batch rays 3"]:
+        """Like :meth:`render`; pixels that are relevant to none of the rows are white, for free."""
+        index = relevant.any(0).nonzero()[:, 0]
+        part = self.render(codes, pose, index)
+        return part.new_ones(len(codes), relevant.shape[1], 3).index_copy(1, index, part)
 
     def squared(
         self, rgb: Float[Tensor, "batch rays 3"], rows: Tensor, index: Tensor | None = None

@@ -34,6 +34,9 @@ from clipnerf.runs.seeds import torch_generator
 IMPROVEMENT = 0.005
 """Share of its loss by which a picture has to improve for the descent to go on."""
 
+LOOK_AGAIN = 15
+"""Steps after which it is looked again which pixels matter."""
+
 
 def optimise(
     target: Target,
@@ -114,9 +117,11 @@ def _fine(
     improved, done = torch.zeros(pictures, dtype=torch.long), found.history[-1].step
     best_error = lowest.clone()
     for step in range(config.steps):
+        if step % LOOK_AGAIN == 0:
+            relevant = target.relevant(moving.codes(), moving.pose(), rows)
 
-        def loss(piece: slice) -> tuple[Tensor, Tensor]:
-            rgb = target.render(moving.codes()[piece], moving.pose()[piece])
+        def loss(piece: slice, relevant: Tensor = relevant) -> tuple[Tensor, Tensor]:
+            rgb = target.render_at(moving.codes()[piece], moving.pose()[piece], relevant[piece])
             error = target.squared(rgb.detach(), rows[piece])
             terms = target.likeness(rgb, rows[piece])
             return torch.stack(list(terms.values())).sum(0), error

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,6 +34,9 @@ from clipnerf.inversion.result import Moment
 from clipnerf.inversion.starts import starts
 from clipnerf.runs.seeds import torch_generator
 
+LOOK_AGAIN = 5
+"""Rounds after which it is looked again which pixels matter to the pose; noise on the codes moves
+matter anywhere, so their turns see all pixels."""
 POSE_CLIP, CODE_CLIP = 0.1, 0.2
 """lambda_v, and lambda_s = lambda_a."""
 
@@ -53,8 +56,11 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
         for step in range(steps):
             share = rate_share(step, steps)
             noise = config.paper_noise * (1 - step / steps)
+            if step % LOOK_AGAIN == 0:
+                rows = torch.arange(len(codes), device=device)
+                relevant = target.relevant(moving.codes(), moving.pose(), rows)
             now = moving.snapshot()
-            error = _turn(target, moving, moving.codes(), POSE_CLIP * config.paper_clip)
+            error = _turn(target, moving, moving.codes(), POSE_CLIP * config.paper_clip, relevant)
             better = error < lowest
             lowest = torch.where(better, error, lowest)
             take(found, *now, better)
@@ -63,9 +69,9 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
                 codes = moving.codes()
                 shaken = getattr(codes, which)
                 shaken = shaken + noise * torch.randn(shaken.shape, generator=rng).to(device)
-                _turn(
-                    target, moving, replace(codes, **{which: shaken}), CODE_CLIP * config.paper_clip
-                )
+                whole = torch.ones_like(relevant)
+                shaken = replace(codes, **{which: shaken})
+                _turn(target, moving, shaken, CODE_CLIP * config.paper_clip, whole)
                 _step(moving, [getattr(moving, which)], share)
             shown = decibels(lowest)
             kept = (found.codes, found.pose) if step % SNAPSHOT_EVERY == 0 else ()
@@ -77,7 +83,11 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
 
 
 def _turn(
-    target: Target, moving: Moving, codes: Codes, clip_weight: float
+    target: Target,
+    moving: Moving,
+    codes: Codes,
+    clip_weight: float,
+    relevant: Bool[Tensor, "batch rays"],
 ) -> Float[Tensor, " batch"]:
     """Gradients of the loss with these codes; returns the squared error."""
     errors = []
@@ -86,7 +96,7 @@ def _turn(
     for start in range(0, count, each):
         piece = slice(start, start + each)
         rows = torch.arange(count, device=target.pictures.device)[piece]
-        rgb = target.render(codes[piece], pose[piece])
+        rgb = target.render_at(codes[piece], pose[piece], relevant[piece])
         error = target.squared(rgb, rows)
         loss = error.clamp(min=1e-12).sqrt()
         if target.clip is not None and target.embedding is not None and clip_weight > 0:

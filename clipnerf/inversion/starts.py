@@ -65,7 +65,9 @@ def _ring(target: Target, pictures: int, config: InversionConfig) -> list[tuple[
         for side in range(RING):
             turn = side / RING
             azimuth = prior.azimuth_min_deg + turn * (prior.azimuth_max_deg - prior.azimuth_min_deg)
-            codes = Codes.sample(pictures, dim, rng).to(generator.device)
+            # the same for all pictures, so that none depends on its neighbours
+            one = Codes.sample(1, dim, rng).to(generator.device)
+            codes = one[torch.zeros(pictures, dtype=torch.long, device=generator.device)]
             like = codes.shape.new_ones(pictures)
             pose = Pose.from_angles(like * math.radians(azimuth), like * elevation)
             options.append((codes, pose))
