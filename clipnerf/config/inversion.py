@@ -30,10 +30,10 @@ class InversionLossConfig:
     """1 - cos of the CLIP embeddings of picture and reconstruction."""
     perceptual: float = 1.0
     """LPIPS, where the package and its weights are there; without them nothing."""
-    prior: float = 0.01
+    prior: float = 0.003
     """Squared distance of the styles from their mean, in the generator's own standard deviations:
     keeps an object where the generator is good."""
-    detail: float = 0.03
+    detail: float = 0.01
     """The same for what is added to single layers."""
     pose: float = 0.1
     """Squares of roll, distance and shift, in units of 0.1: what a picture does not show stays at
@@ -72,9 +72,9 @@ class InversionConfig:
     """What moves the camera: azimuth, elevation and roll, or a rotation vector."""
     pose_rate: float = 0.02
     """Largest Adam step of the pose: radians, shares of the picture, logarithm of the distance."""
-    code_rate: float = 0.05
+    code_rate: float = 0.06
     """The same for the codes."""
-    detail_rate: float = 0.03
+    detail_rate: float = 0.08
     """The same for detail, in the styles' standard deviations."""
     samples: int = 16
     """Samples a ray while fitting."""
