@@ -38,6 +38,7 @@ from clipnerf.evaluation.published import load_lpips, lpips_absence
 from clipnerf.evaluation.record import FORMAT, GUIDE, JUDGE, plain
 from clipnerf.evaluation.subjects import real_pictures
 from clipnerf.export.sheet import contact_sheet, save_png
+from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.runs.atomic import atomic_write, writable_dir
 from clipnerf.runs.provenance import git_commit, versions
 
@@ -124,6 +125,22 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     with atomic_write(folder / "inversion.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     return Report(tuple(rows), protocol, (folder / "inversion.json", *paths))
+
+
+def plan(config: EvaluateConfig) -> dict[str, str]:
+    """What would be measured; nothing is loaded or written."""
+    means = find_means(config)
+    encoder = (means.bundle / ENCODER).is_file()
+    wanted = config.methods or list(methods(InversionConfig(size=config.size), encoder))
+    real = means.data or (f"{means.category}, drawn" if means.category else "")
+    return {
+        "bundle": str(means.bundle),
+        "encoder": "the bundle's" if encoder else "absent; make one with clipnerf train-encoder",
+        "methods": ", ".join(wanted),
+        "pictures": f"{config.objects_used} generated, seeds from {config.first_seed}"
+        + (f"; {config.objects_used} of {real}" if real else "; real ones absent: give --data"),
+        "out": f"{config.out}/inversion.json, a sheet for each kind of picture",
+    }
 
 
 def _eyes(editor: Editor, means: Means, device: torch.device) -> dict[str, ImageEncoder]:

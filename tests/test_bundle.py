@@ -169,6 +169,7 @@ def test_the_chairs_bundle_does_what_is_said_and_leaves_the_rest(chairs):
     assert float(read.is_value("base", "pedestal").float().mean()) >= 6 / 8
 
 
-def test_the_chairs_bundle_is_judged_by_the_wishes_of_configs():
-    own = Path("data/pretrained/chairs/evaluation/wishes.yaml").read_text(encoding="utf-8")
-    assert own == Path("configs/wishes-chairs.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("category", ["chairs", "cars"])
+def test_a_bundle_is_judged_by_the_wishes_of_configs(category):
+    own = Path(f"data/pretrained/{category}/evaluation/wishes.yaml").read_text(encoding="utf-8")
+    assert own == Path(f"configs/wishes-{category}.yaml").read_text(encoding="utf-8")

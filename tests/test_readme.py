@@ -6,9 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clipnerf.cli import main
+from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.parse import VERBS, parse
 from tests.tiny_bundle import tiny_bundle
 
@@ -32,6 +35,13 @@ def verb_of(command: str) -> str:
     return two if two in {verb.name for verb in VERBS} else words[0]
 
 
+def draw_photo(path: Path) -> None:
+    """A blue box on white."""
+    pixels = np.full((24, 24, 3), 255, np.uint8)
+    pixels[4:20, 8:16] = (30, 60, 200)
+    Image.fromarray(pixels).save(path)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     """A folder in which the README's relative paths hold something small."""
@@ -46,6 +56,7 @@ def checkout(tmp_path_factory) -> Path:
     shutil.copytree(small, root / "runs/chairs")
     shutil.copytree(small, root / "runs/clip")
     shutil.copytree(small, root / "data/pretrained/chairs")
+    draw_photo(root / "photo.png")
     return root
 
 
@@ -76,7 +87,7 @@ def test_every_training_plans_what_it_would_do(command, checkout, monkeypatch, c
     assert sorted(checkout.rglob("*")) == before
 
 
-@pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
+@pytest.mark.filterwarnings("ignore:CLIP model .* has never seen", "ignore:.*reconstructed poorly")
 @pytest.mark.parametrize("command", [c for c in CLIPNERF if verb_of(c) not in TRAININGS])
 def test_the_other_commands_run(command, checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
@@ -85,6 +96,7 @@ def test_the_other_commands_run(command, checkout, monkeypatch, capsys):
         "data synthesize": ["--count", "2", "--size", "16", "--out", "data/few"],
         "edit": ["--size", "16"],
         "orbit": ["--size", "16", "--frames", "3"],
+        "invert": [f"--inversion.{key}=2" for key in ("rough_steps", "steps", "samples")],
     }.get(verb_of(command), [])
     assert main([*shlex.split(command)[1:], *quicker]) == 0, capsys.readouterr().err
     if verb_of(command) in ("edit", "orbit", "morph"):
@@ -104,7 +116,7 @@ def test_verbs_named_in_passing_exist():
     assert len(named) >= 2 and named <= {verb.name for verb in VERBS}
 
 
-@pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
+@pytest.mark.filterwarnings("ignore:CLIP model .* has never seen", "ignore:.*reconstructed poorly")
 def test_the_python_example_runs_on_the_bundle(checkout, monkeypatch):
     example = re.search(r"```python\n(.+?)```", README, flags=re.DOTALL).group(1)
     for line in (
@@ -119,16 +131,26 @@ def test_the_python_example_runs_on_the_bundle(checkout, monkeypatch):
     monkeypatch.chdir(checkout)
     quick = example.replace("data/pretrained/chairs", str(BUNDLE))
     quick = quick.replace("frames=48, size=128", "frames=3, size=32")
-    names: dict = {}
+    names: dict = {"QUICK": InversionConfig(size=32, starts=1, rough_steps=2, steps=2)}
+    assert 'editor.invert("photo.png")' in quick
+    quick = quick.replace('editor.invert("photo.png")', 'editor.invert("photo.png", QUICK)')
     exec(compile(quick, "README.md", "exec"), names)
+    assert len(names["found"]) == 1
     view = names["view"]
     assert view.rgb.shape == (4, 3, 64, 64) and view.opacity.shape == view.depth.shape
     assert (checkout / "red.mp4").stat().st_size > 0
 
 
+def test_the_cars_bundle_is_small_and_explains_itself():
+    cars = BUNDLE.with_name("cars")
+    wanted = {f"{name}.safetensors" for name in ("generator", "clip", "mapper_universal")}
+    assert wanted | {"README.md"} <= {path.name for path in cars.iterdir()}
+    assert sum(path.stat().st_size for path in cars.rglob("*")) <= 12e6
+
+
 def test_the_bundle_is_small_and_explains_itself():
     names = {path.name for path in BUNDLE.iterdir()}
-    wanted = {f"{name}.safetensors" for name in ("generator", "clip")}
+    wanted = {f"{name}.safetensors" for name in ("generator", "clip", "encoder")}
     wanted |= {f"mapper_{name}.safetensors" for name in ("shape", "appearance", "universal")}
     assert wanted | {"README.md"} <= names
     assert sum(path.stat().st_size for path in BUNDLE.glob("*.safetensors")) <= 12e6
