@@ -42,6 +42,11 @@ $python scripts/assemble_bundle.py --run "$work/gan" --clip "$work/clip/clip.saf
 $clipnerf train-mapper --config "configs/train-mapper-universal-$category.yaml" \
   --generator "$bundle" --clip "$bundle/clip.safetensors" --out "$work/mapper-universal"
 cp "$work/mapper-universal/mapper_universal.safetensors" "$bundle/"
+if [ "$category" = chairs ]; then # the cars' bundle is to stay below 12 MB
+  $clipnerf train-encoder --config configs/train-encoder-chairs.yaml --generator "$bundle" --data "$work/data" \
+    --out "$work/encoder"
+  cp "$work/encoder/encoder.safetensors" "$bundle/"
+fi
 
 mkdir -p "$bundle/evaluation"
 cp "$work/recognizer.safetensors" "$bundle/evaluation/"
