@@ -21,6 +21,7 @@ from torch import Tensor
 
 from clipnerf.config.evaluate import EvaluateConfig
 from clipnerf.config.inversion import InversionConfig
+from clipnerf.data.dataset import PictureDataset
 from clipnerf.editor import Editor
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.features import ImageEncoder
@@ -34,11 +35,13 @@ from clipnerf.evaluation.inversion import (
     real_photos,
 )
 from clipnerf.evaluation.means import Means, find_means
+from clipnerf.evaluation.own_front import LEAST_PICTURES, train_front_reader
 from clipnerf.evaluation.published import load_lpips, lpips_absence
 from clipnerf.evaluation.record import FORMAT, GUIDE, JUDGE, plain
 from clipnerf.evaluation.subjects import real_pictures
 from clipnerf.export.sheet import contact_sheet, save_png
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
+from clipnerf.inversion.encoder import Encoder
 from clipnerf.runs.atomic import atomic_write, writable_dir
 from clipnerf.runs.provenance import git_commit, versions
 
@@ -89,6 +92,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
         sets = [generated_photos(generator, config.objects_used, config.first_seed, config.size)]
         if reals is not None:
             sets.append(real_photos(generator, reals[0], config.objects_used, config.size))
+        reader = _reader(reals[0], config) if reals is not None else None
         for photos in sets:
             some, views = measure_inversion(
                 generator,
@@ -98,13 +102,14 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
                 clip=editor.clip,
                 eyes=eyes,
                 lpips=lpips,
+                reader=reader,
                 tell=lambda line: print(line, file=sys.stderr, flush=True),
             )
             rows += some
             path = folder / f"inversion-{photos.name}.png"
             paths.append(save_png(path, _sheet(photos, views)))
         source = reals[1] if reals else ""
-    protocol = _protocol(config, settings, source, editor, lpips is not None)
+    protocol = _protocol(config, settings, source, editor, lpips is not None, reader is not None)
     content: dict[str, Any] = {
         "format": FORMAT,
         "bundle": str(means.bundle),
@@ -152,8 +157,21 @@ def _eyes(editor: Editor, means: Means, device: torch.device) -> dict[str, Image
     return eyes
 
 
+def _reader(data: PictureDataset, config: EvaluateConfig) -> Encoder | None:
+    """Reads which way objects face, where there are enough posed pictures to learn it from."""
+    rest = len(data) - config.objects_used
+    if rest < LEAST_PICTURES or any(r.azimuth_deg is None for r in data.records):
+        return None
+    return train_front_reader(data, config.objects_used, config.size)
+
+
 def _protocol(
-    config: EvaluateConfig, settings: InversionConfig, source: str, editor: Editor, lpips: bool
+    config: EvaluateConfig,
+    settings: InversionConfig,
+    source: str,
+    editor: Editor,
+    lpips: bool,
+    own: bool,
 ) -> dict[str, str]:
     count = config.objects_used
     said = {
@@ -163,6 +181,10 @@ def _protocol(
         "held-out": f"the first {count} of {source}" if source else "absent; give --data DIR",
         "pose": "median angle between the orientations of found and true camera, degrees; <20: "
         "share within 20",
+        "own": "the same from each found object's own front, read by a network that learned "
+        "azimuths from the other held-out pictures"
+        if own
+        else f"absent: {LEAST_PICTURES} further posed pictures are needed",
         "shown": "share of what sets a picture off from white that the reconstruction shows",
         "seconds": f"a picture, {torch.get_num_threads()} threads, device {editor.device}",
         "settings": f"ours {settings.starts} starts, {settings.rough_steps} rough and at most "

@@ -19,6 +19,7 @@ from torch import Tensor
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.evaluation.features import ImageEncoder, as_8_bit
+from clipnerf.evaluation.own_front import own_front
 from clipnerf.evaluation.published import lpips_distances
 from clipnerf.evaluation.similarity import ssim
 from clipnerf.gan.codes import Codes
@@ -65,6 +66,8 @@ class InversionRow:
         clip: encoder -> cosine of the embeddings of picture and reconstruction.
         lpips: None where its weights are not there.
         pose_deg: median error; near: share within NEAR_DEG; None where poses are unknown.
+        own_deg, own_near: the same from the object's own front, see ``own_front.py``; None without
+            a reader, and for generated pictures.
         sides: PSNR of other sides from the true camera, dB; None for real pictures.
         seconds: a picture, of the whole inversion. poor: share marked as poor.
     """
@@ -80,6 +83,8 @@ class InversionRow:
     lpips: float | None
     pose_deg: float | None
     near: float | None
+    own_deg: float | None
+    own_near: float | None
     sides: float | None
     seconds: float
     poor: float
@@ -125,9 +130,7 @@ def real_photos(generator: Generator, data: PictureDataset, count: int, size: in
         camera = generator.camera(
             azimuth.to(generator.device), elevation.to(generator.device), size
         )
-    return Photos(
-        HELD_OUT, pictures, camera, labels=tuple(record.file_name for record in records)
-    )
+    return Photos(HELD_OUT, pictures, camera, labels=tuple(record.file_name for record in records))
 
 
 def measure_inversion(
@@ -139,12 +142,14 @@ def measure_inversion(
     clip: SeesPictures | None,
     eyes: Mapping[str, ImageEncoder],
     lpips: Perceives | None = None,
+    reader: Encoder | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[InversionRow], dict[str, Float[Tensor, "batch 3 size size"]]]:
     """Inverts the pictures by every method.
 
     Args:
         clip: guides. eyes: look at the results, by name.
+        reader: of azimuths, from ``train_front_reader``.
         tell: is told of every row.
     Returns:
         rows, and each method's reconstructions.
@@ -158,7 +163,7 @@ def measure_inversion(
         seconds = (time.perf_counter() - start) / len(photos.pictures)
         if found.interrupted:
             raise KeyboardInterrupt
-        row, view = _row(generator, photos, method, found, eyes, lpips, seconds)
+        row, view = _row(generator, photos, method, found, eyes, lpips, reader, seconds)
         rows.append(row)
         views[method] = view
         tell(line(row))
@@ -173,14 +178,17 @@ def _row(
     found: Inversion,
     eyes: Mapping[str, ImageEncoder],
     lpips: Perceives | None,
+    reader: Encoder | None,
     seconds: float,
 ) -> tuple[InversionRow, Tensor]:
     pictures = photos.pictures
     view = generator.render(found.codes, found.cameras).rgb.clamp(0, 1)
-    pose_deg = near = sides = None
+    pose_deg = near = own_deg = own_near = sides = None
     if photos.camera is not None:
-        error = pose_error_deg(found.poses, photos.camera)
-        pose_deg, near = float(error.median()), float((error < NEAR_DEG).float().mean())
+        pose_deg, near = _figures(pose_error_deg(found.poses, photos.camera))
+        if reader is not None and photos.codes is None:
+            front = own_front(reader, generator, found.codes, pictures.shape[-1])
+            own_deg, own_near = _figures(pose_error_deg(found.poses.turned(-front), photos.camera))
     if photos.codes is not None and photos.camera is not None:
         sides = _sides(generator, photos.codes, photos.camera, found.codes)
     distance = None
@@ -201,11 +209,18 @@ def _row(
         lpips=distance,
         pose_deg=pose_deg,
         near=near,
+        own_deg=own_deg,
+        own_near=own_near,
         sides=sides,
         seconds=seconds,
         poor=sum(found.poor) / len(found),
     )
     return row, view.cpu()
+
+
+def _figures(error: Float[Tensor, " batch"]) -> tuple[float, float]:
+    """Median, and share within NEAR_DEG."""
+    return float(error.median()), float((error < NEAR_DEG).float().mean())
 
 
 def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> float:
@@ -221,7 +236,7 @@ def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> f
     return float(torch.stack(values).mean())
 
 
-HEAD = ("PSNR", "median", "SSIM", "shown", "pose", "<20", "sides", "poor", "s")
+HEAD = ("PSNR", "median", "SSIM", "shown", "pose", "<20", "own", "<20", "sides", "poor", "s")
 
 
 def cells(row: InversionRow) -> list[str]:
@@ -237,6 +252,8 @@ def cells(row: InversionRow) -> list[str]:
         some(row.explained, 3),
         some(row.pose_deg, 1),
         some(row.near, 2),
+        some(row.own_deg, 1),
+        some(row.own_near, 2),
         some(row.sides, 1),
         some(row.poor, 2),
         some(row.seconds, 1),

@@ -111,6 +111,13 @@ class Pose:
         cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=1).view(-1, 3, 3)
         return Pose(self.rotation @ torch.matrix_exp(cross), distance, shift)
 
+    def turned(self, angle: Float[Tensor, " batch"]) -> Pose:
+        """The poses with their azimuths grown by ``angle``, radians: turned about the vertical."""
+        zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+        rows = (angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero, zero, zero, one)
+        turn = torch.stack(rows, dim=1).view(-1, 3, 3)
+        return Pose(turn @ self.rotation, self.distance, self.shift)
+
     def camera(self, prior: CameraPriorConfig, size: int) -> Camera:
         """Cameras of square pictures of ``size`` pixels; differentiable."""
         device = self.rotation.device
