@@ -175,7 +175,7 @@ def _protocol(
 ) -> dict[str, str]:
     count = config.objects_used
     said = {
-        "pictures": f"{config.size} px; inverted {count} at a time at most; not one was chosen",
+        "pictures": f"{config.size} px; not one was chosen",
         "generated": f"seeds {config.first_seed} to {config.first_seed + count - 1}, cameras of "
         "the prior; 'sides' is the PSNR of other sides, from the true camera",
         "held-out": f"the first {count} of {source}" if source else "absent; give --data DIR",

@@ -33,6 +33,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.data.photo import SMALLEST_SIDE
 from clipnerf.data.pictures import BrokenPicture, Source, decode, peek
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
@@ -52,9 +53,6 @@ OWN_CODES = 8
 
 OWN_DIRECTIONS = 6
 """Directions of the embedding that are taken to belong to one of the codes, of at most 7."""
-
-SMALLEST_SIDE = 8
-"""Pixels; below, a picture shows no object."""
 
 Exemplar = str | Path | Sequence[str | Path] | Tensor
 """Paths, or pictures in [0, 1], [3, height, width] or [batch, 3, height, width]; other tensors are

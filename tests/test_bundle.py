@@ -132,6 +132,18 @@ def test_exemplars_are_followed_by_both_mappers(editor):
     assert not torch.equal(edited.appearance, codes.appearance)
 
 
+def reading(editor: Editor, category: str):
+    """Renders objects from one side, and reads them by the recogniser of their bundle."""
+    path = f"data/pretrained/{category}/evaluation/recognizer.safetensors"
+    recognizer = Recognizer.load(path)
+
+    def seen(codes):
+        view = editor.render(codes, azimuth_deg=35, elevation_deg=20, size=64, samples=16)
+        return view, recognizer.read(view.rgb)
+
+    return seen
+
+
 @pytest.fixture(scope="module")
 def chairs() -> Editor:
     return Editor.load("data/pretrained/chairs", "cpu")
@@ -151,13 +163,8 @@ def test_the_chairs_bundle_routes_its_library(chairs):
 
 def test_the_chairs_bundle_does_what_is_said_and_leaves_the_rest(chairs):
     """Read by the recogniser that comes with the bundle; eight objects, a view each."""
-    recognizer = Recognizer.load("data/pretrained/chairs/evaluation/recognizer.safetensors")
+    seen = reading(chairs, "chairs")
     codes = chairs.sample(range(8))
-
-    def seen(some):
-        view = chairs.render(some, azimuth_deg=35, elevation_deg=20, size=64, samples=16)
-        return view, recognizer.read(view.rgb)
-
     before, _ = seen(codes)
     blue, read = seen(chairs.edit(codes, "a blue chair"))
     assert torch.equal(blue.opacity, before.opacity) and torch.equal(blue.depth, before.depth)
@@ -188,13 +195,8 @@ def test_the_cars_bundle_routes_its_library(cars):
 
 def test_the_cars_bundle_does_what_is_said_and_leaves_the_rest(cars):
     """Read by the recogniser that comes with the bundle; eight objects, a view each."""
-    recognizer = Recognizer.load("data/pretrained/cars/evaluation/recognizer.safetensors")
+    seen = reading(cars, "cars")
     codes = cars.sample(range(8))
-
-    def seen(some):
-        view = cars.render(some, azimuth_deg=35, elevation_deg=20, size=64, samples=16)
-        return view, recognizer.read(view.rgb)
-
     before, _ = seen(codes)
     red, read = seen(cars.edit(codes, "a red car"))
     assert torch.equal(red.opacity, before.opacity) and torch.equal(red.depth, before.depth)

@@ -59,7 +59,7 @@ class EvaluateConfig:
     """At most 8 objects and 200 pictures: to see the report, not to quote it."""
     inversion: bool = False
     """Measure the inversion of photos, by all methods, in the place of edits; --objects pictures
-    of each kind, about four minutes each on two cores."""
+    of each kind, about six minutes each of one core."""
     methods: list[str] = field(default_factory=list)
     """Of these methods only, e.g. "[ours, paper]"; by default all, with the ablations."""
     device: str | None = None

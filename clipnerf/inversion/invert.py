@@ -58,6 +58,7 @@ def invert_photos(
     LPIPS is used where the package and its weights are on this machine.
 
     Args:
+        photos: one path, a list of paths, or pictures.
         background, mask, framing: of photos, see ``clipnerf.config.inversion.InvertConfig``.
     Warns:
         UserWarning: a reconstruction shows less than ``result.LEAST_EXPLAINED`` of its picture.
@@ -68,6 +69,8 @@ def invert_photos(
         pictures = photos
     else:
         paths = [photos] if isinstance(photos, str | Path) else list(photos)
+        if not paths:
+            raise UsageError("the list of photos is empty; give at least one")
         frame = usual_frame(generator)
         pictures = torch.cat(
             [
@@ -112,6 +115,9 @@ def invert_pictures(
             ``config.size`` pixels, or resized to that.
         encoder: of this generator; None: starts from random codes and a ring of cameras.
         clip, lpips: None leaves their terms out.
+    Returns:
+        one object a picture, in their order. Stopped by Ctrl-C it holds the best until then of the
+        group being fitted (AT_ONCE pictures) and those before; pictures not begun are left out.
     Raises:
         UsageError: a value out of range, pictures that are not square, an entangled generator.
     """

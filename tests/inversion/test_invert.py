@@ -9,7 +9,7 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.inversion import EncoderConfig, InversionConfig, InversionLossConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes, Detail
-from clipnerf.inversion import descent, optimise, paper
+from clipnerf.inversion import optimise, paper
 from clipnerf.inversion.descent import Moving, rate_share
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.invert import invert_photos, invert_pictures
@@ -227,6 +227,8 @@ def test_a_value_out_of_range_is_named(generator, own, change, says):
 
 
 def test_what_cannot_be_inverted_is_refused(generator, own):
+    with pytest.raises(UsageError, match="list of photos is empty"):
+        invert_photos(generator, [], QUICK)
     with pytest.raises(UsageError, match="16 x 12 pixels"):
         invert_pictures(generator, own[0][:, :, :12], QUICK)
     with pytest.raises(UsageError, match="entangled"):
@@ -236,4 +238,3 @@ def test_what_cannot_be_inverted_is_refused(generator, own):
 def test_rates_rise_and_fall():
     shares = [rate_share(step, 50) for step in range(50)]
     assert max(shares) <= 1 and shares[5] > shares[0] and shares[-1] < 0.1
-    assert descent.SNAPSHOT_EVERY >= 1
