@@ -136,6 +136,24 @@ def _train_encoder(config: Any) -> Any:
     return train_encoder(config)
 
 
+def _train_segmenter(config: Any) -> Any:
+    from clipnerf.segmentation.train import train_segmenter
+
+    return train_segmenter(config)
+
+
+def _train_region(config: Any) -> Any:
+    from clipnerf.segmentation.distil import train_region
+
+    return train_region(config)
+
+
+def _segment(config: Any) -> Any:
+    from clipnerf.segment import segment
+
+    return segment(config)
+
+
 def _invert(config: Any) -> Any:
     from clipnerf.invert import invert
 
@@ -178,6 +196,9 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "train-clip": _train_clip,
     "train-mapper": _train_mapper,
     "train-encoder": _train_encoder,
+    "train-segmenter": _train_segmenter,
+    "train-region": _train_region,
+    "segment": _segment,
     "invert": _invert,
     "edit": _edit,
     "orbit": _orbit,
@@ -193,6 +214,8 @@ PLANS = {
     "train-clip": "clipnerf.clip.train",
     "train-mapper": "clipnerf.editing.train",
     "train-encoder": "clipnerf.inversion.encoder_training",
+    "train-segmenter": "clipnerf.segmentation.train",
+    "train-region": "clipnerf.segmentation.distil",
 }
 
 

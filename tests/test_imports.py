@@ -13,10 +13,10 @@ PACKAGE = ROOT / "clipnerf"
 # From the top to the bottom; a module may import what is on its own level or below.
 LAYERS = (
     ("__main__",),
-    ("cli", "doctor", "bench", "demo", "invert", "evaluate", "evaluate_inversion",
+    ("cli", "doctor", "bench", "demo", "invert", "segment", "evaluate", "evaluate_inversion",
      "evaluation.__main__"),
     ("editor", "bundle", "aim", "exemplar", "morph", "turning"),
-    ("gan.pretrain", "editing", "inversion", "clip.train", "evaluation"),
+    ("gan.pretrain", "editing", "inversion", "segmentation", "clip.train", "evaluation"),
     ("gan", "clip", "data", "export", "runs"),
     ("rendering", "fields", "convolutions"),
     ("config",),

@@ -23,7 +23,15 @@ def augment(
     Args:
         generator: of the pictures' device.
     """
-    pictures = _moved(pictures, config, generator)
+    return soften(move(pictures, config, generator), config, generator)
+
+
+def soften(
+    pictures: Float[Tensor, "batch 3 height width"],
+    config: ClipAugmentConfig,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch 3 height width"]:
+    """Blur and noise: what is where stays where it is."""
     if config.blur > 0:
         pictures = _blurred(pictures, config.blur * pictures.shape[-1] / 64, generator)
     if config.noise > 0:
@@ -37,7 +45,12 @@ def _uniform(like: Tensor, shape: tuple[int, ...], generator: torch.Generator) -
     return torch.rand(shape, generator=generator, device=like.device)
 
 
-def _moved(pictures: Tensor, config: ClipAugmentConfig, generator: torch.Generator) -> Tensor:
+def move(
+    pictures: Float[Tensor, "batch channels height width"],
+    config: ClipAugmentConfig,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch channels height width"]:
+    """Zoom, stretch and shift; ones come in from outside the frame."""
     if not (config.zoom or config.stretch or config.shift):
         return pictures
     numbers = 2 * _uniform(pictures, (len(pictures), 4), generator) - 1

@@ -157,6 +157,15 @@ class Clip:
         encode = self._tokenizer.encode  # type: ignore[attr-defined]
         return [word for word in words if word and not known.issuperset(encode(word))]
 
+    def tokens(self, texts: Sequence[str]) -> Int[Tensor, "texts context"]:
+        """Numbers of the tokens, marks included, padded with 0."""
+        return self._tokenizer(list(texts))
+
+    @property
+    def known_tokens(self) -> frozenset[int] | None:
+        """Tokens that a compact model saw in training; None for a model that knows all."""
+        return self._known_tokens
+
     @cached_property
     def embed_dim(self) -> int:
         """Length of an embedding."""

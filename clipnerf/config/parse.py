@@ -98,6 +98,24 @@ VERBS = (
         about="find pose and codes of the object in a photo, to be edited like any other",
     ),
     Verb(
+        "train-segmenter",
+        "clipnerf.config.segmenter:TrainSegmenterConfig",
+        resumes=True,
+        about="learn which pixels words speak of (CRIS)",
+    ),
+    Verb(
+        "train-region",
+        "clipnerf.config.segmenter:TrainRegionConfig",
+        resumes=True,
+        about="lift a segmenter's masks to the objects of a bundle: where local edits apply",
+    ),
+    Verb(
+        "segment",
+        "clipnerf.config.segmenter:SegmentConfig",
+        ("image",),
+        about="find the pixels of a picture that a phrase names",
+    ),
+    Verb(
         "edit",
         f"{_VERBS}:EditConfig",
         ("bundle",),

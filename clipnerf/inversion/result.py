@@ -78,12 +78,7 @@ class Inversion:
         first = parts[0]
         if len(parts) == 1:
             return first
-        cameras = Camera(
-            torch.cat([part.cameras.c2w for part in parts]),
-            torch.cat([part.cameras.K for part in parts]),
-            first.cameras.width,
-            first.cameras.height,
-        )
+        cameras = Camera.cat([part.cameras for part in parts])
         return Inversion(
             Codes.cat([part.codes for part in parts]),
             Pose.cat([part.poses for part in parts]),

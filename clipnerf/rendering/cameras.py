@@ -14,6 +14,7 @@ Converters to OpenGL axes and to and from nerfstudio's camera-path JSON are at t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,15 @@ class Camera:
     def to(self, device: torch.device | str) -> Camera:
         """The same cameras on a device."""
         return Camera(self.c2w.to(device), self.K.to(device), self.width, self.height)
+
+    @staticmethod
+    def cat(parts: Sequence[Camera]) -> Camera:
+        """Several batches of one picture size as one."""
+        first = parts[0]
+        return Camera(
+            torch.cat([part.c2w for part in parts]), torch.cat([part.K for part in parts]),
+            first.width, first.height,
+        )  # fmt: skip
 
     def resized(self, size: int) -> Camera:
         """The same views as square pictures of ``size`` pixels."""

@@ -1,0 +1,271 @@
+"""Distilling a segmenter into a region field: `clipnerf train-region`.
+
+    frozen generator ── pictures, depth ──► frozen segmenter ── chances of pixels
+                                                   ▼
+              points of surfaces, phrases ──► region field ──► RUN/region.safetensors
+
+Every picture's verdict falls on points in the generator's canonical space; points of other
+pictures, objects and phrases share one field, which so averages over views and objects what the
+segmenter says of each. The same command again resumes; four steps equal two and two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clipnerf.clip.model import Clip
+from clipnerf.config.segmenter import TrainRegionConfig
+from clipnerf.config.verbs import bundle_path
+from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.fields.encoding import frequency_features
+from clipnerf.fields.region import RegionField
+from clipnerf.gan.codes import Codes
+from clipnerf.gan.generator import Generator
+from clipnerf.rendering.cameras import Camera
+from clipnerf.runs import ddp
+from clipnerf.runs.folder import RunFolder
+from clipnerf.runs.progress import Progress
+from clipnerf.runs.resume import opened_on_main
+from clipnerf.runs.schedule import one_cycle
+from clipnerf.runs.seeds import seeded, torch_generator
+from clipnerf.segmentation.region import FILE_NAME, save_region
+from clipnerf.segmentation.seen import SeenObjects, Views, points_of
+from clipnerf.segmentation.segmenter import FILE_NAME as SEGMENTER
+from clipnerf.segmentation.segmenter import Segmenter
+
+HELD_OUT_PARTS = 2
+"""Parts at the end that are not learned from."""
+
+
+def train_region(config: TrainRegionConfig) -> Path:
+    """Looks, segments and distils, or resumes; returns the region field's file.
+
+    Raises:
+        UsageError: a value out of range, a bundle without segmenter, an entangled generator,
+            another run in `out`, or more than one process.
+        ClipNerfError: the loss is no longer a number, or the disk failed.
+    """
+    config.validate()
+    if ddp.world_size() > 1:
+        raise UsageError(
+            f"train-region under {ddp.world_size()} processes; it takes minutes on one: run it "
+            "without torchrun"
+        )
+    with ddp.joined(config.device) as device:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        generator, segmenter = _load(config)
+        trainer = RegionTrainer(config, generator.to(device), segmenter.to(device))
+        with opened_on_main(
+            config.out,
+            command="train-region",
+            config=config,
+            seed=config.seed,
+            dataset_fingerprint=f"{generator.hash}+{segmenter.hash}",
+        ) as (run, found):
+            assert run is not None
+            if found is not None:
+                trainer.load(*found)
+            return trainer.run(run)
+
+
+def plan(config: TrainRegionConfig) -> dict[str, str]:
+    """What ``--dry-run`` prints; nothing is rendered or trained."""
+    generator, segmenter = _load(config)
+    trainer = RegionTrainer(config, generator, segmenter)
+    views = config.shapes * config.views
+    pixels = views * config.size**2
+    return {
+        "bundle": config.bundle,
+        "phrases": ", ".join(config.phrases),
+        "pictures": f"{config.shapes} shapes from {config.views} sides, {config.phrases_a_view} "
+        "phrases each",
+        "model": f"{sum(p.numel() for p in trainer.field.parameters()):,} parameters",
+        "steps": f"{config.steps} of {config.batch} pictures and {config.pixels} pixels each",
+        "memory": f"about {0.8 + pixels * (4 + config.phrases_a_view) / 1e9:.1f} GB",
+        "out": str(Path(config.out) / FILE_NAME),
+    }
+
+
+def _load(config: TrainRegionConfig) -> tuple[Generator, Segmenter]:
+    folder = bundle_path(config.bundle)
+    generator = Generator.load(folder / "generator.safetensors")
+    if generator.field.entangled:
+        raise UsageError(
+            f"the generator of {config.bundle!r} is entangled: its geometry has no parts apart "
+            "from colours; use a disentangled one"
+        )
+    source = Path(config.segmenter) if config.segmenter else folder
+    if source.is_dir() and not (source / SEGMENTER).is_file():
+        raise UsageError(
+            f"{str(source)!r} holds no {SEGMENTER}; make one with clipnerf train-segmenter, and "
+            "give its run folder as --segmenter"
+        )
+    return generator, Segmenter.load(source, Clip.load(folder))
+
+
+class RegionTrainer:
+    """The state of a training, and its steps; a part of the pictures is a step as well."""
+
+    def __init__(
+        self, config: TrainRegionConfig, generator: Generator, segmenter: Segmenter
+    ) -> None:
+        self.config, self.generator, self.device = config, generator, generator.device
+        self.segmenter_hash = segmenter.hash
+        self.seen = SeenObjects(config, generator, segmenter, Path(config.out) / "pictures")
+        self.text = segmenter.sentence(config.phrases)
+        field, settings = generator.field, generator.config.field
+        with seeded(config.seed, "region weights"):
+            self.field = RegionField(
+                field.grid.out_features + frequency_features(3, field.position_octaves),
+                settings.style_dim,
+                self.text.shape[1],
+                width=config.width,
+                vector=config.vector,
+            )
+        self.field.to(self.device).train()
+        self.optimizer = torch.optim.AdamW(
+            self.field.parameters(), lr=1.0, weight_decay=1e-3, fused=True
+        )
+        self.step = 0
+        self._views: Views | None = None
+        self._codes: Codes | None = None
+        self._camera: Camera | None = None
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return self.seen.parts + self.config.steps
+
+    def run(self, run: RunFolder) -> Path:
+        """Steps until the last one; writes the field."""
+        config = self.config
+        shown: dict[str, float] = {}
+        with Progress(self.total, self.step, "train-region", "step") as bar:
+            while self.step < self.total:
+                looking = self.step < self.seen.parts
+                scalars = {}
+                if looking:
+                    self.seen.look(self.step)
+                else:
+                    scalars = self.one_step(self.step - self.seen.parts)
+                self.step += 1
+                last = self.step == self.total
+                if scalars and (self.step % config.log_every == 0 or last):
+                    shown = {name: float(value) for name, value in scalars.items()}
+                    self._check(shown)
+                    if last:
+                        shown |= self.measure()
+                    run.log(self.step, **shown)
+                stage = "looking" if looking else "learning"
+                bar.update(1, stage=stage, **({"loss": shown["loss"]} if shown else {}))
+                if self.step % config.checkpoint_every == 0 or last:
+                    run.save_state(self.step, self.state())
+        path = save_region(
+            Path(config.out) / FILE_NAME,
+            self.field.eval(),
+            generator_hash=self.generator.hash,
+            segmenter_hash=self.segmenter_hash,
+            extra={"phrases": "; ".join(config.phrases)},
+        )
+        self.seen.forget()
+        return path
+
+    def one_step(self, number: int) -> dict[str, Tensor]:
+        """A step of learning; returns its losses."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * one_cycle(number, config.steps, rise=0.1)
+        noise = torch_generator(config.seed, 0, number, "region", self.device)
+        views = self._all()
+        taught = len(views.shape) - self._held_out()
+        rows = torch.randint(taught, (config.batch,), generator=noise, device=self.device)
+        logits, chance = self._compare(rows, noise)
+        loss = functional.binary_cross_entropy_with_logits(logits, chance)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.field.parameters(), 1.0)
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """On held-out objects: share of points on whose side of one half field and segmenter are
+        agreed, and IoU over all points and phrases together."""
+        views = self._all()
+        held = self._held_out()
+        rows = torch.arange(len(views.shape) - held, len(views.shape), device=self.device)
+        noise = torch_generator(self.config.seed, 0, 0, "region held out", self.device)
+        logits, chance = self._compare(rows, noise)
+        ours, theirs = logits > 0, chance > 0.5
+        union = (ours | theirs).sum().clamp(min=1)
+        return {
+            "held-out agreement": float((ours == theirs).float().mean()),
+            "held-out IoU": float((ours & theirs).sum() / union),
+        }
+
+    def _compare(self, rows: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Logits of the field and chances of the segmenter at some pixels of the views.
+
+        Both [views, pixels, phrases]; pixels without a surface are not drawn, but where a picture
+        shows none at all.
+        """
+        views, config = self._all(), self.config
+        assert self._codes is not None and self._camera is not None
+        depth = views.depth[rows]
+        draw = torch.rand(depth.shape, generator=noise, device=self.device)
+        pixels = (draw * (depth > 0)).topk(config.pixels, dim=1).indices
+        points = points_of(self._camera[rows], depth, self.generator.box)
+        points = points.gather(1, pixels[..., None].expand(-1, -1, 3))
+        codes = self._codes[views.shape[rows]]
+        with torch.no_grad():
+            shape = self.generator.styles(codes)[0]
+            field = self.generator.field
+            features = field.features(field.deform(points, shape))
+            style = field.shape_mapping(codes.shape)
+        vectors = self.field.vectors(features, style)
+        text = self.field.project(self.text)[views.phrases[rows]]
+        logits = vectors @ text[..., :-1].mT + text[..., -1][:, None]
+        chance = views.chance[rows].gather(
+            2, pixels[:, None].expand(-1, views.phrases.shape[1], -1)
+        )
+        return logits, chance.mT.float() / 255
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds; what was seen lies beside it."""
+        return {"field": self.field.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
+        self.step = step
+        self.field.load_state_dict(state["field"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _held_out(self) -> int:
+        parts = min(HELD_OUT_PARTS, max(self.seen.parts // 5, 0))
+        return parts * self.seen.PART * self.config.views
+
+    def _all(self) -> Views:
+        if self._views is None:
+            some = [self.seen.look(part) for part in range(self.seen.parts)]
+            drawn = [self.seen.draw(part) for part in range(self.seen.parts)]
+            self._views = Views(
+                *(torch.cat([getattr(view, name) for view in some]).to(self.device)
+                  for name in ("shape", "depth", "phrases", "chance"))
+            )  # fmt: skip
+            codes = Codes.cat([codes for codes, _, _ in drawn])
+            self._codes = codes[slice(0, None, self.config.views)].to(self.device)
+            self._camera = Camera.cat([camera for _, camera, _ in drawn]).to(self.device)
+        return self._views
+
+    def _check(self, shown: dict[str, float]) -> None:
+        if not all(abs(value) < float("inf") for value in shown.values()):
+            raise ClipNerfError(
+                f"the region field's loss is no longer a number after {self.step} steps; start "
+                f"again with a lower lr ({self.config.lr}) in a new --out"
+            )

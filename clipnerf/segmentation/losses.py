@@ -1,0 +1,32 @@
+"""CRIS's text-to-pixel contrastive loss, and Dice beside it."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+
+def text_to_pixel(
+    logits: Float[Tensor, "batch 1 h w"], masks: Float[Tensor, "batch 1 h w"]
+) -> Float[Tensor, ""]:
+    """-log s(z_t . z_v) on pixels of the region, -log(1 - s(z_t . z_v)) elsewhere, mean of all.
+
+    (CRIS, equations 8 and 9.) For the plain mask head the same sum is a binary cross-entropy.
+    """
+    return functional.binary_cross_entropy_with_logits(logits, masks)
+
+
+def dice(
+    logits: Float[Tensor, "batch 1 h w"], masks: Float[Tensor, "batch 1 h w"]
+) -> Float[Tensor, ""]:
+    """1 - 2 |p m| / (|p| + |m|), each phrase alike, however small its region is.
+
+    Phrases that name nothing have no overlap to gain; the other loss teaches them.
+    """
+    chance = logits.sigmoid().flatten(1)
+    masks = masks.flatten(1)
+    there = (masks.sum(1) > 0).float()
+    overlap = 2 * (chance * masks).sum(1) + 1
+    total = chance.sum(1) + masks.sum(1) + 1
+    return ((1 - overlap / total) * there).sum() / there.sum().clamp(min=1)

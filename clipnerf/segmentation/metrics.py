@@ -1,0 +1,95 @@
+"""Figures of referring segmentation, as CRIS reports them: IoU and Pr@50 to Pr@90.
+
+And what its sets cannot ask: how often a phrase that names nothing is "found" all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+THRESHOLD = 0.35
+"""Probability above which a pixel counts, the paper's."""
+PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
+LEAST_PIXELS = 4 / 64**2
+"""Share of the picture below which nothing counts as found: 4 pixels of 64 x 64."""
+
+
+def found(
+    chance: Float[Tensor, "batch 1 h w"], threshold: float = THRESHOLD
+) -> Bool[Tensor, "batch 1 h w"]:
+    """The mask; all of it is nothing where fewer than LEAST_PIXELS are above the threshold."""
+    mask = chance > threshold
+    enough = mask.flatten(1).float().mean(1) >= LEAST_PIXELS
+    return mask & enough[:, None, None, None]
+
+
+def intersection_over_union(
+    masks: Bool[Tensor, "batch 1 h w"], true: Bool[Tensor, "batch 1 h w"]
+) -> Float[Tensor, " batch"]:
+    """IoU of each; 1 where both are empty."""
+    masks, true = masks.flatten(1), true.flatten(1)
+    union = (masks | true).sum(1)
+    both = (masks & true).sum(1)
+    return torch.where(
+        union > 0, both / union.clamp(min=1), torch.ones_like(both, dtype=torch.float32)
+    )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of phrases that name something, and of phrases that name nothing.
+
+    Attributes:
+        iou: mean over phrases that are there.
+        precision: X -> share of them with IoU above X.
+        wrongly_found: share of absent phrases with any mask; NaN without such phrases.
+        present, absent: how many.
+    """
+
+    iou: float
+    precision: dict[float, float]
+    wrongly_found: float
+    present: int
+    absent: int
+
+    def line(self) -> str:
+        """For a terminal or a table."""
+        shares = " ".join(f"Pr@{int(100 * x)} {p:.3f}" for x, p in self.precision.items())
+        return (
+            f"IoU {self.iou:.3f}  {shares}  absent found {self.wrongly_found:.3f}  "
+            f"({self.present} present, {self.absent} absent)"
+        )
+
+    def scalars(self) -> dict[str, float]:
+        """For a log."""
+        return {
+            "iou": self.iou,
+            **{f"pr_{int(100 * x)}": p for x, p in self.precision.items()},
+            **({"absent_found": self.wrongly_found} if self.absent else {}),
+        }
+
+
+def figures(iou: Tensor, anything: Tensor, absent: Sequence[bool] | Tensor) -> Figures:
+    """Sums up.
+
+    Args:
+        iou: of every phrase.
+        anything: whether its mask holds a pixel.
+        absent: whether it names nothing.
+    """
+    absent = torch.as_tensor(absent, dtype=torch.bool)
+    there = iou[~absent]
+    return Figures(
+        iou=float(there.mean()) if len(there) else float("nan"),
+        precision={
+            x: float((there > x).float().mean()) if len(there) else float("nan") for x in PRECISIONS
+        },
+        wrongly_found=float(anything[absent].float().mean()) if absent.any() else float("nan"),
+        present=int((~absent).sum()),
+        absent=int(absent.sum()),
+    )

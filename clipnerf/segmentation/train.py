@@ -1,0 +1,250 @@
+"""Training of the segmenter: `clipnerf train-segmenter`.
+
+    pictures, phrases, masks ──► text-to-pixel loss + Dice ──► RUN/segmenter.safetensors
+
+The same command again resumes; four steps equal two and two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clipnerf.clip.augment import move, soften
+from clipnerf.clip.model import Clip
+from clipnerf.config.segmenter import TrainSegmenterConfig
+from clipnerf.config.verbs import bundle_path
+from clipnerf.data.referring import ReferringDataset
+from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.runs import ddp
+from clipnerf.runs.folder import RunFolder
+from clipnerf.runs.hardware import network_dtype
+from clipnerf.runs.progress import Progress
+from clipnerf.runs.resume import opened_on_main
+from clipnerf.runs.schedule import one_cycle
+from clipnerf.runs.seeds import seed_for, seeded, torch_generator
+from clipnerf.segmentation.losses import dice, text_to_pixel
+from clipnerf.segmentation.measure import measure
+from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
+
+
+def train_segmenter(config: TrainSegmenterConfig) -> Path:
+    """Trains, or resumes; returns the segmenter's file.
+
+    Raises:
+        UsageError: a value out of range, data without phrases, a CLIP that cannot be used, another
+            run in `out`, or more than one process.
+        ClipNerfError: the loss is no longer a number, or the disk failed.
+    """
+    config.validate()
+    if ddp.world_size() > 1:
+        raise UsageError(
+            f"train-segmenter under {ddp.world_size()} processes; it takes half an hour on one: "
+            "run it without torchrun"
+        )
+    with ddp.joined(config.device) as device:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        data, clip = _open(config)
+        trainer = SegmenterTrainer(config, data, clip, device)
+        with opened_on_main(
+            config.out,
+            command="train-segmenter",
+            config=config,
+            seed=config.seed,
+            dataset_fingerprint=f"{data.fingerprint}+{clip.hash}",
+        ) as (run, found):
+            assert run is not None
+            if found is not None:
+                trainer.load(*found)
+            return trainer.run(run)
+
+
+def plan(config: TrainSegmenterConfig) -> dict[str, str]:
+    """What ``--dry-run`` prints; the data is opened, nothing is trained."""
+    data, clip = _open(config)
+    trainer = SegmenterTrainer(config, data, clip, torch.device("cpu"))
+    absent = sum(sample.absent for sample in data.samples)
+    head = sum(p.numel() for n, p in trainer.model.named_parameters() if "backbone" not in n)
+    return {
+        "data": f"{config.data}: {len(data)} pictures, {len(data.samples)} phrases, {absent} of "
+        "them name nothing",
+        "held out": f"{config.held_out} pictures",
+        "clip": f"{clip.name}, {'fine-tuned' if config.backbone_lr else 'frozen'}",
+        "model": f"{head:,} parameters beside the CLIP",
+        "steps": f"{config.steps} of {config.batch} pictures and {config.phrases} phrases each",
+        "out": str(Path(config.out) / FILE_NAME),
+    }
+
+
+def _open(config: TrainSegmenterConfig) -> tuple[ReferringDataset, Clip]:
+    data = ReferringDataset.open(config.data, config.size)
+    if len(data) - config.held_out < config.batch:
+        raise UsageError(
+            f"held_out is {config.held_out} of {len(data)} pictures, which leaves fewer than a "
+            f"batch ({config.batch}) to learn from; lower it, or add pictures"
+        )
+    return data, Clip.load(bundle_path(config.clip) if Path(config.clip).suffix == ""
+                           and bundle_path(config.clip).exists() else config.clip)  # fmt: skip
+
+
+class SegmenterTrainer:
+    """The state of a training, and its steps.
+
+    Everything random in step k is seeded by (seed, k): a resumed run equals an uninterrupted one.
+    """
+
+    def __init__(
+        self, config: TrainSegmenterConfig, data: ReferringDataset, clip: Clip, device: torch.device
+    ) -> None:
+        self.config, self.data, self.device = config, data, device
+        with seeded(config.seed, "segmenter weights"):
+            self.model = Segmenter(config.model, clip)
+        if config.backbone_lr:
+            texts = sorted({sample.text for sample in data.samples})
+            noise = torch_generator(config.seed, 0, 0, "segmenter words")
+            self.model.backbone.learn(texts, noise)
+        self.model.to(device).train()
+        self.learned = len(data) - config.held_out
+        self.optimizer = _optimizer(self.model, config)
+        self.dtype = network_dtype(config.precision, device)
+        self.step = 0
+
+    def run(self, run: RunFolder) -> Path:
+        """Steps until the last one; writes the segmenter at every checkpoint."""
+        config, path = self.config, Path(self.config.out) / FILE_NAME
+        if self.step > config.steps:
+            raise UsageError(
+                f"{config.out!r} is at step {self.step} already, and steps is {config.steps}; ask "
+                "for more steps, or give another --out"
+            )
+        with Progress(config.steps, self.step, "train-segmenter", "step") as bar:
+            while self.step < config.steps:
+                scalars = self.one_step()
+                self.step += 1
+                last = self.step == config.steps
+                shown = {}
+                if self.step % config.log_every == 0 or last:
+                    shown = {name: float(value) for name, value in scalars.items()}
+                    self._check(shown)
+                if self.step % config.checkpoint_every == 0 or last:
+                    run.save_state(self.step, self.state())
+                    self._export(path)
+                    figures = self.figures()
+                    shown |= figures.scalars()
+                    bar.write(f"step {self.step}, held out: {figures.line()}")
+                if shown:
+                    run.log(self.step, **shown)
+                bar.update(1, **({"loss": shown["loss"]} if "loss" in shown else {}))
+        if not path.is_file():
+            self._export(path)
+        return path
+
+    def one_step(self) -> dict[str, Tensor]:
+        """A step; returns its losses."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * group["share"] * one_cycle(self.step, config.steps, rise=0.1)
+        pictures, masks, texts, of = self._batch()
+        distinct = list(dict.fromkeys(texts))
+        place = torch.tensor([distinct.index(text) for text in texts], device=self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            words = self.model.backbone.words(distinct).rows(place)
+            logits = self.model(pictures, words, of)
+        logits = as_large(logits.float(), masks.shape[-2:])
+        terms = {"text to pixel": text_to_pixel(logits, masks)}
+        if config.dice:
+            terms["dice"] = config.dice * dice(logits, masks)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    def _batch(self) -> tuple[Tensor, Tensor, list[str], Tensor]:
+        """Pictures, masks of some phrases of each, the phrases, and whose they are."""
+        config = self.config
+        rng = np.random.RandomState(seed_for(config.seed, 0, self.step, "phrases") % 2**32)
+        chosen = rng.randint(self.learned, size=config.batch).tolist()
+        samples, of = [], []
+        for row, picture in enumerate(chosen):
+            kinds: tuple[list[int], list[int]] = ([], [])
+            for sample in self.data.of_picture[picture]:
+                kinds[self.data.samples[sample].absent].append(sample)
+            for _ in range(config.phrases):
+                kind = kinds[int(rng.random_sample() < config.absent)] or kinds[0] or kinds[1]
+                samples.append(kind[rng.randint(len(kind))])
+                of.append(row)
+        noise = torch_generator(config.seed, 0, self.step, "segmenter", self.device)
+        pictures = self.data.batch(chosen).to(self.device)
+        masks = self.data.masks(samples).to(self.device)
+        # the masks of a picture are moved with it; ones come in from outside, so in the negative
+        stacked = torch.cat(
+            (pictures, 1 - masks.view(config.batch, config.phrases, *masks.shape[2:])), 1
+        )
+        moved = move(stacked, config.augment, noise)
+        pictures = soften(moved[:, :3], config.augment, noise)
+        masks = (1 - moved[:, 3:]).reshape(masks.shape).round()
+        return (
+            pictures,
+            masks,
+            [self.data.samples[s].text for s in samples],
+            torch.tensor(of, device=self.device),
+        )
+
+    def figures(self):
+        """Of the pictures that are held out."""
+        self.model.eval()
+        rows = range(self.learned, len(self.data))
+        try:
+            return measure(self.model, self.data, rows).figures
+        finally:
+            self.model.train()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
+        self.step = step
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _export(self, path: Path) -> None:
+        self.model.eval()
+        self.model.save(path, {"steps": str(self.step), "dataset": self.data.fingerprint})
+        self.model.train()
+
+    def _check(self, shown: dict[str, float]) -> None:
+        if not all(abs(value) < float("inf") for value in shown.values()):
+            raise ClipNerfError(
+                f"the segmenter's loss is no longer a number after {self.step} steps; start again "
+                f"with a lower lr ({self.config.lr}) in a new --out"
+            )
+
+
+def _optimizer(model: Segmenter, config: TrainSegmenterConfig) -> torch.optim.Optimizer:
+    """Matrices decay, the rest does not; the backbone learns more slowly."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and "embedding" not in name
+            groups.setdefault((name.startswith("backbone."), decays), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay * decays,
+                "share": config.backbone_lr if of_backbone else 1.0,
+            }
+            for (of_backbone, decays), parameters in groups.items()
+        ],
+        lr=config.lr,
+        fused=True,
+    )
