@@ -180,7 +180,7 @@ def _protocol(
         "the prior; 'sides' is the PSNR of other sides, from the true camera",
         "held-out": f"the first {count} of {source}" if source else "absent; give --data DIR",
         "pose": "median angle between the orientations of found and true camera, degrees; <20: "
-        "share within 20",
+        "share within 20; elev: of the elevation alone",
         "own": "the same from each found object's own front, read by a network that learned "
         "azimuths from the other held-out pictures"
         if own

@@ -66,6 +66,7 @@ class InversionRow:
         clip: encoder -> cosine of the embeddings of picture and reconstruction.
         lpips: None where its weights are not there.
         pose_deg: median error; near: share within NEAR_DEG; None where poses are unknown.
+        elevation_deg: median error of the elevation alone, which no front has to be known for.
         own_deg, own_near: the same from the object's own front, see ``own_front.py``; None without
             a reader, and for generated pictures.
         sides: PSNR of other sides from the true camera, dB; None for real pictures.
@@ -83,6 +84,7 @@ class InversionRow:
     lpips: float | None
     pose_deg: float | None
     near: float | None
+    elevation_deg: float | None
     own_deg: float | None
     own_near: float | None
     sides: float | None
@@ -183,9 +185,10 @@ def _row(
 ) -> tuple[InversionRow, Tensor]:
     pictures = photos.pictures
     view = generator.render(found.codes, found.cameras).rgb.clamp(0, 1)
-    pose_deg = near = own_deg = own_near = sides = None
+    pose_deg = near = elevation_deg = own_deg = own_near = sides = None
     if photos.camera is not None:
         pose_deg, near = _figures(pose_error_deg(found.poses, photos.camera))
+        elevation_deg = _elevation_error_deg(found.poses, photos.camera, generator)
         if reader is not None and photos.codes is None:
             front = own_front(reader, generator, found.codes, pictures.shape[-1])
             own_deg, own_near = _figures(pose_error_deg(found.poses.turned(-front), photos.camera))
@@ -209,6 +212,7 @@ def _row(
         lpips=distance,
         pose_deg=pose_deg,
         near=near,
+        elevation_deg=elevation_deg,
         own_deg=own_deg,
         own_near=own_near,
         sides=sides,
@@ -221,6 +225,11 @@ def _row(
 def _figures(error: Float[Tensor, " batch"]) -> tuple[float, float]:
     """Median, and share within NEAR_DEG."""
     return float(error.median()), float((error < NEAR_DEG).float().mean())
+
+
+def _elevation_error_deg(found: Pose, camera: Camera, generator: Generator) -> float:
+    true = Pose.of_camera(camera, generator.config.camera).angles()[:, 1]
+    return float(torch.rad2deg((found.angles()[:, 1] - true).abs()).median())
 
 
 def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> float:
@@ -236,7 +245,7 @@ def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> f
     return float(torch.stack(values).mean())
 
 
-HEAD = ("PSNR", "median", "SSIM", "shown", "pose", "<20", "own", "<20", "sides", "poor", "s")
+HEAD = ("PSNR", "median", "SSIM", "shown", "pose", "<20", "elev", "own", "<20", "sides", "poor", "s")
 
 
 def cells(row: InversionRow) -> list[str]:
@@ -252,6 +261,7 @@ def cells(row: InversionRow) -> list[str]:
         some(row.explained, 3),
         some(row.pose_deg, 1),
         some(row.near, 2),
+        some(row.elevation_deg, 1),
         some(row.own_deg, 1),
         some(row.own_near, 2),
         some(row.sides, 1),
