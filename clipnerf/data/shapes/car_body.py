@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clipnerf.data.shapes.car_frame import Frame
-from clipnerf.data.shapes.parts import Part, block
+from clipnerf.data.shapes.parts import Part, block, pieces
 from clipnerf.data.shapes.surfaces import loft, panel
 
 _UNDERSIDE = (0.07, 0.07, 0.08)
@@ -17,7 +17,8 @@ _ROUNDING = 0.03  # of the two ends of the hull and of the roof's edge
 def body(f: Frame) -> list[Part]:
     """The hull up to the belt; behind a pickup's cabin it is a bed between low walls."""
     bed = _bed(f) if f.kind.bed else []
-    return [loft(_hull(f), "body", f.body), *(_well(f, x) for x in f.axles), *bed]
+    wells = pieces((_well(f, x) for x in f.axles), "wheel arch")
+    return [loft(_hull(f), "body", f.body), *wells, *pieces(bed, "bed")]
 
 
 def _well(f: Frame, axle: float) -> Part:
@@ -99,7 +100,7 @@ def cabin(f: Frame) -> list[Part]:
     crown = _ring(roof_rear + _ROUNDING, roof_front - 1.6 * _ROUNDING, above - 0.03, f.height)
     foot = belt - [0.0, 0.0, 0.04]
     shell = loft(np.stack([foot, belt, roof, crown]), "body", f.body)
-    return [shell, *_windows(f, belt, roof)]
+    return [*pieces([shell], "cabin"), *_windows(f, belt, roof)]
 
 
 def _ring(rear: float, front: float, half: float, z: float) -> Float[np.ndarray, "4 3"]:
@@ -117,9 +118,14 @@ def _windows(f: Frame, belt: np.ndarray, roof: np.ndarray) -> list[Part]:
     panes = list(f.kind.side_windows)
     if f.kind.cargo and f.jitter["panels"] > 0.6:
         panes = panes[-1:]
-    parts = [glass(face(0, 1), (0.07, 0.93), (0.08, 0.94)),
-             glass(face(2, 3), (0.09, 0.91), (0.16, 0.90))]  # fmt: skip
+    windscreen = glass(face(0, 1), (0.07, 0.93), (0.08, 0.94))
+    rear_window = glass(face(2, 3), (0.09, 0.91), (0.16, 0.90))
+    sides = []
     for low, high in panes:
-        parts.append(glass(face(3, 0), (low, high), (0.10, 0.90)))
-        parts.append(glass(face(1, 2), (1 - high, 1 - low), (0.10, 0.90)))
-    return parts
+        sides.append(glass(face(3, 0), (low, high), (0.10, 0.90)))
+        sides.append(glass(face(1, 2), (1 - high, 1 - low), (0.10, 0.90)))
+    return [
+        *pieces([windscreen], "windscreen"),
+        *pieces([rear_window], "rear window"),
+        *pieces(sides, "side window"),
+    ]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clipnerf.data.shapes.car_frame import BUMPER, Color, Frame
-from clipnerf.data.shapes.parts import Part, block
+from clipnerf.data.shapes.parts import Part, block, pieces
 from clipnerf.data.shapes.surfaces import loft
 
 _TYRE = (0.10, 0.10, 0.11)
@@ -29,7 +29,8 @@ def wheels(f: Frame) -> list[Part]:
     if f.kind.spare_wheel:
         height = (f.floor + f.belt) / 2 + 0.05
         outside = np.array([-f.end - 0.085, 0.0, height])
-        parts += _wheel(f, outside, np.array([-1.0, 0.0, 0.0]), width=0.09)
+        spare = _wheel(f, outside, np.array([-1.0, 0.0, 0.0]), width=0.09)
+        parts += pieces(spare, "spare wheel")
     return parts
 
 
@@ -77,7 +78,8 @@ def ends(f: Frame) -> list[Part]:
         wide = f.half_width_at(f.end)
         size = (0.07, 1.9 * wide, max(0.05, 0.22 * (f.belt - f.floor)))
         place = (sign * (f.end + BUMPER - 0.035), 0.0, f.floor + size[2] / 2 + 0.01)
-        parts.append(block("box", place, size, "body" if painted else "trim", color))
+        bumper = block("box", place, size, "body" if painted else "trim", color)
+        parts += pieces([bumper], "bumper")
     return parts + _front(f) + _rear(f)
 
 
@@ -97,9 +99,10 @@ def _front(f: Frame) -> list[Part]:
                 block("box", center, (0.05, 0.44 * wide, 1.3 * lamp), "lights", _HEADLIGHT)
             )
     grille = (0.03, wide * (0.5 + 0.25 * f.jitter["grille"]), 0.30 * tall)
-    parts.append(block("box", (f.end, 0.0, f.floor + 0.58 * tall), grille, "trim", _DARK))
-    plate = (f.end + BUMPER, 0.0, f.floor + 0.2 * tall + 0.015)
-    return [*parts, block("box", plate, (0.01, 0.14, 0.035), "trim", _PLATE)]
+    bars = block("box", (f.end, 0.0, f.floor + 0.58 * tall), grille, "trim", _DARK)
+    place = (f.end + BUMPER, 0.0, f.floor + 0.2 * tall + 0.015)
+    plate = block("box", place, (0.01, 0.14, 0.035), "trim", _PLATE)
+    return [*parts, *pieces([bars], "grille"), *pieces([plate], "number plate")]
 
 
 def _rear(f: Frame) -> list[Part]:
@@ -112,8 +115,9 @@ def _rear(f: Frame) -> list[Part]:
               "lights", _TAIL_LIGHT)
         for sign in (-1, 1)
     ]  # fmt: skip
-    plate = (-f.end, 0.0, f.floor + 0.55 * tall)
-    return [*parts, block("box", plate, (0.02, 0.17, 0.05), "trim", _PLATE)]
+    place = (-f.end, 0.0, f.floor + 0.55 * tall)
+    plate = block("box", place, (0.02, 0.17, 0.05), "trim", _PLATE)
+    return [*parts, *pieces([plate], "number plate")]
 
 
 def sides(f: Frame) -> list[Part]:
@@ -122,9 +126,10 @@ def sides(f: Frame) -> list[Part]:
     foot = f.cabin[3] - 0.25 * (f.cabin[3] - f.cabin[2])
     for sign in (-1, 1):
         mirror = (foot, sign * (0.9 * f.body_half_width + 0.03), f.belt + 0.03)
-        parts.append(block("box", mirror, (0.035, 0.07, 0.04), "body", f.body))
+        glass = block("box", mirror, (0.035, 0.07, 0.04), "body", f.body)
+        parts += pieces([glass], "mirror")
         if f.kind.fenders:
-            parts += [_fender(f, x, sign) for x in f.axles]
+            parts += pieces((_fender(f, x, sign) for x in f.axles), "fender")
     return parts
 
 
@@ -161,7 +166,7 @@ def on_the_roof(f: Frame) -> list[Part]:
         for x in (rear, front)
         for sign in (-1, 1)
     ]
-    return rails + bars + feet
+    return pieces(rails + bars + feet, "roof rack")
 
 
 def spoiler(f: Frame) -> list[Part]:
@@ -174,4 +179,4 @@ def spoiler(f: Frame) -> list[Part]:
               "body", f.body)
         for sign in (-1, 1)
     ]  # fmt: skip
-    return [wing, *posts]
+    return pieces([wing, *posts], "spoiler")

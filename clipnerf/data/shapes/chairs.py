@@ -9,7 +9,7 @@ import numpy as np
 
 from clipnerf.data.shapes.chair_captions import caption
 from clipnerf.data.shapes.colors import COLORS, tint
-from clipnerf.data.shapes.parts import Object, Part, beam, block, centered, spoke
+from clipnerf.data.shapes.parts import Object, Part, beam, block, centered, pieces, spoke
 from clipnerf.errors import UsageError
 
 __all__ = ["COLORS", "EDITS", "PARTS", "caption", "edit", "possible_edits", "sample"]
@@ -163,16 +163,19 @@ def _pedestal(extent, top, thickness, j, color) -> list[Part]:
     """A column on a disc or on a star of five."""
     column = 1.3 * thickness
     radius = extent * _between(0.40, 0.48, j["base"])
-    parts = [block("cylinder", (0.0, 0.0, top / 2), (column, column, top), "legs", color)]
+    shaft = block("cylinder", (0.0, 0.0, top / 2), (column, column, top), "legs", color)
+    parts = pieces([shaft], "column")
     if j["star"] < 0.5:
         height = _between(0.06, 0.09, j["splay"])
         size = (2 * radius, 2 * radius, height)
-        return [*parts, block("cylinder", (0.0, 0.0, height / 2), size, "legs", color)]
+        disc = block("cylinder", (0.0, 0.0, height / 2), size, "legs", color)
+        return parts + pieces([disc], "foot")
     bar = max(0.09, 0.7 * thickness)
-    return parts + [
+    star = [
         spoke((0.0, 0.0, 0.04), 2 * np.pi * i / 5, radius, bar, 0.08, "legs", color)
         for i in range(5)
     ]
+    return parts + pieces(star, "foot")
 
 
 def _back(a, j, depth, width, top, round_seat, color) -> list[Part]:
@@ -195,7 +198,7 @@ def _back(a, j, depth, width, top, round_seat, color) -> list[Part]:
     post = 0.09
     side = (back_width - post) / 2
     inner = back_width - 2 * post
-    posts = [piece(-side, low, end, post), piece(side, low, end, post)]
+    posts = pieces([piece(-side, low, end, post), piece(side, low, end, post)], "post")
     if a["back_style"] == "slatted":
         rails = [piece(0.0, end - 0.1, end, inner)]
         count = max(1, round(inner / _between(0.20, 0.25, j["slats"])) - 1) if inner > 0.3 else 1
@@ -203,14 +206,14 @@ def _back(a, j, depth, width, top, round_seat, color) -> list[Part]:
             piece(inner * ((i + 1) / (count + 1) - 0.5), low, end - 0.1, 0.075)
             for i in range(count)
         ]
-        return posts + rails + slats
+        return posts + pieces(rails, "rail") + pieces(slats, "slat")
     count = max(1, round(height / _between(0.22, 0.28, j["slats"])))
     rung = 0.10
     rungs = [
         piece(0.0, end - rung - i * height / count, end - i * height / count, inner)
         for i in range(count)
     ]
-    return posts + rungs
+    return posts + pieces(rungs, "rung")
 
 
 def _arms(j, depth, width, top, round_seat, color) -> list[Part]:

@@ -5,6 +5,7 @@ moved by `x = linear @ u + offset`, so that a leg that splays or a back that lea
 needs no geometry of its own. What is no such image brings its own triangles ("mesh").
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ class Part:
     name: the part it belongs to, as in the masks ("seat"); several primitives may share a name.
     color: RGB in [0, 1].
     mesh: the triangles of the primitive "mesh", corners counter-clockwise seen from outside.
+    piece: what it is where `name` is too coarse to tell ("mirror" of the body); else empty.
     """
 
     primitive: str
@@ -30,6 +32,7 @@ class Part:
     name: str
     color: tuple[float, float, float]
     mesh: Float[np.ndarray, "triangles 3 3"] | None = None
+    piece: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ def spoke(center, angle: float, length: float, width: float, height: float, name
     across = np.array([-np.sin(angle), np.cos(angle), 0.0])
     linear = np.stack([along * length, across * width, [0.0, 0.0, height]], axis=1)
     return Part("box", linear, np.asarray(center, dtype=float) + along * length / 2, name, color)
+
+
+def pieces(parts: Iterable[Part], piece: str) -> list[Part]:
+    """The parts, each called `piece`."""
+    return [replace(part, piece=piece) for part in parts]
+
+
+def middle(part: Part) -> Float[np.ndarray, "3"]:
+    """The middle of the box around a part: where the part is, seen from the object."""
+    low, high = bounds((part,))
+    return (low + high) / 2
 
 
 def bounds(parts: tuple[Part, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ Light stands still in the world, so that a point keeps its colour from every sid
 ambient, and a little sky (Lambert, no cast shadows). Pure white background.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -28,10 +29,14 @@ _AMBIENT, _KEY, _SKY = 0.66, 0.30, 0.08
 
 @dataclass(frozen=True)
 class Picture:
-    """rgb: [size, size, 3]; mask: [size, size], 0 is background, i + 1 is the i-th part name."""
+    """rgb: [size, size, 3]; mask: [size, size], 0 is background, i + 1 is the i-th part name.
+
+    regions: [size, size], the finer labels that were asked for, or None.
+    """
 
     rgb: UInt8[np.ndarray, "size size 3"]
     mask: UInt8[np.ndarray, "size size"]
+    regions: UInt8[np.ndarray, "size size"] | None = None
 
 
 @cache
@@ -81,11 +86,14 @@ def render(
     elevation_deg: float,
     size: int,
     part_names: tuple[str, ...],
+    region_labels: Sequence[int] | None = None,
 ) -> Picture:
     """One view of an object, `size` pixels square, 3 x 3 rays a pixel, box filter.
 
     The camera is the orbit camera of the project (fov 30 degrees, radius 4, front at azimuth 0).
     A pixel's mask is the part, or the background, that most of its rays met.
+
+    region_labels: a label, 1 to 255, of each part, for a second label map.
     """
     meshes = [
         (_triangles(part.primitive) if part.mesh is None else part.mesh) @ part.linear.T
@@ -118,9 +126,6 @@ def render(
     # The last row stands for "no triangle": embreex gives -1 there.
     levels = np.full((len(colors) + 1, 3), 255 * _FINE, np.int32)
     levels[:-1] = np.round(colors * 255 * _FINE)
-    labels = np.array([part_names.index(part.name) + 1 for part in parts] + [0])
-    label = labels[np.append(owner, len(parts))]
-
     def blocks(values: np.ndarray) -> np.ndarray:
         shape = (rows, k, columns, k, -1)
         return values.reshape(shape).swapaxes(1, 2).reshape(rows, columns, k * k, -1)
@@ -128,10 +133,16 @@ def render(
     rgb = np.full((size, size, 3), 255, np.uint8)
     whole = k * k * _FINE
     rgb[top:bottom, left:right] = (blocks(levels[hit]).sum(axis=2) + whole // 2) // whole
-    votes = blocks(np.eye(len(part_names) + 1, dtype=np.uint8)[label[hit]]).sum(axis=2)
-    mask = np.zeros((size, size), np.uint8)
-    mask[top:bottom, left:right] = votes.argmax(axis=-1)
-    return Picture(rgb, mask)
+
+    def label_map(labels: Sequence[int]) -> np.ndarray:
+        label = np.array([*labels, 0])[np.append(owner, len(parts))]
+        votes = blocks(np.eye(max(labels) + 1, dtype=np.uint8)[label[hit]]).sum(axis=2)
+        drawn = np.zeros((size, size), np.uint8)
+        drawn[top:bottom, left:right] = votes.argmax(axis=-1)
+        return drawn
+
+    mask = label_map([part_names.index(part.name) + 1 for part in parts])
+    return Picture(rgb, mask, None if region_labels is None else label_map(region_labels))
 
 
 def _shade(triangles: np.ndarray) -> Float[np.ndarray, "triangles"]:
