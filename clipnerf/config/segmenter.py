@@ -87,11 +87,11 @@ class TrainSegmenterConfig:
     """Pictures a step."""
     phrases: int = 4
     """Phrases of each picture that a step learns from."""
-    absent: float = 0.25
+    absent: float = 0.3
     """Share of the phrases drawn among those that name nothing in the picture."""
     lr: float = 1e-3
     """AdamW's step at its highest, of neck, decoder and projector."""
-    backbone_lr: float = 0.3
+    backbone_lr: float = 0.6
     """The backbone's share of it (the paper's 0.1); 0 freezes the backbone."""
     weight_decay: float = 1e-2
     """AdamW's weight decay of matrices."""

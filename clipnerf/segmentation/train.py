@@ -7,6 +7,7 @@ The same command again resumes; four steps equal two and two.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> Path:
             command="train-segmenter",
             config=config,
             seed=config.seed,
-            dataset_fingerprint=f"{data.fingerprint}+{clip.hash}",
+            dataset_fingerprint=f"{fingerprint(data)}+{clip.hash}",
         ) as (run, found):
             assert run is not None
             if found is not None:
@@ -218,7 +219,7 @@ class SegmenterTrainer:
 
     def _export(self, path: Path) -> None:
         self.model.eval()
-        self.model.save(path, {"steps": str(self.step), "dataset": self.data.fingerprint})
+        self.model.save(path, {"steps": str(self.step), "dataset": fingerprint(self.data)})
         self.model.train()
 
     def _check(self, shown: dict[str, float]) -> None:
@@ -227,6 +228,16 @@ class SegmenterTrainer:
                 f"the segmenter's loss is no longer a number after {self.step} steps; start again "
                 f"with a lower lr ({self.config.lr}) in a new --out"
             )
+
+
+def fingerprint(data: ReferringDataset) -> str:
+    """16 hexadecimal digits over pictures, phrases and masks."""
+    digest = hashlib.blake2b(data.pictures.numpy().tobytes(), digest_size=8)
+    for start in range(0, len(data.samples), 4096):
+        rows = range(start, min(start + 4096, len(data.samples)))
+        digest.update("\n".join(data.samples[row].text for row in rows).encode())
+        digest.update(data.masks(rows).bool().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _optimizer(model: Segmenter, config: TrainSegmenterConfig) -> torch.optim.Optimizer:
