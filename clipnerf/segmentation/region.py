@@ -1,0 +1,55 @@
+"""region.safetensors: a region field, bound to its generator and its segmenter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clipnerf.errors import UsageError
+from clipnerf.fields.region import RegionField
+from clipnerf.runs.weights import load_weights, save_weights
+
+FILE_NAME = "region.safetensors"
+KIND = "region"
+
+
+def save_region(
+    path: str | Path,
+    field: RegionField,
+    *,
+    generator_hash: str,
+    segmenter_hash: str,
+    extra: dict[str, str] | None = None,
+) -> Path:
+    """Writes the field in half precision."""
+    return save_weights(
+        path,
+        {name: value.half() for name, value in field.state_dict().items()},
+        kind=KIND,
+        config=field.sizes,
+        extra={"generator_hash": generator_hash, "segmenter_hash": segmenter_hash, **(extra or {})},
+    )
+
+
+def load_region(path: str | Path, *, generator_hash: str, segmenter_hash: str) -> RegionField:
+    """Reads a region field, frozen.
+
+    Raises:
+        UsageError: missing, broken or foreign file, or one of another generator or segmenter.
+    """
+    weights = load_weights(path, KIND)
+    for what, wanted in (("generator", generator_hash), ("segmenter", segmenter_hash)):
+        found = weights.metadata.get(f"{what}_hash")
+        if found != wanted:
+            raise UsageError(
+                f"the region field '{path}' belongs to the {what} {found}, this one is {wanted}; "
+                "make one for it with clipnerf train-region"
+            )
+    try:
+        field = RegionField(**weights.config)
+        field.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+    except (TypeError, RuntimeError) as error:
+        raise UsageError(
+            f"region field '{path}' does not fit its own configuration "
+            f"({str(error).splitlines()[0]}); it was written by another version"
+        ) from error
+    return field.requires_grad_(False).eval()
