@@ -103,6 +103,7 @@ def _synthesize(config: Any) -> Any:
         views=config.views,
         pairs=config.pairs,
         masks=config.masks,
+        regions=config.regions,
     )
 
 

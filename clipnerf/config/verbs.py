@@ -277,6 +277,8 @@ class SynthesizeConfig:
     """How many of the first pictures get a twin with one attribute changed, and masks of both."""
     masks: bool = False
     """Write the part masks of all pictures."""
+    regions: bool = False
+    """Write fine label maps, and phrases that refer to pieces of each picture."""
 
     @property
     def folder(self) -> Path:

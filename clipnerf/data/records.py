@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipnerf.data.pictures import BrokenPicture, Source, is_picture
+from clipnerf.data.regions import Region, joined, regions_of
 from clipnerf.errors import UsageError
 
 METADATA = "metadata.jsonl"
 PAIRS = "pairs.jsonl"
 
 _KNOWN = ("file_name", "text", "texts", "azimuth_deg", "elevation_deg", "object_id", "mask",
-          "attributes")  # fmt: skip
+          "attributes", "regions", "phrases", "values")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Record:
     mask: file name of the part mask.
     attributes: words for what is seen ("seat_color": "red"): the key `attributes` of the line,
         and every further key whose value is a word or a number.
+    regions: phrases, and the pieces of the picture that they refer to.
     """
 
     file_name: str
@@ -37,6 +39,7 @@ class Record:
     object_id: str | None = None
     mask: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def list_pictures(source: Source, use_metadata: bool = True) -> Listing:
             if record.file_name in by_name:
                 raise UsageError(f"{where} line {number} names {record.file_name} a second time")
             by_name[record.file_name] = record
-            not_pictures.add(record.mask)
+            not_pictures |= {record.mask, *(region.mask for region in record.regions)}
         not_pictures |= _edited_files(source, posixpath.join(root, PAIRS), names)
 
     missing = sorted(by_name.keys() - set(names))
@@ -143,19 +146,16 @@ def _record(row: dict[str, Any], root: str, where: str) -> Record:
         raise UsageError(f"{where}: attributes is {attributes!r}; allowed is an object")
     mask = row.get("mask")
     return Record(
-        file_name=_joined(root, row["file_name"]),
+        file_name=joined(root, row["file_name"]),
         text=next(iter(captions), None),
         texts=tuple(captions),
         azimuth_deg=_degrees(row, "azimuth_deg", where),
         elevation_deg=_degrees(row, "elevation_deg", where),
         object_id=None if row.get("object_id") is None else str(row["object_id"]),
-        mask=_joined(root, mask) if isinstance(mask, str) else None,
+        mask=joined(root, mask) if isinstance(mask, str) else None,
         attributes={key: str(value) for key, value in {**further, **attributes}.items()},
+        regions=regions_of(row, root, where),
     )
-
-
-def _joined(root: str, name: str) -> str:
-    return posixpath.normpath(posixpath.join(root, name.replace("\\", "/")))
 
 
 def _degrees(row: dict[str, Any], key: str, where: str) -> float | None:
@@ -173,7 +173,7 @@ def _edited_files(source: Source, pairs_name: str, names: list[str]) -> set[str 
     rows = _lines(_read(source, pairs_name), f"{source.path}/{pairs_name}")
     root = posixpath.dirname(pairs_name)
     return {
-        _joined(root, row[key])
+        joined(root, row[key])
         for _, row in rows
         for key in ("edited_file_name", "edited_mask", "mask")
         if isinstance(row.get(key), str)

@@ -7,10 +7,13 @@ functions `sample(rng) -> Object`, `edit(object, key, value) -> Object`,
 
 from types import ModuleType
 
-from clipnerf.data.shapes import cars, chairs
+from clipnerf.data.shapes import car_regions, cars, chair_regions, chairs
 from clipnerf.errors import UsageError
 
 CATEGORIES: dict[str, ModuleType] = {"chairs": chairs, "cars": cars}
+
+REGIONS: dict[str, ModuleType] = {"chairs": chair_regions, "cars": car_regions}
+"""The fine regions of a category, and the phrases that refer to them."""
 
 
 def category(name: str) -> ModuleType:
@@ -20,3 +23,9 @@ def category(name: str) -> ModuleType:
             f"there is no procedural category '{name}'; choose one of {', '.join(CATEGORIES)}"
         )
     return CATEGORIES[name]
+
+
+def regions_of(name: str) -> ModuleType:
+    """The regions of the category of that name; UsageError names the known ones."""
+    category(name)
+    return REGIONS[name]

@@ -3,6 +3,7 @@
     00000.png …              the pictures
     mask-00000.png …         which part each pixel shows (palette: 0 background, then PARTS)
     edit-00000.png …         the same object and camera with one attribute changed, and its mask
+    regions-00000.png …      finer labels, which the phrases in metadata.jsonl refer to
     metadata.jsonl           one line a picture: file_name, text, texts, poses, attributes, …
     pairs.jsonl              one line an edit: which attribute, from what, to what, in words
     synthesize.json          what was asked for; a folder of other settings is not mixed into
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from clipnerf.data.shapes import category as find_category
+from clipnerf.data.shapes import regions_of as find_regions
 from clipnerf.data.shapes.parts import Object
 from clipnerf.data.shapes.render import render
 from clipnerf.errors import UsageError
@@ -31,10 +33,12 @@ TEXTS_A_PICTURE = 6
 ELEVATION_DEG = (0.0, 50.0)
 
 _PALETTE = (255, 255, 255, 31, 119, 180, 255, 127, 14, 44, 160, 44, 214, 39, 40, 148, 103, 189)
+# Well apart for neighbours; as many as a label map can have, or the indices would be cut.
+_REGION_PALETTE = (255, 255, 255, *(c * i % 226 for i in range(1, 256) for c in (67, 131, 199)))
 _PNG_END = b"IEND\xaeB`\x82"
 
 # One random stream a purpose, so that no purpose shifts the numbers of another.
-_POSE, _TEXT, _EDIT = 1, 2, 3
+_POSE, _TEXT, _EDIT, _REGIONS = 1, 2, 3, 4
 
 
 def synthesize(
@@ -47,6 +51,7 @@ def synthesize(
     views: int = 1,
     pairs: int | bool = 0,
     masks: bool = False,
+    regions: bool = False,
 ) -> Path:
     """Writes `count` pictures and returns the folder.
 
@@ -59,6 +64,7 @@ def synthesize(
         views: pictures of each object, from independent random cameras.
         pairs: how many of the first pictures get an edited twin (True: all), with masks of both.
         masks: write the part masks of all pictures.
+        regions: write fine label maps, and phrases that refer to pieces of each picture.
 
     Raises:
         UsageError: a value out of range, or a folder that holds something else.
@@ -73,7 +79,10 @@ def synthesize(
     _check("pairs", pairs, 0, count)
     out = Path(out)
     settings = {"category": category, "size": size, "seed": seed, "views": views}
+    if regions:  # not a key of every folder, so that those made before are still completed
+        settings["regions"] = True
     _claim(out, settings, count)
+    named = find_regions(category) if regions else None
 
     records, pair_records = [], []
     with Progress(count, desc=f"synthesize {category}", unit="img") as progress:
@@ -83,12 +92,17 @@ def synthesize(
             pair = index < pairs
             if masks or pair:
                 record["mask"] = f"mask-{index:05d}.png"
-            _picture(out, module, view.object, view, size, record["file_name"], record.get("mask"))
+            # fmt: off
+            _picture(out, module, view.object, view, size, record["file_name"],
+                     record.get("mask"), named, f"regions-{index:05d}.png")
+            if named is not None:
+                record["regions"] = view.regions(named, out / f"regions-{index:05d}.png")
             if pair:
                 pair_record, edited = view.edit()
                 _picture(out, module, edited, view, size, pair_record["edited_file_name"],
-                         pair_record["edited_mask"])  # fmt: skip
+                         pair_record["edited_mask"])
                 pair_records.append(pair_record)
+            # fmt: on
             records.append(record)
             progress.update(1)
     if pair_records:
@@ -121,6 +135,19 @@ class _View:
             "object_id": f"{self._seed}-{self._object_index}",
             "attributes": self.object.attributes,
         }
+
+    def regions(self, named: ModuleType, path: Path) -> list[dict[str, Any]]:
+        """What metadata.jsonl says of the label map at `path`."""
+        with Image.open(path) as picture:
+            labels, pixels = np.unique(np.asarray(picture), return_counts=True)
+        visible = {int(k): int(n) for k, n in zip(labels, pixels, strict=True) if k > 0}
+        rng = np.random.RandomState([self._seed, self._index, _REGIONS])
+        return [
+            {"text": each.text, "mask": path.name, "values": list(each.labels)}
+            if each.labels
+            else {"text": each.text, "mask": None}
+            for each in named.phrases(self.object, visible, rng)
+        ]
 
     def edit(self) -> tuple[dict[str, Any], Object]:
         rng = np.random.RandomState([self._seed, self._index, _EDIT])
@@ -178,16 +205,27 @@ def _refuse_fewer(out: Path, count: int) -> None:
         )
 
 
-def _picture(out, module, thing: Object, view: _View, size, name: str, mask: str | None) -> None:
-    wanted = [name] if mask is None else [name, mask]
+def _picture(
+    out: Path, module: ModuleType, thing: Object, view: _View, size: int, name: str,
+    mask: str | None, named: ModuleType | None = None, regions: str = "",
+) -> None:  # fmt: skip
+    """Draws a picture, and the label maps that are asked for, unless the files are there."""
+    wanted = [name, *([] if mask is None else [mask]), *([] if named is None else [regions])]
     if all(_whole(out / file) for file in wanted):
         return
-    drawn = render(thing.parts, view.azimuth_deg, view.elevation_deg, size, module.PARTS)
+    labels = None
+    if named is not None:
+        labels = [named.REGIONS.index(named.region_of(part)) + 1 for part in thing.parts]
+    drawn = render(thing.parts, view.azimuth_deg, view.elevation_deg, size, module.PARTS, labels)
     _save(out / name, Image.fromarray(drawn.rgb))
     if mask is not None:
         picture = Image.fromarray(drawn.mask)
         picture.putpalette(_PALETTE)
         _save(out / mask, picture)
+    if drawn.regions is not None:
+        picture = Image.fromarray(drawn.regions)
+        picture.putpalette(_REGION_PALETTE)
+        _save(out / regions, picture)
 
 
 def _whole(path: Path) -> bool:
