@@ -179,7 +179,8 @@ class TrainRegionConfig:
         _check(bool(self.phrases), "phrases", self.phrases, "some, e.g. [the seat, the back]")
         for text in self.phrases:
             _check(bool(text.strip()), "phrases", text, "words, e.g. 'the seat'")
-        for key in ("shapes", "views", "phrases_a_view", "steps", "batch", "pixels", "log_every",
+        _check(2 <= self.shapes <= 10_000_000, "shapes", self.shapes, "2 or more")
+        for key in ("views", "phrases_a_view", "steps", "batch", "pixels", "log_every",
                     "checkpoint_every"):  # fmt: skip
             _check(1 <= getattr(self, key) <= 10_000_000, key, getattr(self, key), "1 or more")
         _check(16 <= self.size <= 512, "size", self.size, "16 to 512 pixels")

@@ -38,8 +38,8 @@ from clipnerf.segmentation.seen import SeenObjects, Views, points_of
 from clipnerf.segmentation.segmenter import FILE_NAME as SEGMENTER
 from clipnerf.segmentation.segmenter import Segmenter
 
-HELD_OUT_PARTS = 2
-"""Parts at the end that are not learned from."""
+HELD_OUT = 50
+"""Objects at the end that are not learned from; a tenth of few."""
 
 
 def train_region(config: TrainRegionConfig) -> Path:
@@ -247,8 +247,8 @@ class RegionTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _held_out(self) -> int:
-        parts = min(HELD_OUT_PARTS, max(self.seen.parts // 5, 0))
-        return parts * self.seen.PART * self.config.views
+        objects = min(HELD_OUT, max(self.config.shapes // 10, 1))
+        return objects * self.config.views
 
     def _all(self) -> Views:
         if self._views is None:

@@ -1,0 +1,152 @@
+"""Distilling masks into a region field: it learns, it resumes, it is bound to what taught it."""
+
+import shutil
+
+import pytest
+import torch
+
+from clipnerf.clip.model import Clip
+from clipnerf.config.segmenter import TrainRegionConfig
+from clipnerf.errors import UsageError
+from clipnerf.gan.codes import Codes
+from clipnerf.rendering.volume import RenderOutput
+from clipnerf.runs.folder import RunFolder
+from clipnerf.runs.weights import load_weights
+from clipnerf.segmentation import distil
+from clipnerf.segmentation.distil import RegionTrainer, plan, train_region
+from clipnerf.segmentation.region import load_region
+from clipnerf.segmentation.seen import points_of, surface_depth
+from clipnerf.segmentation.segmenter import Segmenter
+from clipnerf.segmentation.voting import project, vote
+from tests.segmentation.conftest import TINY
+from tests.tiny_bundle import tiny_generator
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, resnet_file):
+    folder = tmp_path_factory.mktemp("bundle")
+    tiny_generator().save(folder / "generator.safetensors")
+    shutil.copy(resnet_file, folder / "clip.safetensors")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        Segmenter(TINY, Clip.load(folder)).save(folder / "segmenter.safetensors")
+    return folder
+
+
+def config(bundle, out, **changes) -> TrainRegionConfig:
+    settings = {
+        "phrases": ["the disc", "the square", "the left disc"], "shapes": 30, "views": 1,
+        "phrases_a_view": 2, "size": 16, "width": 8, "vector": 4, "steps": 3, "batch": 4,
+        "pixels": 16, "log_every": 1, "checkpoint_every": 2, "device": "cpu", **changes,
+    }  # fmt: skip
+    return TrainRegionConfig(bundle=str(bundle), out=str(out), **settings)
+
+
+class HalvesSegmenter(Segmenter):
+    """Says that "the disc" is what is high in the picture, "the square" what is low."""
+
+    def segment_many(self, pictures, texts, of):
+        size = pictures.shape[-1]
+        high = (torch.arange(size) < size // 2).float()[:, None].expand(size, size)
+        masks = {"the disc": high, "the square": 1 - high}
+        return torch.stack([masks.get(text, torch.zeros(size, size)) for text in texts])[:, None]
+
+
+def test_learns_what_the_teacher_says(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(Segmenter, "segment_many", HalvesSegmenter.segment_many)
+    wanted = config(bundle, tmp_path / "run", steps=150, shapes=50, size=24, pixels=64)
+    generator, segmenter = distil._load(wanted)
+    trainer = RegionTrainer(wanted, generator, segmenter)
+    before = trainer.measure()
+    for number in range(wanted.steps):
+        trainer.one_step(number)
+    after = trainer.measure()
+    # pictures are split across the middle, which lies elsewhere in space for every camera
+    assert after["held-out agreement"] > 0.85 > before["held-out agreement"]
+
+
+def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monkeypatch):
+    whole = train_region(config(bundle, tmp_path / "whole"))
+
+    class Killed(Exception):
+        pass
+
+    kept = RunFolder.save_state
+
+    def stop(self, step, state):
+        kept(self, step, state)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_state", stop)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                train_region(config(bundle, tmp_path / "parts"))
+    parts = train_region(config(bundle, tmp_path / "parts"))
+    a, b = (load_weights(path, "region").tensors for path in (whole, parts))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    assert not (tmp_path / "parts" / "pictures").exists()
+    generator = tiny_generator()
+    right = Segmenter.load(bundle, Clip.load(bundle)).hash
+    load_region(whole, generator_hash=generator.hash, segmenter_hash=right)
+    with pytest.raises(UsageError, match="belongs to the generator"):
+        load_region(whole, generator_hash="0", segmenter_hash=right)
+    with pytest.raises(UsageError, match="belongs to the segmenter"):
+        load_region(whole, generator_hash=generator.hash, segmenter_hash="0")
+
+
+def test_plan_and_a_bundle_without_segmenter(bundle, tmp_path):
+    assert "30 shapes from 1 sides" in plan(config(bundle, tmp_path))["pictures"]
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(bundle / "generator.safetensors", bare)
+    with pytest.raises(UsageError, match="holds no segmenter.safetensors"):
+        plan(config(bare, tmp_path))
+
+
+def test_entangled_generators_are_refused(bundle, tmp_path):
+    folder = tmp_path / "entangled"
+    shutil.copytree(bundle, folder)
+    tiny_generator(conditioning="entangled").save(folder / "generator.safetensors")
+    with pytest.raises(UsageError, match="entangled"):
+        plan(config(folder, tmp_path))
+
+
+@pytest.mark.parametrize(("key", "value"), [("phrases", []), ("phrases", [" "]), ("shapes", 0),
+                                            ("vector", 2), ("lr", 0.0)])  # fmt: skip
+def test_values_out_of_range(bundle, tmp_path, key, value):
+    with pytest.raises(UsageError, match=key):
+        config(bundle, tmp_path, **{key: value}).validate()
+
+
+def test_depths_at_edges_are_no_surface():
+    depth = torch.full((1, 1, 8, 8), 4.0)
+    depth[..., 4:] = 2.0
+    opacity = torch.ones_like(depth)
+    opacity[:, :, 0] = 0.5
+    seen = surface_depth(RenderOutput(torch.zeros(1, 3, 8, 8), opacity, depth)).view(8, 8)
+    assert bool((seen[0] == 0).all()) and bool((seen[1:, 3:5] == 0).all())
+    assert bool((seen[1:, :3] == 4).all()) and bool((seen[1:, 5:] == 2).all())
+
+
+def test_points_project_back_to_their_pixels():
+    generator = tiny_generator()
+    camera = generator.camera(torch.tensor([20.0, 200.0]), 15.0, 8)
+    points = points_of(camera, torch.full((2, 64), 4.0), generator.box)
+    place, distance = project(camera[0], points[0])
+    centres = (torch.arange(8) + 0.5) / 4 - 1
+    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    torch.testing.assert_close(place[0], torch.stack((x, y), -1).view(-1, 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(distance[0], torch.full((64,), 4.0), atol=1e-4, rtol=0)
+
+
+def test_votes_are_those_of_views_that_see_the_point(bundle, monkeypatch):
+    generator, segmenter = tiny_generator(), Segmenter.load(bundle, Clip.load(bundle))
+    monkeypatch.setattr(
+        Segmenter, "segment", lambda self, pictures, texts: torch.full_like(pictures[:, :1], 0.7)
+    )
+    chance = vote(generator, segmenter, Codes.from_seeds([1], 16), "the disc",
+                  generator.camera(30.0, 20.0, 16))  # fmt: skip
+    assert chance.shape == (1, 1, 16, 16)
+    found = chance[chance > 0]
+    assert len(found) > 5 and float((found - 0.7).abs().median()) < 1e-3
