@@ -10,6 +10,7 @@ import numpy as np
 
 from clipnerf.data.pictures import BrokenPicture, Source, decode
 from clipnerf.data.records import Record, first_few, list_pictures
+from clipnerf.data.referring import labels_of
 from clipnerf.errors import UsageError
 from clipnerf.runs.progress import Progress
 
@@ -29,6 +30,7 @@ class CheckReport:
     white_borders: share in [0, 1] of pictures whose border is white nearly all around.
     captions, distinct_captions: pictures with a caption; how many different captions.
     poses: pictures with azimuth and elevation; objects: different object_id.
+    phrases: regions named in words, and how many of them name nothing.
     errors: what makes the set unusable; warnings: what may spoil training.
     """
 
@@ -41,6 +43,7 @@ class CheckReport:
     distinct_captions: int = 0
     poses: int = 0
     objects: int = 0
+    phrases: tuple[int, int] = (0, 0)
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -63,6 +66,8 @@ class CheckReport:
         ]
         if self.objects:
             lines.append(f"  objects     {self.objects} (by object_id)")
+        if self.phrases[0]:
+            lines.append(f"  phrases     {self.phrases[0]}, {self.phrases[1]} of them for nothing")
         lines += [f"  broken      {name} {reason}" for name, reason in self.broken]
         lines += [f"  error       {text}" for text in self.errors]
         lines += [f"  warning     {text}" for text in self.warnings]
@@ -84,6 +89,7 @@ def check(path: str | Path) -> CheckReport:
         listing = list_pictures(source, use_metadata=False)
         errors.append(str(error))
     sizes: Counter[tuple[int, int]] = Counter()
+    of_picture: dict[str, tuple[int, int]] = {}
     broken: list[tuple[str, str]] = []
     borders: list[float] = []
     twins: dict[bytes, list[str]] = defaultdict(list)
@@ -95,6 +101,7 @@ def check(path: str | Path) -> CheckReport:
                 broken.append((record.file_name, str(error)))
             else:
                 sizes[dimensions] += 1
+                of_picture[record.file_name] = dimensions
                 borders.append(_white_share_of_border(pixels))
                 twins[hashlib.sha256(pixels.tobytes()).digest()].append(record.file_name)
             progress.update(1)
@@ -116,6 +123,7 @@ def check(path: str | Path) -> CheckReport:
             f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
             f"{first_few(list(listing.unlisted))}"
         )
+    regions = [region for record in records for region in record.regions]
     return CheckReport(
         path=Path(path),
         pictures=len(records),
@@ -126,9 +134,27 @@ def check(path: str | Path) -> CheckReport:
         distinct_captions=len(texts),
         poses=sum(r.azimuth_deg is not None and r.elevation_deg is not None for r in records),
         objects=len({r.object_id for r in records if r.object_id is not None}),
-        errors=tuple(errors),
+        phrases=(len(regions), sum(region.mask is None for region in regions)),
+        errors=tuple(errors + _broken_masks(source, records, of_picture)),
         warnings=tuple(warnings),
     )
+
+
+def _broken_masks(
+    source: Source, records: tuple[Record, ...], sizes: dict[str, tuple[int, int]]
+) -> list[str]:
+    """Masks of phrases that cannot be used, in one line."""
+    names, broken = set(source.names()), []
+    for record in records:
+        name = record.file_name
+        masks = {region.mask for region in record.regions if region.mask}
+        for mask in sorted(masks) if name in sizes else ():
+            try:
+                labels_of(source, name, mask, sizes[name], names)
+            except UsageError as error:
+                broken.append(str(error))
+    more = f" (and {len(broken) - 1} other masks)" if len(broken) > 1 else ""
+    return [broken[0] + more] if broken else []
 
 
 def _white_share_of_border(pixels: np.ndarray) -> float:

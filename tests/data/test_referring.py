@@ -178,3 +178,15 @@ def test_a_pickle_of_refs_is_not_read(coco):
     with pytest.raises(UsageError, match="if you trust it, convert it: python -c") as caught:
         ReferringDataset.open(coco, 20)
     assert "\n" not in str(caught.value)
+
+
+def test_data_check_counts_phrases_and_names_broken_masks(tmp_path):
+    from clipnerf.data.check import check
+
+    out = synthesize("chairs", 3, 32, 2, tmp_path / "set", regions=True)
+    assert check(out).phrases == (36, 12) and check(out).ok
+    (out / "regions-00001.png").write_bytes(b"no picture")
+    (out / "regions-00002.png").unlink()
+    found = check(out)
+    assert not found.ok and "regions-00001.png" in found.errors[0]
+    assert "1 other mask" in found.errors[0]
