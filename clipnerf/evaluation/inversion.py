@@ -245,7 +245,9 @@ def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> f
     return float(torch.stack(values).mean())
 
 
-HEAD = ("PSNR", "median", "SSIM", "shown", "pose", "<20", "elev", "own", "<20", "sides", "poor", "s")
+HEAD = (
+    "PSNR", "median", "SSIM", "shown", "pose", "<20", "elev", "own", "<20", "sides", "poor", "s",
+)  # fmt: skip
 
 
 def cells(row: InversionRow) -> list[str]:

@@ -23,32 +23,49 @@ from torch import Tensor, nn
 from clipnerf.fields.encoding import frequency_encoding, frequency_features, octave_window
 from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
+from clipnerf.fields.local import ColorLayer, ShapeLayer
 from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
+
+EMPTY, SOLID = 0.5, 5.0
+"""sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
 
 
 @dataclass(frozen=True)
 class ShapeStyle:
-    """What z_s says about geometry, folded into weights; batch of B objects."""
+    """What z_s says about geometry, folded into weights; batch of B objects.
+
+    layers: local edits, each over what lies below it.
+    """
 
     deform: tuple[Affine, ...]
     density: tuple[Affine, ...]
+    layers: tuple[ShapeLayer, ...] = ()
 
     def rows(self, index: Tensor) -> ShapeStyle:
         """A selection of objects."""
         return ShapeStyle(
-            tuple(a.rows(index) for a in self.deform), tuple(a.rows(index) for a in self.density)
+            tuple(a.rows(index) for a in self.deform),
+            tuple(a.rows(index) for a in self.density),
+            tuple(layer.rows(index) for layer in self.layers),
         )
 
 
 @dataclass(frozen=True)
 class AppearanceStyle:
-    """What z_a says about colour, folded into weights; batch of B objects."""
+    """What z_a says about colour, folded into weights; batch of B objects.
+
+    layers: local edits, each over what lies below it.
+    """
 
     color: tuple[Affine, ...]
+    layers: tuple[ColorLayer, ...] = ()
 
     def rows(self, index: Tensor) -> AppearanceStyle:
         """A selection of objects."""
-        return AppearanceStyle(tuple(a.rows(index) for a in self.color))
+        return AppearanceStyle(
+            tuple(a.rows(index) for a in self.color),
+            tuple(layer.rows(index) for layer in self.layers),
+        )
 
 
 def _fold(
@@ -212,17 +229,51 @@ class ConditionalField(nn.Module):
         style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
         return AppearanceStyle(_fold(self.color_layers, style, detail=detail))
 
+    def geometry(
+        self,
+        points: Float[Tensor, "batch points 3"],
+        style: ShapeStyle,
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[Float[Tensor, "batch points features"], Float[Tensor, "batch points"]]:
+        """Features at the points' canonical places, and sigma; local edits of shape applied.
+
+        A layer's displacement and its density are blended in by its mask: where that is 0, both
+        are what they were, bit for bit.
+        """
+        plain = self.features(self.deform(points, style, dtype), dtype)
+        if not style.layers:
+            return plain, self.density(plain, style)
+        solid = self._solid(_mlp(plain, style.density))
+        deformed, masks = self.deform(points, style, dtype), []
+        for layer in style.layers:
+            other = self._moved(points, layer.deform, dtype)
+            seen = self.features(other, dtype)
+            # off an object's matter a region field was never taught
+            before = layer.before(points, plain) * solid
+            after = layer.after(points, seen) * self._solid(_mlp(seen, layer.density))
+            mask = torch.maximum(before, after) * layer.strength
+            deformed = deformed + mask[..., None] * (other - deformed)
+            masks.append(mask[..., None])
+        features = self.features(deformed, dtype)
+        raw = _mlp(features, style.density)
+        for layer, mask in zip(style.layers, masks, strict=True):
+            raw = raw + mask * (_mlp(features, layer.density) - raw)
+        return features, self._sigma(raw)
+
     def deform(
         self,
         points: Float[Tensor, "batch points 3"],
         style: ShapeStyle,
         dtype: torch.dtype = torch.float32,
     ) -> Float[Tensor, "batch points 3"]:
-        """p' = p + limit * tanh(T(p, z_s)); the networks run in ``dtype``."""
+        """p' = p + limit * tanh(T(p, z_s)), without local edits; networks run in ``dtype``."""
+        return self._moved(points, style.deform, dtype)
+
+    def _moved(self, points: Tensor, deform: tuple[Affine, ...], dtype: torch.dtype) -> Tensor:
         if self.entangled:
             return points
         waves = frequency_encoding(points, self.deform_octaves)
-        shift = _mlp(waves.to(dtype), style.deform)
+        shift = _mlp(waves.to(dtype), deform)
         return points + self.deform_limit * torch.tanh(shift.to(points.dtype))
 
     def features(
@@ -237,21 +288,38 @@ class ConditionalField(nn.Module):
     def density(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle
     ) -> Float[Tensor, "batch points"]:
-        """sigma >= 0 in 1 / world unit, float32."""
-        raw = _mlp(features, style.density).squeeze(-1).float()
-        return self.density_scale * F.softplus(raw + self.density_bias)
+        """sigma >= 0 in 1 / world unit, float32, without local edits."""
+        return self._sigma(_mlp(features, style.density))
+
+    def _sigma(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
+        return self.density_scale * F.softplus(raw.squeeze(-1).float() + self.density_bias)
+
+    def _solid(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
+        """How much matter there is, 0 to 1; exactly 0 in what is as good as empty."""
+        return ((self._sigma(raw) - EMPTY) / (SOLID - EMPTY)).clamp(0, 1)
 
     def color(
         self,
         features: Float[Tensor, "batch points features"],
         style: AppearanceStyle,
         directions: Float[Tensor, "batch points 3"] | None = None,
+        points: Float[Tensor, "batch points 3"] | None = None,
     ) -> Float[Tensor, "batch points 3"]:
-        """rgb in [0, 1], float32; ``directions`` are needed if the field sees them."""
+        """rgb in [0, 1], float32.
+
+        Args:
+            directions: are needed if the field sees them.
+            points: in the world; are needed if the style has layers.
+        """
+        seen = features
         if self.view_direction:
             if directions is None:
                 raise ValueError("this field's colour depends on the direction; none was given")
-            features = torch.cat((features, directions.to(features.dtype)), dim=-1)
-        raw = _mlp(features, style.color).float()
-
-        return torch.sigmoid(raw)
+            seen = torch.cat((features, directions.to(features.dtype)), dim=-1)
+        rgb = torch.sigmoid(_mlp(seen, style.color).float())
+        for layer in style.layers:
+            if points is None:
+                raise ValueError("this style has local edits; give the points as well")
+            mask = (layer.mask(points, features) * layer.strength)[..., None]
+            rgb = rgb + mask * (torch.sigmoid(_mlp(seen, layer.color).float()) - rgb)
+        return rgb

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.fields.local import Region
 from clipnerf.runs.seeds import normal_codes
 
 
@@ -40,16 +41,67 @@ class Detail:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A local edit: other codes within a region of each object.
+
+    Attributes:
+        region: where.
+        shape, appearance: the codes there; None: as below.
+        strength: 0 where an object has no such edit, 1 where it has; between them it fades.
+        name: what was asked for, for people.
+    """
+
+    region: Region
+    shape: Float[Tensor, "batch code"] | None
+    appearance: Float[Tensor, "batch code"] | None
+    strength: Float[Tensor, "batch 1"]
+    name: str = ""
+
+    def __getitem__(self, rows: slice | Tensor | list[int]) -> Layer:
+        """A selection of objects."""
+        return Layer(
+            self.region[rows],
+            None if self.shape is None else self.shape[rows],
+            None if self.appearance is None else self.appearance[rows],
+            self.strength[rows],
+            self.name,
+        )
+
+    def to(self, device: torch.device | str) -> Layer:
+        """The same on a device."""
+        return Layer(
+            self.region.to(device),
+            None if self.shape is None else self.shape.to(device),
+            None if self.appearance is None else self.appearance.to(device),
+            self.strength.to(device),
+            self.name,
+        )
+
+    def times(self, strength: float | Tensor) -> Layer:
+        """Faded; ``strength`` is a number, or one for each object [batch, 1]."""
+        return replace(self, strength=self.strength * strength)
+
+    def spread(self, first: int, total: int) -> Layer:
+        """For a batch of ``total`` objects, of which ours begin at ``first``; none of the others
+        has the edit."""
+        own = torch.arange(total, device=self.strength.device) - first
+        ours = (own >= 0) & (own < len(self.strength))
+        return self[own.clamp(0, len(self.strength) - 1)].times(ours[:, None].float())
+
+
+@dataclass(frozen=True)
 class Codes:
     """A batch of shape codes and appearance codes, each standard normal when sampled.
 
     Attributes:
         detail: what an inversion found beyond the codes; None for objects of the codes alone.
+        layers: local edits, each over what lies below it.
     """
 
     shape: Float[Tensor, "batch code"]
     appearance: Float[Tensor, "batch code"]
     detail: Detail | None = None
+    layers: tuple[Layer, ...] = ()
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -58,12 +110,14 @@ class Codes:
         """A selection, still a batch: ``codes[0]`` is a batch of one."""
         rows = slice(index, index + 1 or None) if isinstance(index, int) else index
         detail = None if self.detail is None else self.detail[rows]
-        return Codes(self.shape[rows], self.appearance[rows], detail)
+        layers = tuple(layer[rows] for layer in self.layers)
+        return Codes(self.shape[rows], self.appearance[rows], detail, layers)
 
     def to(self, device: torch.device | str) -> Codes:
         """The same codes on a device."""
         detail = None if self.detail is None else self.detail.to(device)
-        return Codes(self.shape.to(device), self.appearance.to(device), detail)
+        layers = tuple(layer.to(device) for layer in self.layers)
+        return Codes(self.shape.to(device), self.appearance.to(device), detail, layers)
 
     @staticmethod
     def cat(parts: Sequence[Codes]) -> Codes:
@@ -76,23 +130,39 @@ class Codes:
                 torch.cat([some.shape for some in each]),
                 torch.cat([some.appearance for some in each]),
             )
+        total, first = sum(len(part) for part in parts), 0
+        layers: list[Layer] = []
+        for part in parts:
+            layers += [layer.spread(first, total) for layer in part.layers]
+            first += len(part)
         return Codes(
             torch.cat([part.shape for part in parts]),
             torch.cat([part.appearance for part in parts]),
             detail,
+            tuple(layers),
         )
 
     @property
     def geometry(self) -> Float[Tensor, "batch numbers"]:
         """All that makes an object's geometry: equal rows have equal geometry."""
-        return self.shape if self.detail is None else _joined(self.shape, self.detail.shape)
+        numbers = [self.shape]
+        if self.detail is not None:
+            numbers.append(self.detail.shape.flatten(1))
+        for layer in self.layers:
+            if layer.shape is not None:
+                numbers += [layer.shape, layer.region.numbers, layer.strength]
+        return torch.cat(numbers, dim=1)
 
     @property
     def look(self) -> Float[Tensor, "batch numbers"]:
         """All that makes an object's colours."""
-        if self.detail is None:
-            return self.appearance
-        return _joined(self.appearance, self.detail.appearance)
+        numbers = [self.appearance]
+        if self.detail is not None:
+            numbers.append(self.detail.appearance.flatten(1))
+        for layer in self.layers:
+            if layer.appearance is not None:
+                numbers += [layer.appearance, layer.region.numbers, layer.strength]
+        return torch.cat(numbers, dim=1)
 
     def without_detail(self) -> Codes:
         """What the codes alone make."""
@@ -110,6 +180,3 @@ class Codes:
         shape = torch.randn(batch, dim, generator=generator, device=generator.device)
         return Codes(shape, torch.randn(batch, dim, generator=generator, device=generator.device))
 
-
-def _joined(code: Tensor, detail: Tensor) -> Tensor:
-    return torch.cat((code, detail.flatten(1)), dim=1)

@@ -78,7 +78,7 @@ class FinishedObjects:
             shape = self.shape.rows(self._row(geometry))
 
             def density(points: Tensor) -> Tensor:
-                return self.field.density(self._features(points, shape), shape)
+                return self.field.geometry(points, shape, self.dtype)[1]
 
             self._occupancies[geometry] = OccupancyGrid.build(
                 density, self.box, self.cells, max_points=2**16 if self.on_cpu else 2**20
@@ -188,9 +188,9 @@ class FinishedObjects:
             return torch.full_like(origins, background), nothing, rays.far[0]
         ray = where // samples
         points = origins[ray] + t.flatten()[where, None] * directions[ray]
-        features = self._features(points[None], shape)
+        features, found = self.field.geometry(points[None], shape, self.dtype)
         sigma = torch.zeros_like(t)
-        sigma.flatten()[where] = self.field.density(features, shape)[0]
+        sigma.flatten()[where] = found[0]
         weights = render_weights(sigma, delta)
         sent = weights.flatten()[where]
         seen = sent > HIDDEN_SHARE / samples
@@ -203,12 +203,10 @@ class FinishedObjects:
             if len(index):
                 some = ray[index]
                 towards = directions[some][None] if self.field.view_direction else None
-                rgb = self.field.color(features[:, index], style, towards)[0]
+                at = points[None, index]
+                rgb = self.field.color(features[:, index], style, towards, at)[0]
                 color.index_add_(0, some, sent[index, None] * (rgb - background))
         return color, weights.sum(-1), expected_depth(weights, t, rays.far[0])
-
-    def _features(self, points: Float[Tensor, "1 points 3"], shape: ShapeStyle) -> Tensor:
-        return self.field.features(self.field.deform(points, shape, self.dtype), self.dtype)
 
     def _row(self, row: int) -> Tensor:
         return torch.tensor([row], device=self.box.device)

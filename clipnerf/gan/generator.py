@@ -17,6 +17,7 @@ from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import CPU_STEP, sample_cameras
 from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.layers import with_layers
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
@@ -90,14 +91,18 @@ class Generator(nn.Module):
         shape, appearance = (None, None) if detail is None else (detail.shape, detail.appearance)
         z_s, z_a = codes.shape, codes.appearance
         if self.field.entangled:
+            if codes.layers:
+                raise UsageError(
+                    "this generator is entangled: its objects have no parts to be edited alone; "
+                    "use a disentangled one"
+                )
             return (
                 self.field.shape_style(z_s, z_a, shape),
                 self.field.appearance_style(z_a, z_s, appearance),
             )
-        return (
-            self.field.shape_style(z_s, detail=shape),
-            self.field.appearance_style(z_a, detail=appearance),
-        )
+        geometry = self.field.shape_style(z_s, detail=shape)
+        look = self.field.appearance_style(z_a, detail=appearance)
+        return with_layers(self.field, codes, geometry, look)
 
     def camera(
         self,
@@ -149,8 +154,9 @@ class Generator(nn.Module):
         batch, count = rays.near.shape
         t, delta = sample_along(rays, samples, jitter)
         points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
-        features = self.field.features(self.field.deform(points.flatten(1, 2), shape, dtype), dtype)
-        sigma = self.field.density(features, shape).view(batch, count, samples)
+        points = points.flatten(1, 2)
+        features, sigma = self.field.geometry(points, shape, dtype)
+        sigma = sigma.view(batch, count, samples)
         if density_noise is not None:
             # Annealed noise keeps early densities from saturating (NeRF, appendix A)
             sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None])
@@ -158,7 +164,8 @@ class Generator(nn.Module):
         directions = None
         if self.field.view_direction:
             directions = rays.directions[:, :, None].expand(-1, -1, samples, -1).flatten(1, 2)
-        rgb = self.field.color(features, appearance, directions).view(batch, count, samples, 3)
+        rgb = self.field.color(features, appearance, directions, points)
+        rgb = rgb.view(batch, count, samples, 3)
         color, opacity = composite(weights, rgb, background)
         # a ray that misses may be traced for another picture's sake, and must not show it
         return color, opacity, expected_depth(weights, t, rays.far) * rays.hit
