@@ -157,7 +157,7 @@ class Aims:
                     f"CLIP model '{self.clip.name}' has never seen {some_of(unknown)} "
                     f"(in '{shortened(prompt)}'); these words may do nothing or anything",
                     UserWarning,
-                    stacklevel=5,
+                    stacklevel=6,
                 )
             embedding = text_embedding(self.clip, prompt)[None]
             self._texts[prompt] = embedding.to(self.generator.device)
@@ -199,7 +199,7 @@ def _warn_outside(prompts: Sequence[str], route: Route) -> None:
             f"'{shortened(prompt)}' lies outside what this model can do: {why}, and by default "
             "nothing is changed; say it in other words, or give shape and appearance",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

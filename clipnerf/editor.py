@@ -14,7 +14,8 @@ its undo. docs/editing.md tells the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf import morph
-from clipnerf.aim import Aims, Part, Text, Words, moved
+from clipnerf.aim import Text
 from clipnerf.bundle import load_bundle
 from clipnerf.bundle import mapper_kinds as mapper_kinds
+from clipnerf.changes import Changes
 from clipnerf.config.inversion import InversionConfig
-from clipnerf.config.mapper import Which
 from clipnerf.config.verbs import bundle_path
-from clipnerf.editing.mappers import Mapper, check_strength
-from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
+from clipnerf.editing.mappers import Mapper
+from clipnerf.editing.universal import Universal
 from clipnerf.errors import UsageError
 from clipnerf.exemplar import Exemplar, exemplar_pictures
 from clipnerf.export.video import check_video_path, check_video_size, write_video
@@ -40,6 +41,8 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.invert import invert_photos, load_encoder
 from clipnerf.inversion.result import Inversion
+from clipnerf.local import THRESHOLD, Locals, Where, last_of
+from clipnerf.local import Painted as Painted
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.turning import turn
@@ -62,6 +65,7 @@ class Editor:
         clip: the model that the mappers were trained with; None: objects cannot be edited.
         mappers: at most one of the paper's for each of the two codes, or the universal one.
         encoder: sees pose and codes in a picture; without it :meth:`invert` takes longer.
+        parts: finds the parts that words name; without it only boxes and painted masks do.
     """
 
     def __init__(
@@ -70,16 +74,12 @@ class Editor:
         clip: Clip | None = None,
         mappers: Sequence[Mapper] | Universal = (),
         encoder: Encoder | None = None,
+        parts: Locals | None = None,
     ) -> None:
-        self.generator = generator
-        self.encoder = encoder
-        self.clip = clip
-        self.universal = mappers if isinstance(mappers, Universal) else None
-        halves: Sequence[Mapper | UniversalMapper] = (
-            (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
-        )
-        self.mappers = {mapper.which: mapper for mapper in halves}
-        self._aims = None if clip is None else Aims(generator, clip)
+        self.generator, self.clip, self.encoder = generator, clip, encoder
+        self.changes = Changes(generator, clip, mappers)
+        self.parts = Locals(generator) if parts is None else parts
+        self.universal, self.mappers = self.changes.universal, self.changes.mappers
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +107,9 @@ class Editor:
                 of mapper that the bundle does not have.
         """
         generator, clip, mappers = load_bundle(path, device, mapper)
-        return cls(generator, clip, mappers, load_encoder(bundle_path(str(path)), generator))
+        folder = bundle_path(str(path))
+        parts = Locals.of_bundle(folder, generator, clip)
+        return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
 
     def sample(self, seeds: Sequence[int]) -> Codes:
         """One object a seed; the same codes on every machine.
@@ -129,6 +131,8 @@ class Editor:
         appearance: float | int | None = None,
         *,
         image: Exemplar | None = None,
+        region: Where | None = None,
+        threshold: float = THRESHOLD,
     ) -> Codes:
         """The objects, changed towards words or a picture: one pass of two small networks.
 
@@ -147,42 +151,50 @@ class Editor:
             image: an exemplar in the place of the text: the path of a picture, a list with one
                 for each object, or pictures [3, height, width] or [batch, 3, height, width] in
                 [0, 1], such as ``editor.render(other).rgb``.
+            region: change this part alone: a phrase such as "the seat", a box in the world
+                (x0, y0, z0, x1, y1, z1), or a :class:`Painted` mask. Of words a bare colour is
+                enough: "red".
+            threshold: of a phrase: how sure it has to be that a point belongs, in (0, 1).
         Raises:
             UsageError: both text and image or neither, empty text, a strength or weight that is
                 no finite number, a picture that cannot be read, a number of prompts or pictures
-                other than of objects, or no mapper for a strength other than 0.
+                other than of objects, or no mapper for a strength other than 0; a region that is
+                on none of the objects.
         Warns:
             UserWarning: words that the CLIP model does not know, text too long for it, or a
                 prompt that lies outside what the model can do.
         """
-        strengths = {
-            which: None if strength is None else float(strength)
-            for which, strength in (("shape", shape), ("appearance", appearance))
-        }
-        for which, strength in strengths.items():
-            if strength is not None:
-                check_strength(which, strength)
-        if (text is None) == (image is None):
-            given = "neither text nor image was" if text is None else "both text and image were"
-            raise UsageError(
-                f"{given} given to edit; give one of them (edits compose: the result of one may "
-                "be edited again)"
-            )
-        words = None if text is None else Words.of(text, len(codes))
-        wanted = [which for which in WHICH if strengths[which] != 0]
-        if not wanted:
-            return codes
-        mappers = [self._mapper(which) for which in wanted]
-        assert self._aims is not None
-        pictures = None if image is None else self._aims.pictures(image, len(codes))
-        said = [] if words is None else self._aims.words(words, self.universal)
-        edited = {which: getattr(codes, which) for which in WHICH}
-        for which, mapper in zip(wanted, mappers, strict=True):
-            parts = said
-            if pictures is not None:
-                parts = [Part(1.0, self._aims.exemplar(pictures, mapper))]
-            edited[which] = moved(edited[which].to(self.device), mapper, parts, strengths[which])
-        return Codes(edited["shape"], edited["appearance"], codes.detail)
+        if region is None:
+            return self.changes.edit(codes, text, shape, appearance, image)
+        said = self.parts.prompt(text) if isinstance(text, str) else text
+        plain = replace(codes, layers=()).to(self.device)
+        after = self.changes.edit(plain, said, shape, appearance, image)
+        name = f"{region if isinstance(region, str) else 'the region'}: {said or 'the exemplar'}"
+        layer = self.parts.layer(plain, after, region, threshold, name)
+        return replace(codes.to(self.device), layers=(*codes.to(self.device).layers, layer))
+
+    def edit_parts(
+        self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],
+        threshold: float = THRESHOLD,
+    ) -> Codes:  # fmt: skip
+        """Several local edits: ``{"the wheels": "black", "the body": "green"}``.
+
+        Args:
+            edits: phrase -> what the part is to become; of one phrase twice the last counts.
+        Raises, Warns: as :meth:`edit`; a UserWarning for a phrase that is named twice.
+        """
+        for phrase, text in last_of(edits):
+            codes = self.edit(codes, text, region=phrase, threshold=threshold)
+        return codes
+
+    def region_picture(
+        self, codes: Codes, region: Where, azimuth_deg: Angle = 30, elevation_deg: Angle = 20,
+        size: int = 64, camera: Camera | None = None, threshold: float = THRESHOLD,
+    ) -> Float[Tensor, "batch 1 size size"]:  # fmt: skip
+        """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
+        camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera
+        codes = codes.to(self.device)
+        return self.parts.picture(codes, self.parts.region(codes, region, threshold), camera)
 
     @torch.no_grad()
     def route(self, text: str) -> dict[str, float]:
@@ -193,14 +205,7 @@ class Editor:
         Raises:
             UsageError: empty text, or a bundle without CLIP.
         """
-        words = Words.of(text, 1)
-        if self._aims is None:
-            self._mapper("shape")
-        assert self._aims is not None
-        (part,) = self._aims.words(words, self.universal)
-        if part.route is None:
-            return {which: 1.0 for which in WHICH}
-        return {which: float(part.route.strength(which)) for which in WHICH}
+        return self.changes.route(text)
 
     def invert(
         self,
@@ -265,18 +270,7 @@ class Editor:
                 One object may be seen by many cameras.
             samples: samples a ray; the generator's own where None.
         """
-        if camera is None:
-            if size < 1:
-                raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
-            azimuth = self._angle("azimuth_deg", azimuth_deg)
-            elevation = self._angle("elevation_deg", elevation_deg)
-            if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
-                raise UsageError(
-                    f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
-                    "give one each, or the same number"
-                )
-            azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
-            camera = self.generator.camera(azimuth, elevation, size)
+        camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera
         if len(codes) == 1 and len(camera) > 1:
             codes = codes[torch.zeros(len(camera), dtype=torch.long)]
         if len(camera) not in (1, len(codes)):
@@ -376,14 +370,18 @@ class Editor:
             self.generator, codes, frames, size, float(elevation_deg), samples, self._pixels
         )
 
-    def _mapper(self, which: Which) -> Mapper | UniversalMapper:
-        if which not in self.mappers or self.clip is None:
-            missing = "CLIP model" if self.clip is None else f"mapper for {which}"
+    def _camera(self, azimuth_deg: Angle, elevation_deg: Angle, size: int) -> Camera:
+        if size < 1:
+            raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
+        azimuth = self._angle("azimuth_deg", azimuth_deg)
+        elevation = self._angle("elevation_deg", elevation_deg)
+        if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
             raise UsageError(
-                f"this bundle has no {missing}, so {which} cannot be edited; set {which} to 0, or "
-                f"train a mapper with: clipnerf train-mapper --which {which}"
+                f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
+                "give one each, or the same number"
             )
-        return self.mappers[which]
+        azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
+        return self.generator.camera(azimuth, elevation, size)
 
     @property
     def _pixels(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from clipnerf.errors import UsageError
 from clipnerf.export.sheet import to_uint8
-from clipnerf.gan.codes import Codes, Detail
+from clipnerf.gan.codes import Codes, Detail, Layer
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.progress import Progress
 
@@ -31,7 +32,48 @@ def between(before: Codes, after: Codes, share: float | int) -> Codes:
         _spherical(before.shape, after.shape, share),
         _spherical(before.appearance, after.appearance, share),
         _mixed(before.detail, after.detail, share),
+        _faded(before.layers, after.layers, share),
     )
+
+
+def _faded(
+    before: tuple[Layer, ...], after: tuple[Layer, ...], share: float | int
+) -> tuple[Layer, ...]:
+    """Local edits that both have move; those of one alone fade out, or in."""
+    common = 0
+    while common < min(len(before), len(after)) and _same(before[common], after[common]):
+        common += 1
+    moving = tuple(
+        replace(
+            a,
+            shape=None if a.shape is None else _spherical(a.shape, _there(b.shape), share),
+            appearance=None
+            if a.appearance is None
+            else _spherical(a.appearance, _there(b.appearance), share),
+            strength=torch.lerp(a.strength, b.strength, share),
+        )
+        for a, b in zip(before[:common], after[:common], strict=True)
+    )
+    return (
+        *moving,
+        *(layer.times(1 - share) for layer in before[common:]),
+        *(layer.times(share) for layer in after[common:]),
+    )
+
+
+def _same(a: Layer, b: Layer) -> bool:
+    """Whether two local edits are of one region, and change the same kinds of codes."""
+    kinds = [(layer.shape is None, layer.appearance is None) for layer in (a, b)]
+    return (
+        kinds[0] == kinds[1]
+        and type(a.region) is type(b.region)
+        and torch.equal(a.region.numbers, b.region.numbers)
+    )
+
+
+def _there(code: Tensor | None) -> Tensor:
+    assert code is not None
+    return code
 
 
 def _mixed(before: Detail | None, after: Detail | None, share: float | int) -> Detail | None:

@@ -141,6 +141,8 @@ class TrainRegionConfig:
     phrases: list[str] = field(default_factory=list)
     """What is to be found, e.g. "the seat", and in other words too; phrases between them are
     understood as far as the segmenter's text tower puts them close."""
+    noun: str = ""
+    """The category's, e.g. "chair": a local edit to "red" then asks for "a red chair"."""
     out: str = "runs/region"
     """Run folder; region.safetensors is written there."""
     shapes: int = 1000

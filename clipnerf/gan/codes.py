@@ -159,9 +159,12 @@ class Codes:
         numbers = [self.appearance]
         if self.detail is not None:
             numbers.append(self.detail.appearance.flatten(1))
-        for layer in self.layers:
-            if layer.appearance is not None:
-                numbers += [layer.appearance, layer.region.numbers, layer.strength]
+        colors = [layer for layer in self.layers if layer.appearance is not None]
+        for layer in colors:
+            assert layer.appearance is not None
+            numbers += [layer.appearance, layer.region.numbers, layer.strength]
+        if colors:  # where they apply depends on the shape
+            numbers.append(self.geometry)
         return torch.cat(numbers, dim=1)
 
     def without_detail(self) -> Codes:

@@ -171,6 +171,7 @@ class RegionTrainer:
             self.field.eval(),
             generator_hash=self.generator.hash,
             segmenter_hash=self.segmenter_hash,
+            noun=config.noun,
             extra={"phrases": "; ".join(config.phrases)},
         )
         self.seen.forget()

@@ -18,20 +18,24 @@ def save_region(
     *,
     generator_hash: str,
     segmenter_hash: str,
+    noun: str = "",
     extra: dict[str, str] | None = None,
 ) -> Path:
-    """Writes the field in half precision."""
+    """Writes the field in half precision; ``noun`` is the category's, such as "chair"."""
     return save_weights(
         path,
         {name: value.half() for name, value in field.state_dict().items()},
         kind=KIND,
         config=field.sizes,
-        extra={"generator_hash": generator_hash, "segmenter_hash": segmenter_hash, **(extra or {})},
+        extra={"generator_hash": generator_hash, "segmenter_hash": segmenter_hash, "noun": noun,
+               **(extra or {})},
     )
 
 
-def load_region(path: str | Path, *, generator_hash: str, segmenter_hash: str) -> RegionField:
-    """Reads a region field, frozen.
+def load_region(
+    path: str | Path, *, generator_hash: str, segmenter_hash: str
+) -> tuple[RegionField, str]:
+    """Reads a region field, frozen, and the noun of its category.
 
     Raises:
         UsageError: missing, broken or foreign file, or one of another generator or segmenter.
@@ -52,4 +56,4 @@ def load_region(path: str | Path, *, generator_hash: str, segmenter_hash: str) -
             f"region field '{path}' does not fit its own configuration "
             f"({str(error).splitlines()[0]}); it was written by another version"
         ) from error
-    return field.requires_grad_(False).eval()
+    return field.requires_grad_(False).eval(), weights.metadata.get("noun", "")

@@ -43,7 +43,7 @@ def make_object(make_generator, monkeypatch):
             field, "density", lambda points, style: torch.where(inside(points), sigma, 0.0)
         )
         monkeypatch.setattr(
-            field, "color", lambda points, style, directions, places=None: points.mul(0.5).add(0.5).clamp(0, 1)
+            field, "color", lambda points, *_: points.mul(0.5).add(0.5).clamp(0, 1)
         )
         return generator
 
@@ -73,7 +73,7 @@ def fog(make_object, monkeypatch, sigma: float):
     """Black fog of one density that fills the box, seen along the box's diagonal."""
     generator = make_object(lambda points: points[..., 0] < 9, sigma)
     black = torch.zeros_like
-    monkeypatch.setattr(generator.field, "color", lambda points, style, directions, places=None: black(points))
+    monkeypatch.setattr(generator.field, "color", lambda points, *_: black(points))
     diagonal = math.degrees(math.atan2(0.8, math.hypot(0.6, 0.6)))
     return generator, generator.camera(45.0 - generator.config.front_azimuth_deg, diagonal, 25)
 

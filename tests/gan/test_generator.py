@@ -60,7 +60,7 @@ def opaque_ball(generator: Generator, monkeypatch, radius: float) -> None:
         lambda points, style: torch.where(points.norm(dim=-1) < radius, 1e5, 0.0),
     )
     monkeypatch.setattr(
-        generator.field, "color", lambda points, style, directions, places=None: torch.full_like(points, 0.25)
+        generator.field, "color", lambda points, *_: torch.full_like(points, 0.25)
     )
 
 

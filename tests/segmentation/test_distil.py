@@ -35,7 +35,8 @@ def bundle(tmp_path_factory, resnet_file):
 
 def config(bundle, out, **changes) -> TrainRegionConfig:
     settings = {
-        "phrases": ["the disc", "the square", "the left disc"], "shapes": 30, "views": 1,
+        "phrases": ["the disc", "the square", "the left disc"], "noun": "disc",
+        "shapes": 30, "views": 1,
         "phrases_a_view": 2, "size": 16, "width": 8, "vector": 4, "steps": 3, "batch": 4,
         "pixels": 16, "log_every": 1, "checkpoint_every": 2, "device": "cpu", **changes,
     }  # fmt: skip
@@ -88,7 +89,8 @@ def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monk
     assert not (tmp_path / "parts" / "pictures").exists()
     generator = tiny_generator()
     right = Segmenter.load(bundle, Clip.load(bundle)).hash
-    load_region(whole, generator_hash=generator.hash, segmenter_hash=right)
+    _, noun = load_region(whole, generator_hash=generator.hash, segmenter_hash=right)
+    assert noun == "disc"
     with pytest.raises(UsageError, match="belongs to the generator"):
         load_region(whole, generator_hash="0", segmenter_hash=right)
     with pytest.raises(UsageError, match="belongs to the segmenter"):
