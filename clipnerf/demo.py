@@ -11,15 +11,24 @@ from pathlib import Path
 
 import torch
 
-from clipnerf.config.verbs import DemoConfig, EditConfig, MorphConfig, OrbitConfig, bundle_path
-from clipnerf.editor import Editor
+from clipnerf.config.verbs import (
+    DemoConfig,
+    EditConfig,
+    MorphConfig,
+    OrbitConfig,
+    bundle_path,
+    parts_of,
+)
+from clipnerf.editor import Editor, Painted
 from clipnerf.errors import UsageError
 from clipnerf.exemplar import read_exemplar
 from clipnerf.export.sheet import check_png_path, contact_sheet, save_png
 from clipnerf.export.video import check_video_path, check_video_size
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.result import load_codes
+from clipnerf.local import Where
 from clipnerf.runs.atomic import writable_dir
+from clipnerf.segment import overlay
 
 DEMO_AZIMUTHS_DEG = (30.0, 210.0)
 
@@ -61,19 +70,26 @@ def demo(config: DemoConfig) -> list[Path]:
 
 
 def edit(config: EditConfig) -> list[Path]:
-    """Objects before (above) and after (below) an edit, as one sheet; an exemplar stands last."""
+    """Objects before (above) and after (below) an edit, as one sheet; an exemplar stands last.
+
+    Between them, where edits are local, the part of each is tinted.
+    """
     config.validate()
     path = _writable_file(check_png_path(config.out))
     exemplar = [read_exemplar(config.image, config.size)] if config.image else []
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes, names = _objects(editor, config)
     edited = _edited(editor, codes, config)
-    view = editor.render(
-        Codes.cat([codes, edited]), config.azimuth_deg, config.elevation_deg, config.size
-    )
-    labels = names + [_label(config)] * len(names)
-    labels += ["exemplar"] * len(exemplar)
-    pictures = torch.cat([view.rgb.cpu(), *exemplar])
+    place = (config.azimuth_deg, config.elevation_deg, config.size)
+    rows, labels = [editor.render(codes, *place).rgb], list(names)
+    parts = {part: part for part, _ in parts_of(config.edit)}
+    for name, where in [*_own_region(config), *parts.items()]:
+        mask = editor.region_picture(codes, where, *place, threshold=config.threshold)
+        rows.append(overlay(rows[0], mask))
+        labels += [name] * len(names)
+    rows.append(editor.render(edited, *place).rgb)
+    labels += [_label(config)] * len(names) + ["exemplar"] * len(exemplar)
+    pictures = torch.cat([*(row.cpu() for row in rows), *exemplar])
     return [save_png(path, contact_sheet(pictures, len(codes), labels))]
 
 
@@ -86,7 +102,7 @@ def orbit(config: OrbitConfig) -> list[Path]:
         read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes, _ = _objects(editor, config)
-    if config.text or config.prompts or config.image:
+    if config.text or config.prompts or config.image or config.edit:
         codes = _edited(editor, codes, config)
     return [
         editor.orbit(
@@ -137,13 +153,34 @@ def _objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, l
 
 def _edited(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
     """After the edit by whichever of text, prompts and image is given."""
-    text = config.text or config.prompts or None
-    return editor.edit(codes, text, config.shape, config.appearance, image=config.image or None)
+    text, image = config.text or config.prompts or None, config.image or None
+    if text is not None or image is not None:
+        where = next((where for _, where in _own_region(config)), None)
+        strengths = (config.shape, config.appearance)
+        codes = editor.edit(
+            codes, text, *strengths, image=image, region=where, threshold=config.threshold
+        )
+    if config.edit:
+        codes = editor.edit_parts(codes, parts_of(config.edit), config.threshold)
+    return codes
+
+
+def _own_region(config: EditConfig | OrbitConfig) -> list[tuple[str, Where]]:
+    """Where text, prompts or image apply, and what to call it; empty: to the whole object."""
+    azimuth = config.azimuth_deg if isinstance(config, EditConfig) else 30.0
+    if config.region_box:
+        return [("the box", config.region_box)]
+    if config.region_mask:
+        return [("the mask", Painted(config.region_mask, azimuth, config.elevation_deg))]
+    return [(config.region, config.region)] if config.region else []
 
 
 def _label(config: EditConfig) -> str:
     if config.image:
         return "like the exemplar"
+    several = [*config.edit, *([config.text] if config.text and config.edit else [])]
+    if several:
+        return ", ".join(several)
     several = [f"{weight:g} x {prompt}" for prompt, weight in config.prompts.items()]
     return config.text or ", ".join(several)
 

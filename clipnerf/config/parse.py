@@ -8,6 +8,7 @@ over files, wherever it names them. Nothing here imports torch, so that help is 
 
 import difflib
 import importlib
+import json
 import re
 import types
 import typing
@@ -235,11 +236,12 @@ def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list
     """Every option as ``--key=value``; every key checked, also those inside configuration files.
 
     Spelt out for the parser: a value without its key (``edit BUNDLE``), ``--seeds 0,1`` for
-    ``--seeds [0,1]``, ``--masks`` for ``--masks true``. Files come first, so that the command line
-    wins over them.
+    ``--seeds [0,1]``, ``--edit A --edit B`` for ``--edit [A,B]``, ``--masks`` for
+    ``--masks true``. Files come first, so that the command line wins over them.
     """
     files: list[str] = []
     tokens: list[str] = []
+    several: dict[str, list[str]] = {}
     waiting, places = list(argv), list(verb.positionals)
     while waiting:
         token = waiting.pop(0)
@@ -259,11 +261,16 @@ def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list
                 equals, value = "=", waiting.pop(0)
         if kind is bool and not equals:
             equals, value = "=", "true"
+        if kind == list[str] and equals and not value.startswith("["):
+            # "the wheels: black" is one text, and no key with a value
+            several.setdefault(key, []).append(json.dumps(value) if ":" in value else value)
+            continue
         if _is_list(kind) and equals and not value.startswith("["):
             value = f"[{value}]"
         if key == "config" and equals:
             _check_file(value, known, verb)
         (files if key == "config" else tokens).append(f"--{key}{equals}{value}")
+    tokens += [f"--{key}=[{','.join(values)}]" for key, values in several.items()]
     return files + tokens
 
 

@@ -87,7 +87,7 @@ class TrainSegmenterConfig:
     """Pictures a step."""
     phrases: int = 4
     """Phrases of each picture that a step learns from."""
-    absent: float = 0.3
+    absent: float = 0.4
     """Share of the phrases drawn among those that name nothing in the picture."""
     lr: float = 1e-3
     """AdamW's step at its highest, of neck, decoder and projector."""
@@ -97,6 +97,8 @@ class TrainSegmenterConfig:
     """AdamW's weight decay of matrices."""
     dice: float = 0.5
     """Weight of the Dice loss beside the contrastive one, which the paper has alone."""
+    presence: float = 0.2
+    """Weight of the loss of calling something there that is not, or the other way round."""
     held_out: int = 200
     """Pictures at the end of the data that are only measured on."""
     seed: int = 0
@@ -116,7 +118,6 @@ class TrainSegmenterConfig:
         """UsageError for a value out of range."""
         self.model.validate()
         self.augment.validate()
-        _check(bool(self.data), "data", self.data, "a folder: --data DIR")
         _check(16 <= self.size <= 1024, "size", self.size, "16 to 1024 pixels")
         for key in ("steps", "phrases", "log_every", "checkpoint_every", "held_out"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
@@ -125,7 +126,8 @@ class TrainSegmenterConfig:
         _check(0 < self.lr < 1, "lr", self.lr, "above 0, below 1")
         _check(0 <= self.backbone_lr <= 1, "backbone_lr", self.backbone_lr, "0 to 1")
         _check(0 <= self.weight_decay < 10, "weight_decay", self.weight_decay, "0 to below 10")
-        _check(0 <= self.dice <= 100, "dice", self.dice, "0 to 100")
+        for key in ("dice", "presence"):
+            _check(0 <= getattr(self, key) <= 100, key, getattr(self, key), "0 to 100")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         _check(0 <= self.threads <= 1024, "threads", self.threads, "0 to 1024")
 

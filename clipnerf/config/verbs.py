@@ -41,8 +41,35 @@ def _check_text(text: str) -> None:
     _check(bool(text.strip()), "text", text, "what it is to become, e.g. 'a red chair'")
 
 
+def parts_of(edits: list[str]) -> list[tuple[str, str]]:
+    """Pairs of part and text of local edits; UsageError for one that is no such pair."""
+    pairs = []
+    for edit in edits:
+        part, colon, text = (piece.strip() for piece in edit.partition(":"))
+        ok = bool(part and colon and text)
+        _check(ok, "edit", edit, "a part and what it is to become, e.g. 'the seat: red'")
+        pairs.append((part, text))
+    return pairs
+
+
+def _check_region(config: EditConfig | OrbitConfig) -> bool:
+    """Whether a region is given; UsageError for more than one, or a value out of range."""
+    parts_of(config.edit)
+    given = [key for key in ("region", "region_box", "region_mask") if getattr(config, key)]
+    if len(given) > 1:
+        raise UsageError(
+            f"{' and '.join(given)} are all given; allowed: one of --region, --region_box and "
+            "--region_mask"
+        )
+    box = config.region_box
+    _check(len(box) in (0, 6), "region_box", box, "six numbers: x0,y0,z0,x1,y1,z1")
+    _check(0 < config.threshold < 1, "threshold", config.threshold, "above 0, below 1")
+    return bool(given)
+
+
 def _check_aim(config: EditConfig | OrbitConfig, needed: bool) -> None:
     """UsageError unless one of text, prompts and image is there, or none where none is needed."""
+    needed = _check_region(config) or (needed and not config.edit)
     given = [key for key in ("text", "prompts", "image") if getattr(config, key)]
     if len(given) > 1:
         raise UsageError(
@@ -129,6 +156,18 @@ class EditConfig:
     """Objects, one a seed; a seed is the same object on every machine."""
     codes: str = ""
     """Objects found in photos, in the place of seeds: a codes.safetensors of clipnerf invert."""
+    edit: list[str] = field(default_factory=list)
+    """Local edits, each a part and what it is to become: --edit "the wheels: black" --edit
+    "the body: green"; of one part twice the last counts."""
+    region: str = ""
+    """Change this part alone to --text, --prompts or --image: a phrase, e.g. "the seat"."""
+    region_box: list[float] = field(default_factory=list)
+    """In the place of a phrase a box in the world: x0,y0,z0,x1,y1,z1 (front +x, left +y, up +z)."""
+    region_mask: str = ""
+    """In the place of a phrase a picture, white where to change, painted over the view from
+    azimuth_deg, elevation_deg."""
+    threshold: float = 0.5
+    """How sure it has to be that a point belongs to a phrase, above 0, below 1."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
     universal mapper decides by the words; 1 for the paper's, and for pictures."""
@@ -171,6 +210,18 @@ class OrbitConfig:
     """Objects, one a seed; they turn side by side."""
     codes: str = ""
     """Objects found in photos, in the place of seeds: a codes.safetensors of clipnerf invert."""
+    edit: list[str] = field(default_factory=list)
+    """Local edits, each a part and what it is to become: --edit "the wheels: black" --edit
+    "the body: green"; of one part twice the last counts."""
+    region: str = ""
+    """Change this part alone to --text, --prompts or --image: a phrase, e.g. "the seat"."""
+    region_box: list[float] = field(default_factory=list)
+    """In the place of a phrase a box in the world: x0,y0,z0,x1,y1,z1 (front +x, left +y, up +z)."""
+    region_mask: str = ""
+    """In the place of a phrase a picture, white where to change, painted over the view from
+    azimuth 30 and elevation_deg, degrees."""
+    threshold: float = 0.5
+    """How sure it has to be that a point belongs to a phrase, above 0, below 1."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
     universal mapper decides by the words; 1 for the paper's, and for pictures."""

@@ -1,10 +1,13 @@
-"""CRIS's text-to-pixel contrastive loss, and Dice beside it."""
+"""CRIS's text-to-pixel contrastive loss; beside it Dice, and whether there is anything at all."""
 
 from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+TOP_SHARE = 1 / 256
+"""Of the pixels: the strongest, which say whether anything is there (16 of 64 x 64)."""
 
 
 def text_to_pixel(
@@ -30,3 +33,17 @@ def dice(
     overlap = 2 * (chance * masks).sum(1) + 1
     total = chance.sum(1) + masks.sum(1) + 1
     return ((1 - overlap / total) * there).sum() / there.sum().clamp(min=1)
+
+
+def presence(
+    logits: Float[Tensor, "batch 1 h w"], masks: Float[Tensor, "batch 1 h w"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of "the phrase names something", read off the strongest pixels.
+
+    "The green seat" of a red chair costs the mean over all pixels next to nothing, as a seat is a
+    tenth of the picture or less; here every phrase counts alike.
+    """
+    count = max(round(TOP_SHARE * masks[0].numel()), 1)
+    strongest = logits.flatten(1).topk(count, dim=1).values.mean(1)
+    there = (masks.flatten(1).sum(1) > 0).float()
+    return functional.binary_cross_entropy_with_logits(strongest, there)

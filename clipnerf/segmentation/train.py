@@ -28,7 +28,7 @@ from clipnerf.runs.progress import Progress
 from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
-from clipnerf.segmentation.losses import dice, text_to_pixel
+from clipnerf.segmentation.losses import dice, presence, text_to_pixel
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
 
@@ -83,6 +83,8 @@ def plan(config: TrainSegmenterConfig) -> dict[str, str]:
 
 
 def _open(config: TrainSegmenterConfig) -> tuple[ReferringDataset, Clip]:
+    if not config.data:
+        raise UsageError("data is ''; allowed: a folder of pictures with phrases: --data DIR")
     data = ReferringDataset.open(config.data, config.size)
     if len(data) - config.held_out < config.batch:
         raise UsageError(
@@ -160,6 +162,8 @@ class SegmenterTrainer:
         terms = {"text to pixel": text_to_pixel(logits, masks)}
         if config.dice:
             terms["dice"] = config.dice * dice(logits, masks)
+        if config.presence:
+            terms["presence"] = config.presence * presence(logits, masks)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
