@@ -132,7 +132,7 @@ class Editor:
         *,
         image: Exemplar | None = None,
         region: Where | None = None,
-        threshold: float = THRESHOLD,
+        threshold: float | int = THRESHOLD,
     ) -> Codes:
         """The objects, changed towards words or a picture: one pass of two small networks.
 
@@ -175,7 +175,7 @@ class Editor:
 
     def edit_parts(
         self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],
-        threshold: float = THRESHOLD,
+        threshold: float | int = THRESHOLD,
     ) -> Codes:  # fmt: skip
         """Several local edits: ``{"the wheels": "black", "the body": "green"}``.
 
@@ -189,7 +189,7 @@ class Editor:
 
     def region_picture(
         self, codes: Codes, region: Where, azimuth_deg: Angle = 30, elevation_deg: Angle = 20,
-        size: int = 64, camera: Camera | None = None, threshold: float = THRESHOLD,
+        size: int = 64, camera: Camera | None = None, threshold: float | int = THRESHOLD,
     ) -> Float[Tensor, "batch 1 size size"]:  # fmt: skip
         """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
         camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera

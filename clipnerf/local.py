@@ -41,7 +41,7 @@ LEAST_SHARE = 0.01
 _SIDES_DEG = (35.0, 155.0, 275.0)
 _ELEVATION_DEG = 20.0
 _SIZE = 32
-_SATURATED = 60.0
+_SATURATED = 120.0
 """Logit whose sigmoid is 1, and whose negative's is 0, in float32."""
 
 
@@ -74,7 +74,7 @@ class Sentences(Protocol):
         ...
 
 
-Where = str | Sequence[float] | Painted
+Where = str | Sequence[float | int] | Painted
 """A phrase, a box (x0, y0, z0, x1, y1, z1) in the world, or a painted mask."""
 
 
@@ -141,7 +141,7 @@ class Locals:
             return text
         return article(f"{text.strip()} {noun}")
 
-    def region(self, codes: Codes, where: Where, threshold: float = THRESHOLD) -> Region:
+    def region(self, codes: Codes, where: Where, threshold: float | int = THRESHOLD) -> Region:
         """The region on every object.
 
         Args:
@@ -204,7 +204,7 @@ class Locals:
         return covered / seen.clamp(min=1e-6)
 
     def layer(
-        self, before: Codes, after: Codes, where: Where, threshold: float, name: str
+        self, before: Codes, after: Codes, where: Where, threshold: float | int, name: str
     ) -> Layer:
         """The local edit that leads from the objects to what an edit made of the whole of them.
 
@@ -263,7 +263,7 @@ class Locals:
         limit = torch.full((batch, 1), threshold, device=projected.device)
         return PhraseRegion(known.field, projected.expand(batch, -1), limit)
 
-    def _box(self, codes: Codes, box: Sequence[float]) -> BoxRegion:
+    def _box(self, codes: Codes, box: Sequence[float | int]) -> BoxRegion:
         numbers = [float(number) for number in box]
         low, high = numbers[:3], numbers[3:]
         if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or any(
