@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from clipnerf import demo as verbs
-from clipnerf.config.verbs import DemoConfig, EditConfig, MorphConfig, OrbitConfig
+from clipnerf.config.parse import parse
+from clipnerf.config.verbs import DemoConfig, EditConfig, MorphConfig, OrbitConfig, parts_of
 from clipnerf.editor import Editor
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.export.video import read_video
+from clipnerf.fields.region import RegionField
+from clipnerf.local import Known, Locals
 from tests.tiny_bundle import tiny_bundle
 
 
@@ -148,3 +152,94 @@ def test_morphs_of_objects_and_of_edits(bundle, tmp_path, photo, options, width)
     (path,) = verbs.morph(config)
     frames = read_video(path).astype(int)
     assert frames.shape == (6, 16, width, 3) and np.abs(frames[0] - frames[3]).max() > 10
+
+
+@pytest.mark.parametrize("verb", ["edit", "orbit"])
+def test_a_part_is_edited_alone(bundle, tmp_path, verb):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[:8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    box = [-1.0, -1.0, 0.0, 1.0, 1.0, 1.0]
+    regions = [{"region_box": box}, {"region_mask": str(tmp_path / "mask.png")}]
+    pictures = []
+    for number, region in enumerate([{}, *regions]):
+        options = dict(bundle=bundle, text="a red chair", shape=0.0, size=16, device="cpu")
+        if verb == "edit":
+            config = EditConfig(**options, **region, seeds=[0, 1], out=str(tmp_path / "e.png"))
+            (path,) = verbs.edit(config)
+            pictures.append(np.asarray(Image.open(path)).astype(int))
+        else:
+            out = str(tmp_path / f"{number}.mp4")
+            config = OrbitConfig(**options, **region, seeds=[0], frames=2, out=out)
+            (path,) = verbs.orbit(config)
+            pictures.append(read_video(path).astype(int))
+    whole, box, painted = pictures
+    if verb == "edit":  # before, the part, after
+        row = box.shape[0] - whole.shape[0]
+        assert row > 16 and [len(sheet) for sheet in pictures] == [2 * row + 4] + [3 * row + 4] * 2
+        assert abs(box - painted).max() > 10
+    else:
+        assert all(abs(one - whole).max() > 10 for one in (box, painted))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"region": "the seat"}, "text is ''"),
+        ({"region": "the seat", "text": "red", "region_mask": "m.png"}, "region and region_mask"),
+        ({"region_box": [0.0, 1.0, 2.0], "text": "red"}, "six numbers"),
+        ({"region": "the seat", "text": "red", "threshold": 1.0}, "threshold is 1.0"),
+        ({"edit": ["the seat red"]}, "edit is 'the seat red'.*'the seat: red'"),
+        ({"edit": [": red"]}, "edit is ': red'"),
+        ({"edit": ["the seat: red"]}, "no region field.*train-region"),
+        ({"region": "the seat", "text": "red"}, "no region field.*train-region"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["edit", "orbit"])
+def test_local_edits_that_cannot_be(bundle, tmp_path, verb, options, message):
+    kinds = {"edit": (EditConfig, "e.png"), "orbit": (OrbitConfig, "o.mp4")}
+    kind, name = kinds[verb]
+    rest = dict(bundle=bundle, size=16, seeds=[0], out=str(tmp_path / name), device="cpu")
+    with pytest.raises(UsageError, match=message) as caught:
+        getattr(verbs, verb)(kind(**options, **rest))
+    assert "\n" not in str(caught.value) and not (tmp_path / name).exists()
+
+
+def test_the_command_line_takes_several_edits():
+    argv = ["edit", "--edit", "the wheels: black", "--edit", "the body: a dark, green one"]
+    config = parse([*argv, "--region_box", "-1,-1,0,1,1,1", "--text", "red"]).config
+    assert config.edit == ["the wheels: black", "the body: a dark, green one"]
+    assert parts_of(config.edit) == [("the wheels", "black"), ("the body", "a dark, green one")]
+    assert config.region_box == [-1, -1, 0, 1, 1, 1]
+    assert parse(["orbit", "--edit", "the seat: red"]).config.edit == ["the seat: red"]
+
+
+def test_each_part_is_shown_between_before_and_after(bundle, tmp_path, monkeypatch):
+    """A field that says yes everywhere: phrases need no training here."""
+    loaded = Editor.load(bundle, device="cpu")
+    width = loaded.generator.field.density_layers[0].weight.shape[0]
+    field = RegionField(width, 8, 2, width=4, vector=2).requires_grad_(False)
+    field.text.weight.zero_()
+    field.text.bias.copy_(torch.tensor([0.0, 0.0, 9.0]))
+
+    class Sentences:
+        def sentence(self, texts):
+            return torch.zeros(len(texts), 2)
+
+        def unknown_words(self, text):
+            return []
+
+    known = Known(field, Sentences(), "chair")
+    monkeypatch.setattr(
+        Locals, "of_bundle", classmethod(lambda cls, folder, generator, clip: cls(generator, known))
+    )
+    heights = []
+    for edits in (["the seat: red"], ["the seat: red", "the back: blue"]):
+        config = EditConfig(
+            bundle=bundle, edit=edits, out=str(tmp_path / "e.png"), seeds=[0, 1], size=32,
+            device="cpu",
+        )  # fmt: skip
+        (path,) = verbs.edit(config)
+        heights.append(np.asarray(Image.open(path)).shape[0])
+    row = heights[1] - heights[0]
+    assert row > 32 and heights == [3 * row + 4, 4 * row + 4]

@@ -233,5 +233,18 @@ def test_an_orbit_shows_local_edits(editor, codes, tmp_path):
 
 
 def test_strength_zero_for_both_changes_nothing(editor, codes):
-    edited = editor.edit(codes, "a red chair", shape=0, appearance=0, region="the seat")
-    assert torch.equal(editor.render(edited, size=12).rgb, editor.render(codes, size=12).rgb)
+    assert editor.edit(codes, "red", shape=0, appearance=0, region="the seat") is codes
+
+
+def test_a_local_shape_changes_its_region_alone(editor, codes):
+    before = editor.render(codes, size=16)
+    for region in ("the seat", BOX):
+        edited = editor.edit(codes, "a wide chair", shape=3, appearance=0, region=region)
+        assert edited.layers[0].appearance is None and torch.equal(edited.shape, codes.shape)
+        after = editor.render(edited, size=16)
+        assert changed(before.opacity, after.opacity) > 0.01
+        shown = editor.region_picture(edited, region, size=16)
+        outside = (shown == 0) & (editor.region_picture(codes, region, size=16) == 0)
+        if region is BOX:
+            assert bool(outside.any())
+            assert changed(before.opacity[outside], after.opacity[outside]) <= EMPTY_SHARE
