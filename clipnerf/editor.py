@@ -43,7 +43,6 @@ from clipnerf.inversion.invert import invert_photos, load_encoder
 from clipnerf.inversion.result import Inversion
 from clipnerf.local import THRESHOLD, Locals, Where, last_of
 from clipnerf.local import Painted as Painted
-from clipnerf.paint import painted
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.turning import turn
@@ -169,15 +168,9 @@ class Editor:
             return self.changes.edit(codes, text, shape, appearance, image)
         said = self.parts.prompt(text) if isinstance(text, str) else text
         plain = replace(codes, layers=()).to(self.device)
-        shape = 0 if said is not text and shape is None else shape
         after = self.changes.edit(plain, said, shape, appearance, image)
         name = f"{region if isinstance(region, str) else 'the region'}: {said or 'the exemplar'}"
         layer = self.parts.layer(plain, after, region, threshold, name)
-        if said is not text:  # a bare colour, which the part is to have whatever others have there
-            layer = painted(
-                self.generator, plain, layer,
-                lambda some: self.changes.edit(some, said, 0, appearance, None),
-            )  # fmt: skip
         if layer.shape is None and layer.appearance is None:
             return codes
         return replace(codes.to(self.device), layers=(*codes.to(self.device).layers, layer))
