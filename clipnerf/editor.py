@@ -15,7 +15,6 @@ its undo. docs/editing.md tells the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,14 +165,16 @@ class Editor:
         """
         if region is None:
             return self.changes.edit(codes, text, shape, appearance, image)
-        said = self.parts.prompt(text) if isinstance(text, str) else text
-        plain = replace(codes, layers=()).to(self.device)
-        after = self.changes.edit(plain, said, shape, appearance, image)
-        name = f"{region if isinstance(region, str) else 'the region'}: {said or 'the exemplar'}"
-        layer = self.parts.layer(plain, after, region, threshold, name)
-        if layer.shape is None and layer.appearance is None:
-            return codes
-        return replace(codes.to(self.device), layers=(*codes.to(self.device).layers, layer))
+        bare = isinstance(text, str) and self.parts.is_bare(text)
+
+        def whole(objects: Codes) -> Codes:
+            """The edit, of the whole of any objects; a bare colour leaves their shape alone."""
+            said = self.parts.prompt(text) if bare and isinstance(text, str) else text
+            kept = 0 if bare and shape is None else shape
+            return self.changes.edit(objects, said, kept, appearance, image)
+
+        name = f"{region if isinstance(region, str) else 'the region'}: {text or 'the exemplar'}"
+        return self.parts.edit(codes, whole, region, threshold, name, paint=bare)
 
     def edit_parts(
         self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes, Layer
 from clipnerf.gan.finished import FinishedObjects, grid_cells
 from clipnerf.gan.generator import Generator
+from clipnerf.paint import painted
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.region import FILE_NAME, load_region
 
@@ -132,14 +133,45 @@ class Locals:
 
         return cls(generator, read)
 
-    def prompt(self, text: str) -> str:
-        """A prompt for the whole object: of one or two bare words, such as a colour, a phrase."""
+    def is_bare(self, text: str) -> bool:
+        """Whether a text is one or two bare words, such as a colour, which name no object."""
         words, noun = text.lower().split(), self.known.noun if self.known else ""
-        if not noun or not 1 <= len(words) <= 2 or noun in words:
+        articles = ("a", "an", "the", "with", "without", "no")
+        if not noun or not 1 <= len(words) <= 2:
+            return False
+        return noun not in words and words[0] not in articles
+
+    def prompt(self, text: str) -> str:
+        """A bare text as a prompt for the whole object: "red" is "a red chair"."""
+        if not self.is_bare(text) or self.known is None:
             return text
-        if words[0] in ("a", "an", "the", "with", "without", "no"):
-            return text
-        return article(f"{text.strip()} {noun}")
+        return article(f"{text.strip()} {self.known.noun}")
+
+    def edit(
+        self,
+        codes: Codes,
+        whole: Callable[[Codes], Codes],
+        where: Where,
+        threshold: float | int,
+        name: str,
+        paint: bool = False,
+    ) -> Codes:
+        """The objects with a local edit on top of those they have.
+
+        Args:
+            whole: the edit as it would be of whole objects.
+            paint: the edit asks for a colour, which the part is to have even where the generator
+                never gives it to such a part; see ``paint.py``.
+        Raises, Warns: as :meth:`layer`.
+        """
+        there = codes.to(self.generator.device)
+        plain = replace(there, layers=())
+        layer = self.layer(plain, whole(plain), where, threshold, name)
+        if layer.shape is None and layer.appearance is None:
+            return codes
+        if paint:
+            layer = painted(self.generator, plain, layer, whole)
+        return replace(there, layers=(*there.layers, layer))
 
     def region(self, codes: Codes, where: Where, threshold: float | int = THRESHOLD) -> Region:
         """The region on every object.

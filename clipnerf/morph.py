@@ -51,6 +51,7 @@ def _faded(
             if a.appearance is None
             else _spherical(a.appearance, _there(b.appearance), share),
             strength=torch.lerp(a.strength, b.strength, share),
+            paint=_mixed_paint(a, b, share),
         )
         for a, b in zip(before[:common], after[:common], strict=True)
     )
@@ -59,6 +60,17 @@ def _faded(
         *(layer.times(1 - share) for layer in before[common:]),
         *(layer.times(share) for layer in after[common:]),
     )
+
+
+def _mixed_paint(a: Layer, b: Layer, share: float | int) -> Tensor | None:
+    """Paint that one alone has comes, or goes, with the colour it has there."""
+    start, end = a.paint, b.paint
+    if start is None and end is None:
+        return None
+    fade = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    start = _there(end) * fade.to(_there(end)) if start is None else start
+    end = start * fade.to(start) if end is None else end
+    return torch.lerp(start, end, share)
 
 
 def _same(a: Layer, b: Layer) -> bool:

@@ -15,7 +15,7 @@ LAYERS = (
     ("__main__",),
     ("cli", "doctor", "bench", "demo", "invert", "segment", "evaluate", "evaluate_inversion",
      "evaluation.__main__"),
-    ("editor", "bundle", "aim", "changes", "local", "exemplar", "morph", "turning"),
+    ("editor", "bundle", "aim", "changes", "local", "paint", "exemplar", "morph", "turning"),
     ("gan.pretrain", "editing", "inversion", "segmentation", "clip.train", "evaluation"),
     ("gan", "clip", "data", "export", "runs"),
     ("rendering", "fields", "convolutions"),

@@ -321,5 +321,6 @@ class ConditionalField(nn.Module):
             if points is None:
                 raise ValueError("this style has local edits; give the points as well")
             mask = (layer.mask(points, features) * layer.strength)[..., None]
-            rgb = rgb + mask * (torch.sigmoid(_mlp(seen, layer.color).float()) - rgb)
+            other = layer.painted(torch.sigmoid(_mlp(seen, layer.color).float()))
+            rgb = rgb + mask * (other - rgb)
         return rgb

@@ -222,17 +222,34 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class ColorLayer:
-    """Another colour within a mask; ``strength`` [batch, 1] in [0, 1], 0 where there is none."""
+    """Another colour within a mask.
+
+    Attributes:
+        strength: in [0, 1]; 0 where an object has no such edit.
+        paint: red, green, blue, and how far this one colour takes the place of the network's;
+            None: nowhere.
+    """
 
     color: tuple[Affine, ...]
     mask: Mask
     strength: Float[Tensor, "batch 1"]
+    paint: Float[Tensor, "batch 4"] | None = None
 
     def rows(self, index: Tensor) -> ColorLayer:
         """A selection of objects."""
         return ColorLayer(
-            tuple(a.rows(index) for a in self.color), self.mask.rows(index), self.strength[index]
+            tuple(a.rows(index) for a in self.color),
+            self.mask.rows(index),
+            self.strength[index],
+            None if self.paint is None else self.paint[index],
         )
+
+    def painted(self, rgb: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch points 3"]:
+        """The network's colours, or the paint in their place."""
+        if self.paint is None:
+            return rgb
+        color, share = self.paint[:, None, :3], self.paint[:, None, 3:]
+        return rgb + share * (color - rgb)
 
 
 @dataclass(frozen=True)

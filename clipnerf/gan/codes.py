@@ -49,6 +49,7 @@ class Layer:
         shape, appearance: the codes there; None: as below.
         strength: 0 where an object has no such edit, 1 where it has; between them it fades.
         name: what was asked for, for people.
+        paint: see :class:`fields.local.ColorLayer`.
     """
 
     region: Region
@@ -56,6 +57,7 @@ class Layer:
     appearance: Float[Tensor, "batch code"] | None
     strength: Float[Tensor, "batch 1"]
     name: str = ""
+    paint: Float[Tensor, "batch 4"] | None = None
 
     def __getitem__(self, rows: slice | Tensor | list[int]) -> Layer:
         """A selection of objects."""
@@ -65,6 +67,7 @@ class Layer:
             None if self.appearance is None else self.appearance[rows],
             self.strength[rows],
             self.name,
+            None if self.paint is None else self.paint[rows],
         )
 
     def to(self, device: torch.device | str) -> Layer:
@@ -75,6 +78,7 @@ class Layer:
             None if self.appearance is None else self.appearance.to(device),
             self.strength.to(device),
             self.name,
+            None if self.paint is None else self.paint.to(device),
         )
 
     def times(self, strength: float | Tensor) -> Layer:
@@ -163,6 +167,7 @@ class Codes:
         for layer in colors:
             assert layer.appearance is not None
             numbers += [layer.appearance, layer.region.numbers, layer.strength]
+            numbers += [] if layer.paint is None else [layer.paint]
         if colors:  # where they apply depends on the shape
             numbers.append(self.geometry)
         return torch.cat(numbers, dim=1)

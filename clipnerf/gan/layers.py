@@ -32,7 +32,9 @@ def with_layers(
             masks.append(after)
         if layer.appearance is not None:
             color = field.appearance_style(layer.appearance, detail=of_color).color
-            color_layers.append(ColorLayer(color, AnyOf(tuple(masks)), layer.strength))
+            color_layers.append(
+                ColorLayer(color, AnyOf(tuple(masks)), layer.strength, layer.paint)
+            )
     return (
         replace(shape, layers=tuple(shape_layers)),
         replace(appearance, layers=tuple(color_layers)),
