@@ -172,6 +172,10 @@ def _evaluate(config: Any) -> Any:
         from clipnerf.evaluate_inversion import evaluate_inversion
 
         return evaluate_inversion(config)
+    if config.segmentation:
+        from clipnerf.evaluate_segmentation import evaluate_segmentation
+
+        return evaluate_segmentation(config)
     from clipnerf.evaluate import evaluate
 
     return evaluate(config)

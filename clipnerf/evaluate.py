@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from clipnerf import evaluate_inversion
+from clipnerf import evaluate_inversion, evaluate_segmentation
 from clipnerf.config.evaluate import EvaluateConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.editor import Editor, mapper_kinds
@@ -118,6 +118,8 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
     """What would be measured, and what is missing; nothing is loaded or written."""
     if config.inversion:
         return evaluate_inversion.plan(config)
+    if config.segmentation:
+        return evaluate_segmentation.plan(config)
     means = find_means(config)
     wishes = load_wishes(means.wishes) if means.wishes else ()
     kinds = mapper_kinds(means.bundle)

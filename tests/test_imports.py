@@ -14,6 +14,7 @@ PACKAGE = ROOT / "clipnerf"
 LAYERS = (
     ("__main__",),
     ("cli", "doctor", "bench", "demo", "invert", "segment", "evaluate", "evaluate_inversion",
+     "evaluate_segmentation",
      "evaluation.__main__"),
     ("editor", "bundle", "aim", "changes", "local", "paint", "exemplar", "morph", "turning"),
     ("gan.pretrain", "editing", "inversion", "segmentation", "clip.train", "evaluation"),

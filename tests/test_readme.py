@@ -13,7 +13,7 @@ from PIL import Image
 from clipnerf.cli import main
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.parse import VERBS, parse
-from tests.tiny_bundle import tiny_bundle
+from tests.tiny_bundle import tiny_bundle, tiny_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def checkout(tmp_path_factory) -> Path:
     assert main(["data", "synthesize", "chairs", *size, "--out", str(root / "data/chairs")]) == 0
     small = root / "small"
     small.mkdir()
-    tiny_bundle(small)
+    tiny_parts(tiny_bundle(small))
     (root / "runs").mkdir()
     shutil.copytree(small, root / "runs/chairs")
     shutil.copytree(small, root / "runs/clip")
@@ -88,6 +88,7 @@ def test_every_training_plans_what_it_would_do(command, checkout, monkeypatch, c
 
 
 @pytest.mark.filterwarnings("ignore:CLIP model .* has never seen", "ignore:.*reconstructed poorly")
+@pytest.mark.filterwarnings("ignore:the segmenter never met", "ignore:no such part")
 @pytest.mark.parametrize("command", [c for c in CLIPNERF if verb_of(c) not in TRAININGS])
 def test_the_other_commands_run(command, checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
@@ -145,7 +146,7 @@ def test_the_cars_bundle_is_small_and_explains_itself():
     cars = BUNDLE.with_name("cars")
     wanted = {f"{name}.safetensors" for name in ("generator", "clip", "mapper_universal")}
     assert wanted | {"README.md"} <= {path.name for path in cars.iterdir()}
-    assert sum(path.stat().st_size for path in cars.rglob("*")) <= 12e6
+    assert sum(path.stat().st_size for path in cars.rglob("*")) <= 15e6
 
 
 def test_the_bundle_is_small_and_explains_itself():
@@ -153,7 +154,7 @@ def test_the_bundle_is_small_and_explains_itself():
     wanted = {f"{name}.safetensors" for name in ("generator", "clip", "encoder")}
     wanted |= {f"mapper_{name}.safetensors" for name in ("shape", "appearance", "universal")}
     assert wanted | {"README.md"} <= names
-    assert sum(path.stat().st_size for path in BUNDLE.glob("*.safetensors")) <= 12e6
+    assert sum(path.stat().st_size for path in BUNDLE.glob("*.safetensors")) <= 15e6
 
 
 def test_links_to_files_of_the_repository_lead_somewhere():

@@ -8,12 +8,16 @@ from clipnerf.clip import compact
 from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, GeneratorConfig
 from clipnerf.config.mapper import MapperConfig
+from clipnerf.config.segmenter import SegmenterConfig
 from clipnerf.editing.mappers import Mapper
 from clipnerf.editing.routing import Router
 from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
 from clipnerf.editing.variation import Variation
+from clipnerf.fields.region import RegionField
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
+from clipnerf.segmentation.region import save_region
+from clipnerf.segmentation.segmenter import Segmenter
 
 KNOWN_WORDS = "a an with without wide narrow high low back armrests chair red orange blue green"
 CODE_DIM = 16
@@ -50,7 +54,7 @@ def tiny_clip_file(folder: Path) -> Path:
     """A compact CLIP that knows a few words; writes clip.safetensors."""
     model_cfg = {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "patch_size": 8,
+        "vision_cfg": {"image_size": 16, "layers": 3, "width": 16, "patch_size": 8,
                        "head_width": 8},
         "text_cfg": {"context_length": 16, "vocab_size": compact.VOCABULARY, "width": 16,
                      "heads": 2, "layers": 1},
@@ -116,4 +120,26 @@ def tiny_bundle(folder: Path) -> Path:
             )  # fmt: skip
             torch.nn.init.normal_(mapper.end.weight)
         mapper.save(folder / f"mapper_{which}.safetensors")
+    return folder
+
+
+def tiny_parts(folder: Path, noun: str = "chair") -> Path:
+    """A segmenter and a region field for a tiny bundle: every phrase names the whole object."""
+    generator, clip = Generator.load(folder / "generator.safetensors"), Clip.load(folder)
+    config = SegmenterConfig(
+        input_size=32, levels=[0, 1, 2], width=16, decoder_layers=1, heads=2, feedforward=16
+    )
+    field = generator.field
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        segmenter = Segmenter(config, clip)
+        sizes = (field.density_layers[0].weight.shape[0], 8, segmenter.backbone.embedding)
+        region = RegionField(*sizes, width=8, vector=4)
+        region.text.bias[-1] = 40.0
+    # what a file holds is in half precision, and so is what its hash is over
+    segmenter = Segmenter.load(segmenter.save(folder / "segmenter.safetensors"), clip)
+    save_region(
+        folder / "region.safetensors", region, generator_hash=generator.hash,
+        segmenter_hash=segmenter.hash, noun=noun,
+    )  # fmt: skip
     return folder

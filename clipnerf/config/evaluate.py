@@ -60,6 +60,9 @@ class EvaluateConfig:
     inversion: bool = False
     """Measure the inversion of photos, by all methods, in the place of edits; --objects pictures
     of each kind, about six minutes each of one core."""
+    segmentation: bool = False
+    """Measure the segmenter, the region field and edits of parts, in the place of edits; a category
+    whose parts are known; about half an hour of one core."""
     methods: list[str] = field(default_factory=list)
     """Of these methods only, e.g. "[ours, paper]"; by default all, with the ablations."""
     device: str | None = None
@@ -77,6 +80,10 @@ class EvaluateConfig:
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
+        _check(
+            not (self.inversion and self.segmentation), "segmentation", True,
+            "one of --inversion and --segmentation",
+        )  # fmt: skip
         _check(bool(self.out.strip()), "out", self.out, "the folder to write to")
         _check(2 <= self.objects <= 1024, "objects", self.objects, "2 to 1024")
         _check(16 <= self.samples <= 100_000, "samples", self.samples, "16 to 100000")

@@ -21,7 +21,8 @@ class SegmenterConfig:
 
     input_size: int = 128
     """Side of what the backbone sees, pixels; pictures are resized to it. A ResNet reads any
-    multiple of 32, and sees more of a 64-pixel picture at twice its size; a ViT its own size."""
+    multiple of 32, and sees more of a 64-pixel picture at twice its size; a ViT reads its own size,
+    whatever is said here."""
     levels: list[int] = field(default_factory=lambda: [1, 2, 3])
     """Three feature maps of the backbone, the finest first: stages of a ResNet (1 to 4; the paper
     takes 2, 3, 4 of 416 pixels), blocks of a ViT (0 is the first)."""

@@ -57,16 +57,18 @@ class Backbone(nn.Module):
     def __init__(self, clip: Clip, levels: Sequence[int], input_size: int) -> None:
         super().__init__()
         self.model: Any = copy.deepcopy(clip.model)
-        self.clip_hash, self.levels, self.input_size = clip.hash, list(levels), input_size
+        self.clip_hash, self.levels = clip.hash, list(levels)
         self.resnet = hasattr(self.model.visual, "layer4")
+        # positions of a ViT are learned for its own size
+        self.input_size = input_size if self.resnet else clip.preprocess.size[0]
         self._clip = [clip]  # in a list: no module of ours
         self.learned_tokens: frozenset[int] = frozenset()
         with torch.no_grad():
             try:
-                maps = self.maps(torch.zeros(1, 3, input_size, input_size))
+                maps = self.maps(torch.zeros(1, 3, self.input_size, self.input_size))
             except Exception as error:
                 raise UsageError(
-                    f"model.levels {self.levels} of {input_size} pixels cannot be read from the "
+                    f"model.levels {self.levels} of {self.input_size} pixels cannot be read from the "
                     f"CLIP {clip.name!r} ({' '.join(str(error).split())[:120]}); choose others"
                 ) from error
             words = self.words([clip.name or "a"])
