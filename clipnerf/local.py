@@ -57,8 +57,8 @@ class Painted:
     """
 
     mask: str | Path | Tensor
-    azimuth_deg: float = 30.0
-    elevation_deg: float = 20.0
+    azimuth_deg: float | int = 30.0
+    elevation_deg: float | int = 20.0
     camera: Camera | None = None
 
 

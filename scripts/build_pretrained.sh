@@ -42,11 +42,18 @@ $python scripts/assemble_bundle.py --run "$work/gan" --clip "$work/clip/clip.saf
 $clipnerf train-mapper --config "configs/train-mapper-universal-$category.yaml" \
   --generator "$bundle" --clip "$bundle/clip.safetensors" --out "$work/mapper-universal"
 cp "$work/mapper-universal/mapper_universal.safetensors" "$bundle/"
-if [ "$category" = chairs ]; then # the cars' bundle is to stay below 12 MB
+if [ "$category" = chairs ]; then # the cars' bundle is to stay small
   $clipnerf train-encoder --config configs/train-encoder-chairs.yaml --generator "$bundle" --data "$work/data" \
     --out "$work/encoder"
   cp "$work/encoder/encoder.safetensors" "$bundle/"
 fi
+
+$clipnerf data synthesize "$category" --count 5000 --size 64 --seed 3 --regions true --out "$work/regions"
+$clipnerf train-segmenter --config "configs/train-segmenter-$category.yaml" --clip "$bundle" \
+  --data "$work/regions" --out "$work/segmenter"
+cp "$work/segmenter/segmenter.safetensors" "$bundle/"
+$clipnerf train-region --config "configs/train-region-$category.yaml" --bundle "$bundle" --out "$work/region"
+cp "$work/region/region.safetensors" "$bundle/"
 
 mkdir -p "$bundle/evaluation"
 cp "$work/recognizer.safetensors" "$bundle/evaluation/"

@@ -68,8 +68,8 @@ class Backbone(nn.Module):
                 maps = self.maps(torch.zeros(1, 3, self.input_size, self.input_size))
             except Exception as error:
                 raise UsageError(
-                    f"model.levels {self.levels} of {self.input_size} pixels cannot be read from the "
-                    f"CLIP {clip.name!r} ({' '.join(str(error).split())[:120]}); choose others"
+                    f"model.levels {self.levels} of {self.input_size} pixels cannot be read from "
+                    f"the CLIP {clip.name!r} ({' '.join(str(error).split())[:120]}); choose others"
                 ) from error
             words = self.words([clip.name or "a"])
         self.channels = [each.shape[1] for each in maps]
