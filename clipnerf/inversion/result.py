@@ -95,7 +95,14 @@ class Inversion:
         Args:
             generator_hash: of the generator that the codes are for.
             names: of the pictures.
+        Raises:
+            UsageError: codes with local edits, which a file cannot hold.
         """
+        if self.codes.layers:
+            raise UsageError(
+                f"the codes have {len(self.codes.layers)} local edits, which a file cannot hold; "
+                "save the codes before the edits, and edit them again"
+            )
         codes, poses = self.codes, self.poses
         tensors = {
             "shape": codes.shape,

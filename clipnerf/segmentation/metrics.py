@@ -12,20 +12,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clipnerf.segmentation.losses import TOP_SHARE
+
 THRESHOLD = 0.35
 """Probability above which a pixel counts, the paper's."""
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
-LEAST_PIXELS = 4 / 64**2
-"""Share of the picture below which nothing counts as found: 4 pixels of 64 x 64."""
+PRESENT = 0.5
+"""Mean probability of the strongest pixels (``losses.TOP_SHARE``) from which a phrase names
+something: what the loss of presence teaches them."""
 
 
 def found(
     chance: Float[Tensor, "batch 1 h w"], threshold: float = THRESHOLD
 ) -> Bool[Tensor, "batch 1 h w"]:
-    """The mask; all of it is nothing where fewer than LEAST_PIXELS are above the threshold."""
-    mask = chance > threshold
-    enough = mask.flatten(1).float().mean(1) >= LEAST_PIXELS
-    return mask & enough[:, None, None, None]
+    """The mask; all of it is nothing where the strongest pixels are not sure."""
+    count = max(round(TOP_SHARE * chance[0].numel()), 1)
+    sure = chance.flatten(1).topk(count, dim=1).values.mean(1) > PRESENT
+    return (chance > threshold) & sure[:, None, None, None]
 
 
 def intersection_over_union(

@@ -8,7 +8,8 @@ import torch
 from clipnerf.clip.model import Clip
 from clipnerf.config.inversion import EncoderConfig, InversionConfig, InversionLossConfig
 from clipnerf.errors import UsageError
-from clipnerf.gan.codes import Codes, Detail
+from clipnerf.fields.local import BoxRegion
+from clipnerf.gan.codes import Codes, Detail, Layer
 from clipnerf.inversion import optimise, paper
 from clipnerf.inversion.descent import Moving, rate_share
 from clipnerf.inversion.encoder import Encoder
@@ -238,3 +239,13 @@ def test_what_cannot_be_inverted_is_refused(generator, own):
 def test_rates_rise_and_fall():
     shares = [rate_share(step, 50) for step in range(50)]
     assert max(shares) <= 1 and shares[5] > shares[0] and shares[-1] < 0.1
+
+
+def test_codes_with_local_edits_are_not_written_without_them(generator, own, tmp_path):
+    found = invert_pictures(generator, own[0][:1], QUICK)
+    box = BoxRegion(-torch.ones(1, 3), torch.ones(1, 3))
+    layer = Layer(box, None, found.codes.appearance, torch.ones(1, 1))
+    edited = replace(found, codes=replace(found.codes, layers=(layer,)))
+    with pytest.raises(UsageError, match="1 local edits, which a file cannot hold"):
+        edited.save(tmp_path / "codes.safetensors", generator.hash)
+    assert not list(tmp_path.iterdir())
