@@ -36,10 +36,9 @@ from clipnerf.editing.universal_objective import (
 )
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.codes import Codes
-from clipnerf.runs import ddp
+from clipnerf.runs.alone import alone, run_or_resume
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
-from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
 
@@ -59,12 +58,7 @@ def train_universal(config: TrainMapperConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    if ddp.world_size() > 1:
-        raise UsageError(
-            f"mapper.kind is 'universal' under {ddp.world_size()} processes; it takes minutes on "
-            "one: run it without torchrun"
-        )
-    with ddp.joined(config.device) as device:
+    with alone("mapper.kind universal", config.device) as device:
         objectives = load_objectives(config, device)
         one = objectives["shape"]
         if one.generator.field.entangled:
@@ -74,17 +68,7 @@ def train_universal(config: TrainMapperConfig) -> Path:
             )
         trainer = UniversalTrainer(config, objectives, device)
         models = f"{one.generator.hash}+{one.clip.hash}"
-        with opened_on_main(
-            config.out,
-            command="train-mapper",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=models,
-        ) as (run, found):
-            assert run is not None
-            if found is not None:
-                trainer.load(*found)
-            return trainer.run(run)
+        return run_or_resume(trainer, config, "train-mapper", models)
 
 
 def plan_universal(config: TrainMapperConfig) -> dict[str, str]:

@@ -28,10 +28,9 @@ from clipnerf.inversion.encoder import FILE_NAME, Encoder, Guess
 from clipnerf.inversion.field_difference import field_difference
 from clipnerf.inversion.pictures import KnownPictures, as_a_photo
 from clipnerf.inversion.pose import Pose, pose_error_deg
-from clipnerf.runs import ddp
+from clipnerf.runs.alone import alone, run_or_resume
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
-from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seeded, torch_generator
 
@@ -51,14 +50,7 @@ def train_encoder(config: TrainEncoderConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    if ddp.world_size() > 1:
-        raise UsageError(
-            f"train-encoder under {ddp.world_size()} processes; it takes minutes on one: run it "
-            "without torchrun"
-        )
-    with ddp.joined(config.device) as device:
-        if config.threads:
-            torch.set_num_threads(config.threads)
+    with alone("train-encoder", config.device, config.threads) as device:
         generator = load_generator(config.generator).to(device)
         data = None
         if config.data and config.data_steps:
@@ -66,17 +58,7 @@ def train_encoder(config: TrainEncoderConfig) -> Path:
             data.to(device)
         trainer = EncoderTrainer(config, generator, data)
         fingerprint = generator.hash + (f"+{data.fingerprint}" if data else "")
-        with opened_on_main(
-            config.out,
-            command="train-encoder",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=fingerprint,
-        ) as (run, found):
-            assert run is not None
-            if found is not None:
-                trainer.load(*found)
-            return trainer.run(run)
+        return run_or_resume(trainer, config, "train-encoder", fingerprint)
 
 
 def load_generator(path: str) -> Generator:

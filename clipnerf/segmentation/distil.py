@@ -27,10 +27,9 @@ from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.runs import ddp
+from clipnerf.runs.alone import alone, run_or_resume
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
-from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seeded, torch_generator
 from clipnerf.segmentation.region import FILE_NAME, save_region
@@ -51,27 +50,10 @@ def train_region(config: TrainRegionConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    if ddp.world_size() > 1:
-        raise UsageError(
-            f"train-region under {ddp.world_size()} processes; it takes minutes on one: run it "
-            "without torchrun"
-        )
-    with ddp.joined(config.device) as device:
-        if config.threads:
-            torch.set_num_threads(config.threads)
+    with alone("train-region", config.device, config.threads) as device:
         generator, segmenter = _load(config)
         trainer = RegionTrainer(config, generator.to(device), segmenter.to(device))
-        with opened_on_main(
-            config.out,
-            command="train-region",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=f"{generator.hash}+{segmenter.hash}",
-        ) as (run, found):
-            assert run is not None
-            if found is not None:
-                trainer.load(*found)
-            return trainer.run(run)
+        return run_or_resume(trainer, config, "train-region", f"{generator.hash}+{segmenter.hash}")
 
 
 def plan(config: TrainRegionConfig) -> dict[str, str]:

@@ -21,11 +21,10 @@ from clipnerf.config.segmenter import TrainSegmenterConfig
 from clipnerf.config.verbs import bundle_path
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.runs import ddp
+from clipnerf.runs.alone import alone, run_or_resume
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.progress import Progress
-from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
 from clipnerf.segmentation.losses import dice, presence, text_to_pixel
@@ -42,27 +41,10 @@ def train_segmenter(config: TrainSegmenterConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    if ddp.world_size() > 1:
-        raise UsageError(
-            f"train-segmenter under {ddp.world_size()} processes; it takes half an hour on one: "
-            "run it without torchrun"
-        )
-    with ddp.joined(config.device) as device:
-        if config.threads:
-            torch.set_num_threads(config.threads)
+    with alone("train-segmenter", config.device, config.threads) as device:
         data, clip = _open(config)
         trainer = SegmenterTrainer(config, data, clip, device)
-        with opened_on_main(
-            config.out,
-            command="train-segmenter",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=f"{fingerprint(data)}+{clip.hash}",
-        ) as (run, found):
-            assert run is not None
-            if found is not None:
-                trainer.load(*found)
-            return trainer.run(run)
+        return run_or_resume(trainer, config, "train-segmenter", f"{fingerprint(data)}+{clip.hash}")
 
 
 def plan(config: TrainSegmenterConfig) -> dict[str, str]:
