@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -15,6 +15,7 @@ from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.resume import opened_on_main
 
 
+@runtime_checkable
 class Resumable(Protocol):
     """A trainer whose steps can be taken up."""
 
