@@ -7,7 +7,6 @@ The same command again resumes; four steps equal two and two.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> Path:
     with alone("train-segmenter", config.device, config.threads) as device:
         data, clip = _open(config)
         trainer = SegmenterTrainer(config, data, clip, device)
-        return run_or_resume(trainer, config, "train-segmenter", f"{fingerprint(data)}+{clip.hash}")
+        return run_or_resume(trainer, config, "train-segmenter", f"{data.fingerprint}+{clip.hash}")
 
 
 def plan(config: TrainSegmenterConfig) -> dict[str, str]:
@@ -205,7 +204,7 @@ class SegmenterTrainer:
 
     def _export(self, path: Path) -> None:
         self.model.eval()
-        self.model.save(path, {"steps": str(self.step), "dataset": fingerprint(self.data)})
+        self.model.save(path, {"steps": str(self.step), "dataset": self.data.fingerprint})
         self.model.train()
 
     def _check(self, shown: dict[str, float]) -> None:
@@ -214,16 +213,6 @@ class SegmenterTrainer:
                 f"the segmenter's loss is no longer a number after {self.step} steps; start again "
                 f"with a lower lr ({self.config.lr}) in a new --out"
             )
-
-
-def fingerprint(data: ReferringDataset) -> str:
-    """16 hexadecimal digits over pictures, phrases and masks."""
-    digest = hashlib.blake2b(data.pictures.numpy().tobytes(), digest_size=8)
-    for start in range(0, len(data.samples), 4096):
-        rows = range(start, min(start + 4096, len(data.samples)))
-        digest.update("\n".join(data.samples[row].text for row in rows).encode())
-        digest.update(data.masks(rows).bool().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _optimizer(model: Segmenter, config: TrainSegmenterConfig) -> torch.optim.Optimizer:
