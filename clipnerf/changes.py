@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from clipnerf.aim import Aims, Part, Text, Words, moved
 from clipnerf.config.mapper import Which
 from clipnerf.editing.mappers import Mapper, check_strength
@@ -67,7 +69,7 @@ class Changes:
             parts = said
             if pictures is not None:
                 parts = [Part(1.0, self.aims.exemplar(pictures, mapper))]
-            codes = _moved(codes.to(self.generator.device), mapper, parts, strengths[which])
+            codes = _moved(codes, mapper, parts, strengths[which], self.generator.device)
         return codes
 
     def route(self, text: str) -> dict[str, float]:
@@ -93,12 +95,16 @@ class Changes:
 
 
 def _moved(
-    codes: Codes, mapper: Mapper | UniversalMapper, parts: Sequence[Part], strength: float | None
+    codes: Codes,
+    mapper: Mapper | UniversalMapper,
+    parts: Sequence[Part],
+    strength: float | None,
+    device: torch.device,
 ) -> Codes:
     """One code of the objects, and of each local edit that has its own, after all parts."""
 
     def after(code):
-        return None if code is None else moved(code, mapper, parts, strength)
+        return None if code is None else moved(code.to(device), mapper, parts, strength)
 
     which = mapper.which
     layers = tuple(

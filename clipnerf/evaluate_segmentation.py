@@ -39,6 +39,7 @@ from clipnerf.evaluation.regions import (
     leak,
     reads,
     segmenter_row,
+    shows,
     summed,
     voting_row,
 )
@@ -201,9 +202,10 @@ def _field_rows(
 ) -> list[RegionRow]:  # fmt: skip
     """The region field, and votes, in views of objects."""
     masks: list[list[Tensor]] = [[] for _ in range(len(codes))]
+    opacity = editor.render(codes, camera=camera).opacity
     start = time.perf_counter()
     for text in parts:
-        shown = editor.region_picture(codes, text, camera=camera).cpu() > SHOWN
+        shown = shows(editor.region_picture(codes, text, camera=camera), opacity).cpu()
         for row in range(len(codes)):
             masks[row].append(shown[row])
     seconds = (time.perf_counter() - start) / (len(codes) * len(parts))

@@ -35,8 +35,10 @@ from clipnerf.segmentation.region import FILE_NAME, load_region
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
 
-THRESHOLD = 0.5
-"""Probability above which a point belongs to what a phrase names."""
+THRESHOLD = 0.35
+"""Probability above which a point belongs to what a phrase names; CRIS's for pixels."""
+SURE = 0.5
+"""Probability of the points by which an object is said to have a part at all."""
 LEAST_SHARE = 0.01
 """Share of what is seen of an object below which it has no such part."""
 _SIDES_DEG = (35.0, 155.0, 275.0)
@@ -248,9 +250,11 @@ class Locals:
         region = self.region(before, where, threshold)
         has = torch.ones(len(before), dtype=torch.bool, device=self.generator.device)
         if isinstance(where, str):
-            has = self.share(before, region) >= LEAST_SHARE
+            assert isinstance(region, PhraseRegion)
+            sure = replace(region, threshold=region.threshold.clamp(min=SURE))
+            has = self.share(before, sure) >= LEAST_SHARE
             if after.shape is not before.shape and not torch.equal(after.shape, before.shape):
-                has |= self.share(after, region) >= LEAST_SHARE  # a part that the edit brings
+                has |= self.share(after, sure) >= LEAST_SHARE  # a part that the edit brings
             lack = [row for row, there in enumerate(has.tolist()) if not there]
             if len(lack) == len(before):
                 raise UsageError(
@@ -321,7 +325,8 @@ class Locals:
         generator, side = self.generator, mask.shape[-1]
         camera = painted.camera
         if camera is None:
-            camera = generator.camera(painted.azimuth_deg, painted.elevation_deg, side)
+            angles = float(painted.azimuth_deg), float(painted.elevation_deg)
+            camera = generator.camera(*angles, side)
         if camera.width != side:
             raise UsageError(
                 f"the painted mask is {side} pixels wide and its camera's picture {camera.width}; "

@@ -51,7 +51,7 @@ def checkout(tmp_path_factory) -> Path:
     assert main(["data", "synthesize", "chairs", *size, "--out", str(root / "data/chairs")]) == 0
     small = root / "small"
     small.mkdir()
-    tiny_parts(tiny_bundle(small))
+    tiny_parts(tiny_bundle(small, 3))
     (root / "runs").mkdir()
     shutil.copytree(small, root / "runs/chairs")
     shutil.copytree(small, root / "runs/clip")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipnerf import local
 from clipnerf.cli import main
-from clipnerf.evaluation.regions import leak, summed
+from clipnerf.evaluation.regions import leak, shows, summed
 from clipnerf.segment import overlay
 from clipnerf.segmentation.segmenter import Segmenter
 from tests.test_readme import draw_photo
@@ -18,7 +18,7 @@ from tests.tiny_bundle import tiny_bundle, tiny_parts
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    return tiny_parts(tiny_bundle(tmp_path_factory.mktemp("bundle")))
+    return tiny_parts(tiny_bundle(tmp_path_factory.mktemp("bundle"), 3))
 
 
 def test_a_mask_and_an_overlay_of_each_phrase(bundle, tmp_path, monkeypatch, capsys):
@@ -93,6 +93,12 @@ def test_leak_is_the_change_outside_the_part_and_one_pixel_around_it():
     after[..., 7, 7] = 0.25  # elsewhere
     out, total = leak(before, after, part)
     assert (out, total) == (0.75, 5.25)
+
+
+def test_a_pixel_shows_a_region_by_the_share_of_what_it_shows():
+    region = torch.tensor([0.3, 0.3, 0.1, 0.6]).view(1, 1, 1, 4)
+    opacity = torch.tensor([0.5, 0.9, 0.15, 1.0]).view(1, 1, 1, 4)
+    assert shows(region, opacity).flatten().tolist() == [True, False, False, True]
 
 
 def test_phrases_with_an_empty_mask_count_as_absent():

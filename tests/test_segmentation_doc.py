@@ -23,7 +23,7 @@ def checkout(tmp_path_factory) -> Path:
     for name, noun in (("chairs", "chair"), ("cars", "car")):
         folder = root / "data/pretrained" / name
         folder.mkdir(parents=True)
-        tiny_parts(tiny_bundle(folder), noun)
+        tiny_parts(tiny_bundle(folder, 3), noun)
     draw_photo(root / "photo.png")
     return root
 

@@ -50,11 +50,11 @@ def tiny_discriminator() -> Discriminator:
         return Discriminator(DiscriminatorConfig(patch=8, width=4, max_width=8))
 
 
-def tiny_clip_file(folder: Path) -> Path:
+def tiny_clip_file(folder: Path, layers: int = 1) -> Path:
     """A compact CLIP that knows a few words; writes clip.safetensors."""
     model_cfg = {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 16, "layers": 3, "width": 16, "patch_size": 8,
+        "vision_cfg": {"image_size": 16, "layers": layers, "width": 16, "patch_size": 8,
                        "head_width": 8},
         "text_cfg": {"context_length": 16, "vocab_size": compact.VOCABULARY, "width": 16,
                      "heads": 2, "layers": 1},
@@ -105,12 +105,12 @@ def tiny_universal(embed_dim: int = 16, *, generator_hash: str, clip_hash: str) 
     )
 
 
-def tiny_bundle(folder: Path) -> Path:
+def tiny_bundle(folder: Path, layers: int = 1) -> Path:
     """Generator, discriminator, CLIP and both mappers, with random weights; returns the folder."""
     generator = tiny_generator()
     generator.save(folder / "generator.safetensors")
     tiny_discriminator().save(folder / "discriminator.safetensors")
-    clip = Clip.load(tiny_clip_file(folder))
+    clip = Clip.load(tiny_clip_file(folder, layers))
     for which in ("shape", "appearance"):
         with torch.random.fork_rng():
             torch.manual_seed(1)
@@ -124,7 +124,7 @@ def tiny_bundle(folder: Path) -> Path:
 
 
 def tiny_parts(folder: Path, noun: str = "chair") -> Path:
-    """A segmenter and a region field for a tiny bundle: every phrase names the whole object."""
+    """Segmenter and region field for a tiny bundle of 3 layers: each phrase names all of an object."""
     generator, clip = Generator.load(folder / "generator.safetensors"), Clip.load(folder)
     config = SegmenterConfig(
         input_size=32, levels=[0, 1, 2], width=16, decoder_layers=1, heads=2, feedforward=16

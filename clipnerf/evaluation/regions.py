@@ -30,7 +30,9 @@ from clipnerf.segmentation.segmenter import Segmenter
 from clipnerf.segmentation.voting import vote
 
 SHOWN = 0.5
-"""Share of a pixel from which it counts as showing a region."""
+"""Share of what a pixel shows of an object from which it counts as showing a region."""
+THERE = 0.3
+"""Opacity from which a pixel counts as showing an object at all."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,13 @@ def voting_row(
     seconds = (time.perf_counter() - start) / len(chances)
     masks = found(torch.cat(chances), SHOWN).cpu()
     return summed("voting", on, masks, true, list(phrases) * len(codes), seconds)
+
+
+def shows(
+    region: Float[Tensor, "batch 1 h w"], opacity: Float[Tensor, "batch 1 h w"]
+) -> Bool[Tensor, "batch 1 h w"]:
+    """Pixels that show a region; ``region`` is how much of each pixel shows it."""
+    return (region > SHOWN * opacity) & (opacity > THERE)
 
 
 @dataclass(frozen=True)
