@@ -124,7 +124,7 @@ def tiny_bundle(folder: Path, layers: int = 1) -> Path:
 
 
 def tiny_parts(folder: Path, noun: str = "chair") -> Path:
-    """Segmenter and region field for a tiny bundle of 3 layers: each phrase names all of an object."""
+    """Segmenter and region field of a tiny bundle of 3 layers: a phrase names all of an object."""
     generator, clip = Generator.load(folder / "generator.safetensors"), Clip.load(folder)
     config = SegmenterConfig(
         input_size=32, levels=[0, 1, 2], width=16, decoder_layers=1, heads=2, feedforward=16
