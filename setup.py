@@ -24,7 +24,7 @@ setup(
     install_requires=[
         "torch>=2.6",
         "torchvision",
-        "open_clip_torch>=2.24",
+        "open_clip_torch>=2.32",
         "numpy>=1.24",
         "pillow>=9.4",
         "imageio>=2.31",
