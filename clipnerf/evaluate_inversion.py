@@ -89,7 +89,15 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     rows: list[InversionRow] = []
     paths: list[Path] = []
     with real_pictures(means, config.objects_used, config.size) as reals:
-        sets = [generated_photos(generator, config.objects_used, config.first_seed, config.size)]
+        if reals is None and not config.generated:
+            raise UsageError(
+                "generated is False, and there are no real pictures; allowed without them: True; "
+                "or give --data DIR"
+            )
+        sets = []
+        if config.generated:
+            count, seed = config.objects_used, config.first_seed
+            sets.append(generated_photos(generator, count, seed, config.size))
         if reals is not None:
             sets.append(real_photos(generator, reals[0], config.objects_used, config.size))
         reader = _reader(reals[0], config) if reals is not None else None
@@ -142,8 +150,12 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
         "bundle": str(means.bundle),
         "encoder": "the bundle's" if encoder else "absent; make one with clipnerf train-encoder",
         "methods": ", ".join(wanted),
-        "pictures": f"{config.objects_used} generated, seeds from {config.first_seed}"
-        + (f"; {config.objects_used} of {real}" if real else "; real ones absent: give --data"),
+        "pictures": (
+            f"{config.objects_used} generated, seeds from {config.first_seed}; "
+            if config.generated
+            else ""
+        )
+        + (f"{config.objects_used} of {real}" if real else "real ones absent: give --data"),
         "out": f"{config.out}/inversion.json, a sheet for each kind of picture",
     }
 
@@ -177,7 +189,9 @@ def _protocol(
     said = {
         "pictures": f"{config.size} px; not one was chosen",
         "generated": f"seeds {config.first_seed} to {config.first_seed + count - 1}, cameras of "
-        "the prior; 'sides' is the PSNR of other sides, from the true camera",
+        "the prior; 'sides' is the PSNR of other sides, from the true camera"
+        if config.generated
+        else "left out (--generated false)",
         "held-out": f"the first {count} of {source}" if source else "absent; give --data DIR",
         "pose": "median angle between the orientations of found and true camera, degrees; <20: "
         "share within 20; elev: of the elevation alone",

@@ -65,6 +65,9 @@ class EvaluateConfig:
     whose parts are known; about half an hour of one core."""
     methods: list[str] = field(default_factory=list)
     """Of these methods only, e.g. "[ours, paper]"; by default all, with the ablations."""
+    generated: bool = True
+    """With --inversion: invert generated pictures as well. Once is enough, however many sets of
+    real ones are inverted."""
     device: str | None = None
     """cpu or cuda; by default cuda where there is one."""
 

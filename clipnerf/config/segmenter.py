@@ -30,8 +30,8 @@ class SegmenterConfig:
     """Channels of neck and decoder; the paper's 512."""
     decoder_layers: int = 2
     """Layers of the vision-language decoder; 0 leaves it out. The paper's best is 3."""
-    heads: int = 4
-    """Attention heads; the paper's 8."""
+    heads: int = 2
+    """Attention heads; the paper's 8 of 64 channels each."""
     feedforward: int = 256
     """Width inside the decoder's MLP; the paper's 2048."""
     dropout: float = 0.0
@@ -40,6 +40,8 @@ class SegmenterConfig:
     """Text-to-pixel head: pixels times text. False: a plain convolutional mask head."""
     skip: bool = True
     """Bring the finest map's edges into the upsampling, which CRIS does not."""
+    sharp: bool = True
+    """Bring the picture itself in as well, at the full resolution."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -100,6 +102,10 @@ class TrainSegmenterConfig:
     """Weight of the Dice loss beside the contrastive one, which the paper has alone."""
     presence: float = 0.2
     """Weight of the loss of calling something there that is not, or the other way round."""
+    auxiliary: float = 1.0
+    """Weight of the same losses of a second head, straight on the backbone; 0: none, as in CRIS."""
+    auxiliary_phrases: int = 8
+    """Phrases of each picture that the second head learns from; it costs little."""
     held_out: int = 200
     """Pictures at the end of the data that are only measured on."""
     seed: int = 0
@@ -120,14 +126,21 @@ class TrainSegmenterConfig:
         self.model.validate()
         self.augment.validate()
         _check(16 <= self.size <= 1024, "size", self.size, "16 to 1024 pixels")
-        for key in ("steps", "phrases", "log_every", "checkpoint_every", "held_out"):
+        for key in (
+            "steps",
+            "phrases",
+            "auxiliary_phrases",
+            "log_every",
+            "checkpoint_every",
+            "held_out",
+        ):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         _check(self.batch >= 2, "batch", self.batch, "2 or more")
         _check(0 <= self.absent < 1, "absent", self.absent, "0 to below 1")
         _check(0 < self.lr < 1, "lr", self.lr, "above 0, below 1")
         _check(0 <= self.backbone_lr <= 1, "backbone_lr", self.backbone_lr, "0 to 1")
         _check(0 <= self.weight_decay < 10, "weight_decay", self.weight_decay, "0 to below 10")
-        for key in ("dice", "presence"):
+        for key in ("dice", "presence", "auxiliary"):
             _check(0 <= getattr(self, key) <= 100, key, getattr(self, key), "0 to 100")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         _check(0 <= self.threads <= 1024, "threads", self.threads, "0 to 1024")

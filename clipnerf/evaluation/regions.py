@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -42,6 +42,7 @@ class RegionRow:
     Attributes:
         what: 'segmenter', 'region field' or 'voting'. on: which pictures, and against what.
         part_iou: mean over phrases of their mean IoU. by_text: phrase -> mean IoU, how many.
+        of: what these phrases are: 'part' (those evaluated), or 'text' (whatever is said).
         seconds: a mask of a new object, without what is shared by all objects.
     """
 
@@ -51,11 +52,12 @@ class RegionRow:
     part_iou: float
     by_text: Mapping[str, tuple[float, int]]
     seconds: float
+    of: str = "part"
 
     def line(self) -> str:
         """For a terminal."""
         return (
-            f"{self.what + ', ' + self.on:<46}part mIoU {self.part_iou:.3f}  "
+            f"{self.what + ', ' + self.on:<46}{self.of} mIoU {self.part_iou:.3f}  "
             f"{self.figures.line()}  {1000 * self.seconds:.0f} ms"
         )
 
@@ -99,7 +101,8 @@ def segmenter_row(
         texts += said
     seconds = (time.perf_counter() - start) / max(len(rows), 1)
     on = "held-out pictures" if phrases is None else "held-out pictures, parts"
-    return summed("segmenter", on, torch.cat(masks), torch.cat(true), texts, seconds)
+    row = summed("segmenter", on, torch.cat(masks), torch.cat(true), texts, seconds)
+    return replace(row, of="text" if phrases is None else "part")
 
 
 def voting_row(

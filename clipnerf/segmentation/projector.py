@@ -20,20 +20,27 @@ class Upsampling(nn.Module):
 
     Args:
         fine: channels of the backbone's finest map, whose edges are let in half-way; 0: none are.
+        sharp: let in the picture itself at the full resolution.
     """
 
-    def __init__(self, width: int, fine: int) -> None:
+    def __init__(self, width: int, fine: int, sharp: bool) -> None:
         super().__init__()
         half, quarter = width // 2, width // 4
         self.first = block(width, half, 3)
         self.edges = block(fine, half, 1) if fine else None
         self.second = block(half, quarter, 3)
+        self.picture = None
+        if sharp:
+            self.picture = nn.Sequential(
+                block(3, quarter, 3), nn.Conv2d(quarter, quarter, 3, padding=1, bias=False)
+            )
         self.last = nn.Conv2d(quarter, quarter, 1)
 
     def forward(
         self,
         features: Float[Tensor, "phrases features h w"],
         fine: Float[Tensor, "pictures _c _h _w"],
+        pictures: Float[Tensor, "pictures 3 _height _width"],
         of: Tensor,
     ) -> Float[Tensor, "phrases quarter h4 w4"]:
         """z_v; ``of`` says which picture a phrase speaks of."""
@@ -45,7 +52,20 @@ class Upsampling(nn.Module):
                     edges, size=x.shape[-2:], mode="bilinear", align_corners=False
                 )
             x = x + edges[of]
-        return self.last(self.second(_doubled(x)))
+        convolution, *rest = self.second
+        x = convolution(_doubled(x))
+        if self.picture is not None:
+            shrinks = pictures.shape[-1] > x.shape[-1]
+            if pictures.shape[-2:] != x.shape[-2:]:
+                pictures = functional.interpolate(
+                    pictures, size=x.shape[-2:], mode="bilinear", antialias=shrinks,
+                    align_corners=False,
+                )  # fmt: skip
+            # a convolution of both, side by side, is the sum of two; this is done once a picture
+            x = x + self.picture(pictures)[of]
+        for layer in rest:
+            x = layer(x)
+        return self.last(x)
 
 
 class TextToPixel(nn.Module):
@@ -60,18 +80,22 @@ class TextToPixel(nn.Module):
         self, pixels: Float[Tensor, "batch channels h w"], sentence: Float[Tensor, "batch e"]
     ) -> Float[Tensor, "batch 1 h w"]:
         """Logits."""
-        batch = len(pixels)
         z_t = self.text(sentence)
-        kernel = z_t[:, :-1].reshape(batch, self.channels, KERNEL, KERNEL)
-        # each phrase is a group of one convolution, with its own kernel
-        logits = functional.conv2d(
-            pixels.reshape(1, -1, *pixels.shape[-2:]),
-            kernel,
-            bias=z_t[:, -1],
-            padding=KERNEL // 2,
-            groups=batch,
-        )
-        return logits.transpose(0, 1)
+        kernel = z_t[:, :-1].unflatten(1, (self.channels, KERNEL * KERNEL))
+        return _convolved(pixels, kernel) + z_t[:, -1].float().view(-1, 1, 1, 1)
+
+
+def _convolved(
+    pixels: Float[Tensor, "batch channels h w"], kernel: Float[Tensor, "batch channels taps"]
+) -> Float[Tensor, "batch 1 h w"]:
+    """Each row convolved with its own kernel of 3 x 3.
+
+    A matrix product for all taps, and their sum, each shifted to its place (which is what `fold`
+    does, the other way round): a ninth of the time of a convolution in groups.
+    """
+    taps = kernel.flip(2).mT @ pixels.flatten(2)
+    size = (pixels.shape[-2], pixels.shape[-1])
+    return functional.fold(taps.float(), size, KERNEL, padding=KERNEL // 2)
 
 
 class MaskHead(nn.Module):

@@ -57,7 +57,7 @@ class Segmenter(nn.Module):
                 config.decoder_layers, config.width, self.backbone.word_channels, config.heads,
                 config.feedforward, config.dropout,
             )  # fmt: skip
-        self.upsampling = Upsampling(config.width, channels[0] if config.skip else 0)
+        self.upsampling = Upsampling(config.width, channels[0] * config.skip, config.sharp)
         of_pixels = config.width // 4
         self.head = TextToPixel(of_pixels, embedding) if config.contrastive else MaskHead(of_pixels)
         self._sentences: dict[str, Tensor] = {}
@@ -85,11 +85,20 @@ class Segmenter(nn.Module):
             words: of N phrases.
             of: [N], the picture that each phrase speaks of.
         """
-        maps = self.backbone.maps(pictures)
+        return self.of_maps(pictures, self.backbone.maps(pictures), words, of)
+
+    def of_maps(
+        self,
+        pictures: Float[Tensor, "pictures 3 height width"],
+        maps: Sequence[Float[Tensor, "pictures _c _h _w"]],
+        words: Words,
+        of: Tensor,
+    ) -> Float[Tensor, "phrases 1 h w"]:
+        """The same from the backbone's maps."""
         features = self.neck(maps, words.sentence, of)
         if self.decoder is not None:
             features = self.decoder(features, words.features, words.padding)
-        pixels = self.upsampling(features, maps[0], of)
+        pixels = self.upsampling(features, maps[0], pictures, of)
         return self.head(pixels, words.sentence)
 
     @torch.no_grad()
@@ -184,7 +193,8 @@ class Segmenter(nn.Module):
                 "its own CLIP"
             )
         try:
-            segmenter = Segmenter(SegmenterConfig(**weights.config), clip)
+            # files from before there was `sharp` have none
+            segmenter = Segmenter(SegmenterConfig(**{"sharp": False, **weights.config}), clip)
             tensors = {name: _whole(value) for name, value in weights.tensors.items()}
             changed = {n.removeprefix(_BACKBONE): v for n, v in tensors.items()
                        if n.startswith(_BACKBONE)}  # fmt: skip

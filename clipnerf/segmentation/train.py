@@ -7,12 +7,14 @@ The same command again resumes; four steps equal two and two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from clipnerf.clip.augment import move, soften
 from clipnerf.clip.model import Clip
@@ -26,6 +28,7 @@ from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
+from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.losses import dice, presence, text_to_pixel
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
@@ -93,8 +96,15 @@ class SegmenterTrainer:
             noise = torch_generator(config.seed, 0, 0, "segmenter words")
             self.model.backbone.learn(texts, noise)
         self.model.to(device).train()
+        self.auxiliary: PictureHead | None = None
+        if config.auxiliary:
+            with seeded(config.seed, "auxiliary weights"):
+                backbone = self.model.backbone
+                self.auxiliary = PictureHead(
+                    backbone.channels, backbone.embedding, config.model.width
+                ).to(device)
         self.learned = len(data) - config.held_out
-        self.optimizer = _optimizer(self.model, config)
+        self.optimizer = _optimizer([self.model, self.auxiliary], config)
         self.dtype = network_dtype(config.precision, device)
         self.step = 0
 
@@ -136,21 +146,40 @@ class SegmenterTrainer:
         pictures, masks, texts, of = self._batch()
         distinct = list(dict.fromkeys(texts))
         place = torch.tensor([distinct.index(text) for text in texts], device=self.device)
+        first = torch.arange(len(texts), device=self.device) % self._drawn < config.phrases
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             words = self.model.backbone.words(distinct).rows(place)
-            logits = self.model(pictures, words, of)
-        logits = as_large(logits.float(), masks.shape[-2:])
+            maps = self.model.backbone.maps(pictures)
+            logits = self.model.of_maps(pictures, maps, words.rows(first), of[first])
+            if self.auxiliary:
+                coarse = self.auxiliary(maps, words.sentence, of)
+        terms = self._terms(as_large(logits.float(), masks.shape[-2:]), masks[first])
+        if self.auxiliary:
+            small = functional.interpolate(masks, size=coarse.shape[-2:], mode="area")
+            more = self._terms(coarse, small)
+            terms["auxiliary"] = config.auxiliary * torch.stack(list(more.values())).sum()
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        self.optimizer.step()
+        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    def _terms(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """The losses, weighted."""
+        config = self.config
         terms = {"text to pixel": text_to_pixel(logits, masks)}
         if config.dice:
             terms["dice"] = config.dice * dice(logits, masks)
         if config.presence:
             terms["presence"] = config.presence * presence(logits, masks)
-        loss = torch.stack(list(terms.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        return {"loss": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+        return terms
+
+    @property
+    def _drawn(self) -> int:
+        """Phrases of a picture in a step; the auxiliary head sees all, the decoder the first."""
+        return max(self.config.phrases, self.config.auxiliary_phrases * bool(self.auxiliary))
 
     def _batch(self) -> tuple[Tensor, Tensor, list[str], Tensor]:
         """Pictures, masks of some phrases of each, the phrases, and whose they are."""
@@ -162,7 +191,7 @@ class SegmenterTrainer:
             kinds: tuple[list[int], list[int]] = ([], [])
             for sample in self.data.of_picture[picture]:
                 kinds[self.data.samples[sample].absent].append(sample)
-            for _ in range(config.phrases):
+            for _ in range(self._drawn):
                 kind = kinds[int(rng.random_sample() < config.absent)] or kinds[0] or kinds[1]
                 samples.append(kind[rng.randint(len(kind))])
                 of.append(row)
@@ -171,7 +200,7 @@ class SegmenterTrainer:
         masks = self.data.masks(samples).to(self.device)
         # the masks of a picture are moved with it; ones come in from outside, so in the negative
         stacked = torch.cat(
-            (pictures, 1 - masks.view(config.batch, config.phrases, *masks.shape[2:])), 1
+            (pictures, 1 - masks.view(config.batch, self._drawn, *masks.shape[2:])), 1
         )
         moved = move(stacked, config.augment, noise)
         pictures = soften(moved[:, :3], config.augment, noise)
@@ -194,12 +223,15 @@ class SegmenterTrainer:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return state | ({"auxiliary": self.auxiliary.state_dict()} if self.auxiliary else {})
 
     def load(self, step: int, state: dict[str, Any]) -> None:
         """Take up a checkpoint."""
         self.step = step
         self.model.load_state_dict(state["model"])
+        if self.auxiliary:
+            self.auxiliary.load_state_dict(state["auxiliary"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _export(self, path: Path) -> None:
@@ -215,10 +247,13 @@ class SegmenterTrainer:
             )
 
 
-def _optimizer(model: Segmenter, config: TrainSegmenterConfig) -> torch.optim.Optimizer:
+def _optimizer(
+    modules: Sequence[nn.Module | None], config: TrainSegmenterConfig
+) -> torch.optim.Optimizer:
     """Matrices decay, the rest does not; the backbone learns more slowly."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    named = [pair for module in modules if module for pair in module.named_parameters()]
+    for name, parameter in named:
         if parameter.requires_grad:
             decays = parameter.ndim > 1 and "embedding" not in name
             groups.setdefault((name.startswith("backbone."), decays), []).append(parameter)

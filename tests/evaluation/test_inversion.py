@@ -113,6 +113,20 @@ def test_the_verb_writes_table_json_and_sheets(bundle, tmp_path, capsys, monkeyp
     assert "generated, ours" in capsys.readouterr().err
 
 
+def test_generated_pictures_can_be_left_out(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("clipnerf.evaluate_inversion.InversionConfig", lambda size: QUICK)
+    data = synthesize("chairs", 4, 16, 0, tmp_path / "data")
+    config = EvaluateConfig(
+        bundle=str(bundle), out=str(tmp_path / "out"), data=str(data), objects=2, size=16,
+        inversion=True, methods=["ours"], generated=False, device="cpu",
+    )  # fmt: skip
+    report = evaluate_inversion(config)
+    assert [row.pictures for row in report.rows] == ["held-out"]
+    assert "left out" in report.protocol["generated"]
+    with pytest.raises(UsageError, match="generated is False, and there are no real pictures"):
+        evaluate_inversion(replace(config, data=""))
+
+
 def test_a_method_that_is_none_is_named(bundle, tmp_path):
     config = EvaluateConfig(bundle=str(bundle), out=str(tmp_path), methods=["best"], device="cpu")
     with pytest.raises(UsageError, match="methods has 'best'; allowed: ours,"):

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from clipnerf.config.segmenter import SegmenterConfig
 from clipnerf.errors import UsageError
+from clipnerf.runs.weights import load_weights, save_weights
 from clipnerf.segmentation.decoder import DecoderLayer, pixel_positions, sine_positions
 from clipnerf.segmentation.losses import dice, text_to_pixel
 from clipnerf.segmentation.neck import Neck, coordinates
@@ -49,8 +50,11 @@ def test_words_behind_the_phrase_change_nothing(segmenter, pictures):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"contrastive": False}, {"decoder_layers": 0}, {"decoder_layers": 3}, {"skip": False}],
-)
+    [
+        {"contrastive": False}, {"decoder_layers": 0}, {"decoder_layers": 3}, {"skip": False},
+        {"sharp": False},
+    ],
+)  # fmt: skip
 def test_every_switch_of_the_ablation_learns(resnet, pictures, changes):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -184,6 +188,25 @@ def test_file_holds_what_changed_and_gives_the_same_masks(segmenter, resnet, pic
     names = set(model.backbone.changes())
     assert names == {"visual.layer1.0.conv1.weight", "token_rows", "token_ids"}
     assert path.stat().st_size < 200_000
+
+
+def test_files_from_before_the_sharp_way_are_read(resnet, pictures, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Segmenter(dataclasses.replace(TINY, sharp=False), resnet).eval()
+    path = model.save(tmp_path / "segmenter.safetensors")
+    weights = load_weights(path, "segmenter")
+    config = {key: value for key, value in weights.config.items() if key != "sharp"}
+    old = save_weights(
+        tmp_path / "old.safetensors", weights.tensors, kind="segmenter", config=config,
+        extra={key: weights.metadata[key] for key in ("clip_hash", "tokens")},
+    )  # fmt: skip
+    again = Segmenter.load(old, resnet)
+    assert not again.config.sharp
+    texts = ["the disc"] * 3
+    torch.testing.assert_close(
+        again.segment(pictures, texts), model.segment(pictures, texts), atol=2e-2, rtol=0
+    )
 
 
 def test_another_clip_is_refused(resnet, vit, tmp_path):

@@ -10,9 +10,10 @@ from clipnerf.clip.model import Clip
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.errors import UsageError
 from clipnerf.runs.weights import load_weights
+from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import Segmenter
-from clipnerf.segmentation.train import plan, train_segmenter
+from clipnerf.segmentation.train import SegmenterTrainer, plan, train_segmenter
 
 
 def test_learns_to_find_what_is_named_and_nothing_where_nothing_is(tiny, referring):
@@ -77,3 +78,37 @@ def test_fewer_steps_than_done(tiny):
     train_segmenter(tiny(3))
     with pytest.raises(UsageError, match="steps"):
         train_segmenter(tiny(2))
+
+
+def test_the_second_head_is_of_the_training_alone(tiny, tmp_path):
+    with_it = load_weights(train_segmenter(tiny(2)), "segmenter").tensors
+    alone = tiny(2, out=str(tmp_path / "alone"), auxiliary=0.0)
+    without = load_weights(train_segmenter(alone), "segmenter").tensors
+    assert with_it.keys() == without.keys()
+    lines = Path(tiny(2).out, "stats.jsonl").read_text().splitlines()
+    assert "auxiliary" in json.loads(lines[0])
+    lines = Path(alone.out, "stats.jsonl").read_text().splitlines()
+    assert "auxiliary" not in json.loads(lines[0])
+
+
+def test_the_second_head_sees_more_phrases_than_the_decoder(tiny, monkeypatch):
+    seen = {}
+
+    def note(self, pictures, maps, words, of):
+        seen["decoder"] = of.tolist()
+        return of_maps(self, pictures, maps, words, of)
+
+    def note_all(self, maps, sentence, of):
+        seen["second"] = of.tolist()
+        return forward(self, maps, sentence, of)
+
+    of_maps, forward = Segmenter.of_maps, PictureHead.forward
+    config = tiny(1, phrases=2, auxiliary_phrases=3)
+    trainer = SegmenterTrainer(
+        config, ReferringDataset.open(config.data, 32), Clip.load(config.clip), torch.device("cpu")
+    )
+    monkeypatch.setattr(Segmenter, "of_maps", note)
+    monkeypatch.setattr(PictureHead, "forward", note_all)
+    trainer.one_step()
+    assert seen["decoder"] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert seen["second"] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
