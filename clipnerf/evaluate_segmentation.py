@@ -33,7 +33,6 @@ from clipnerf.evaluation.pictures import VIEWS
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.record import FORMAT, plain
 from clipnerf.evaluation.regions import (
-    SHOWN,
     LocalRow,
     RegionRow,
     leak,
@@ -42,6 +41,7 @@ from clipnerf.evaluation.regions import (
     shows,
     summed,
     voting_row,
+    without_specks,
 )
 from clipnerf.evaluation.subjects import REAL_SEED
 from clipnerf.gan.codes import Codes
@@ -184,7 +184,7 @@ def _exact(
         for regions in named.PARTS_EVALUATED.values():
             values = tuple(named.REGIONS.index(region) + 1 for region in regions)
             masks.append(torch.from_numpy(select(labels, values)).bool())
-    return found(torch.stack(masks)[:, None].float(), SHOWN)  # specks are hidden parts
+    return without_specks(torch.stack(masks)[:, None])
 
 
 def _said(
@@ -193,7 +193,7 @@ def _said(
     """What the segmenter finds in views, object by object and part by part."""
     view = editor.render(codes, camera=camera).rgb.clamp(0, 1)
     of = [row for row in range(len(codes)) for _ in parts]
-    return found(segmenter.segment_many(view, parts * len(codes), of)).cpu()
+    return without_specks(found(segmenter.segment_many(view, parts * len(codes), of))).cpu()
 
 
 def _field_rows(
@@ -211,7 +211,7 @@ def _field_rows(
     seconds = (time.perf_counter() - start) / (len(codes) * len(parts))
     joined = torch.stack([mask for some in masks for mask in some])
     texts = parts * len(codes)
-    field = summed("region field", on, found(joined.float(), SHOWN), true, texts, seconds)
+    field = summed("region field", on, without_specks(joined), true, texts, seconds)
     votes = voting_row(editor.generator, segmenter, codes, camera, parts, true, on)
     return [_told(field), _told(votes)]
 

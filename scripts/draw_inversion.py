@@ -4,6 +4,7 @@
         --prompts "a green chair" "a chair with armrests" --out docs/images/inversion.png
 
 A column a photo; rows: photo, reconstruction, from another side, and a row a prompt from that side.
+--without-photos leaves out the first row, where photographs may not be passed on.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--prompts", nargs="*", default=[])
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--azimuth-deg", type=float, default=35)
+    parser.add_argument("--without-photos", action="store_true")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
     size, count = arguments.size, len(arguments.photos)
@@ -33,8 +35,10 @@ def main() -> None:
     frame = usual_frame(editor.generator)
     photos = torch.cat([prepare(path, size, frame).picture for path in arguments.photos])
     found = editor.invert(photos)
-    pictures = [photos, editor.render(found.codes, camera=found.cameras.resized(size)).rgb]
-    labels = [Path(path).name for path in arguments.photos]
+    pictures, labels = [photos], [Path(path).name for path in arguments.photos]
+    if arguments.without_photos:
+        pictures, labels = [], []
+    pictures.append(editor.render(found.codes, camera=found.cameras.resized(size)).rgb)
     labels += [f"found, {float(value):.1f} dB" for value in found.psnr]
     for prompt in ["", *arguments.prompts]:
         codes = editor.edit(found.codes, prompt) if prompt else found.codes

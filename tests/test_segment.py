@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipnerf import local
 from clipnerf.cli import main
-from clipnerf.evaluation.regions import leak, shows, summed
+from clipnerf.evaluation.regions import leak, shows, summed, without_specks
 from clipnerf.segment import overlay
 from clipnerf.segmentation.segmenter import Segmenter
 from tests.test_readme import draw_photo
@@ -99,6 +99,13 @@ def test_a_pixel_shows_a_region_by_the_share_of_what_it_shows():
     region = torch.tensor([0.3, 0.3, 0.1, 0.6]).view(1, 1, 1, 4)
     opacity = torch.tensor([0.5, 0.9, 0.15, 1.0]).view(1, 1, 1, 4)
     assert shows(region, opacity).flatten().tolist() == [True, False, False, True]
+
+
+def test_specks_count_as_nothing():
+    masks = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    masks[0, 0, 0], masks[1, 0, 1] = True, True
+    masks[1, 0, 2, 0] = True
+    assert without_specks(masks).flatten(1).sum(1).tolist() == [0, 9]
 
 
 def test_phrases_with_an_empty_mask_count_as_absent():

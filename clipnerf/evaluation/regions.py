@@ -31,6 +31,8 @@ from clipnerf.segmentation.voting import vote
 
 SHOWN = 0.5
 """Share of what a pixel shows of an object from which it counts as showing a region."""
+SPECK = 8
+"""A mask of so many pixels or fewer counts as none: a part that is hidden."""
 THERE = 0.3
 """Opacity from which a pixel counts as showing an object at all."""
 
@@ -122,8 +124,13 @@ def voting_row(
         for text in phrases
     ]
     seconds = (time.perf_counter() - start) / len(chances)
-    masks = found(torch.cat(chances), SHOWN).cpu()
+    masks = without_specks(torch.cat(chances) > SHOWN).cpu()
     return summed("voting", on, masks, true, list(phrases) * len(codes), seconds)
+
+
+def without_specks(masks: Bool[Tensor, "batch 1 h w"]) -> Bool[Tensor, "batch 1 h w"]:
+    """Nothing in the place of SPECK pixels or fewer."""
+    return masks & (masks.flatten(1).sum(1) > SPECK)[:, None, None, None]
 
 
 def shows(

@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-TOP_SHARE = 1 / 256
-"""Of the pixels: the strongest, which say whether anything is there (16 of 64 x 64)."""
+TOP_SHARE = 1 / 1024
+"""Of the pixels: the strongest, which say whether anything is there (4 of 64 x 64). No more than
+the smallest parts have, or these could never be found."""
 
 
 def text_to_pixel(
