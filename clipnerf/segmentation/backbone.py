@@ -115,7 +115,8 @@ class Backbone(nn.Module):
         out = self.model.forward_intermediates(
             text=tokens, text_indices=1, normalize=False, normalize_intermediates=True
         )
-        padding = tokens == 0
+        # a "!" within a word has the number 0, as padding has; padding is what no word follows
+        padding = (tokens != 0).int().flip(1).cumsum(1).flip(1) == 0
         longest = int((~padding).sum(1).max())
         return Words(
             out["text_intermediates"][-1][:, :longest].float(),

@@ -48,6 +48,12 @@ def test_words_behind_the_phrase_change_nothing(segmenter, pictures):
     torch.testing.assert_close(beside[:1], short)
 
 
+def test_an_exclamation_mark_is_a_word_and_no_padding(segmenter):
+    assert segmenter.backbone._clip[0].tokens(["the disc!~ left"])[0, 3] == 0
+    words = segmenter.backbone.words(["the disc!~ left", "disc"])
+    assert (~words.padding).sum(1).tolist() == [7, 3]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
