@@ -71,7 +71,15 @@ class Backbone(nn.Module):
                     f"model.levels {self.levels} of {self.input_size} pixels cannot be read from "
                     f"the CLIP {clip.name!r} ({' '.join(str(error).split())[:120]}); choose others"
                 ) from error
-            words = self.words([clip.name or "a"])
+            try:
+                words = self.words([clip.name or "a"])
+                self._table_name()
+            except Exception as error:
+                raise UsageError(
+                    f"the words of the CLIP {clip.name!r} cannot be read "
+                    f"({' '.join(str(error).split())[:120] or type(error).__name__}); choose one "
+                    "with a text tower of open_clip's own, not of Hugging Face's"
+                ) from error
         self.channels = [each.shape[1] for each in maps]
         self.word_channels, self.embedding = words.features.shape[2], words.sentence.shape[1]
 

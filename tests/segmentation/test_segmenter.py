@@ -87,6 +87,17 @@ def test_levels_that_a_clip_has_not(resnet):
         Segmenter(dataclasses.replace(TINY, levels=[2, 3, 9]), resnet)
 
 
+def test_a_clip_whose_words_cannot_be_read(resnet, monkeypatch):
+    """As of Hugging Face's text towers, which give no features of single words here."""
+
+    def no_text(self, image=None, text=None, **how):
+        raise AttributeError("'HFTextEncoder' object has no attribute 'forward_intermediates'")
+
+    monkeypatch.setattr(type(resnet.model), "forward_intermediates", no_text)
+    with pytest.raises(UsageError, match="words of the CLIP .* cannot be read .*HFTextEncoder"):
+        Segmenter(TINY, resnet)
+
+
 def test_decoder_layer_is_the_papers_equations():
     with torch.random.fork_rng():
         torch.manual_seed(1)
