@@ -17,9 +17,10 @@ from clipnerf.segmentation.losses import TOP_SHARE
 THRESHOLD = 0.35
 """Probability above which a pixel counts, the paper's."""
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
-PRESENT = 0.5
+PRESENT = 0.75
 """Mean probability of the strongest pixels (``losses.TOP_SHARE``) from which a phrase names
-something: what the loss of presence teaches them."""
+something. The loss of presence teaches them 0.5; of 300 drawn chairs 0.75 found half as many absent
+phrases, and as many present ones."""
 
 
 def found(

@@ -17,9 +17,9 @@ def test_iou():
 
 def test_where_the_strongest_pixels_are_not_sure_nothing_is_found():
     chance = torch.zeros(3, 1, 64, 64)
-    chance[0, 0, 0, :2], chance[1, 0, 0, :3] = 0.95, 0.95  # of the 4 strongest
+    chance[0, 0, 0, :3], chance[1, 0, 0, :4] = 0.95, 0.95  # of the 4 strongest
     chance[2, 0, :8] = 0.45  # many, and none of them sure
-    assert found(chance).flatten(1).sum(1).tolist() == [0, 3, 0]
+    assert found(chance).flatten(1).sum(1).tolist() == [0, 4, 0]
     assert not found(chance, 0.96).any()
 
 
