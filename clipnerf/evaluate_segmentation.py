@@ -33,6 +33,7 @@ from clipnerf.evaluation.pictures import VIEWS
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.record import FORMAT, plain
 from clipnerf.evaluation.regions import (
+    SHOWN,
     LocalRow,
     RegionRow,
     leak,
@@ -205,7 +206,8 @@ def _field_rows(
     opacity = editor.render(codes, camera=camera).opacity
     start = time.perf_counter()
     for text in parts:
-        shown = shows(editor.region_picture(codes, text, camera=camera), opacity).cpu()
+        region = editor.region_picture(codes, text, camera=camera, threshold=SHOWN)
+        shown = shows(region, opacity).cpu()
         for row in range(len(codes)):
             masks[row].append(shown[row])
     seconds = (time.perf_counter() - start) / (len(codes) * len(parts))
