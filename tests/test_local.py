@@ -1,5 +1,6 @@
 """Local edits by an Editor: phrases, boxes, painted masks, several at once, and what is refused."""
 
+import math
 import warnings
 
 import pytest
@@ -9,7 +10,7 @@ from clipnerf.editor import Editor, Painted
 from clipnerf.errors import UsageError
 from clipnerf.export.video import read_video
 from clipnerf.fields.region import RegionField
-from clipnerf.local import Known, Locals, last_of
+from clipnerf.local import THRESHOLD, Known, Locals, last_of
 from clipnerf.morph import between
 from clipnerf.rendering.occupancy import EMPTY_SHARE
 from tests.tiny_bundle import tiny_bundle
@@ -28,6 +29,7 @@ class FakeSentences:
             row[-1] = {"the armrests": -40.0, "the chair": 40.0}.get(text, 0.0)
             if not float(row[-1]):
                 row[["the seat", "the back"].index(text) if text.startswith("the ") else 2] = 9.0
+                row[-1] = math.log(THRESHOLD / (1 - THRESHOLD))  # half of the points are above
             rows.append(row)
         return torch.stack(rows)
 
