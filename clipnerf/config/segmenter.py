@@ -42,6 +42,9 @@ class SegmenterConfig:
     """Bring the finest map's edges into the upsampling, which CRIS does not."""
     sharp: bool = True
     """Bring the picture itself in as well, at the full resolution."""
+    facing: bool = True
+    """Read which way the object faces, and tell the pixels where they are from there: for "left"
+    and "front". CRIS does not."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -102,6 +105,8 @@ class TrainSegmenterConfig:
     """Weight of the Dice loss beside the contrastive one, which the paper has alone."""
     presence: float = 0.2
     """Weight of the loss of calling something there that is not, or the other way round."""
+    facing: float = 0.3
+    """Weight of the error of the azimuth, of pictures whose azimuth_deg metadata.jsonl gives."""
     auxiliary: float = 1.0
     """Weight of the same losses of a second head, straight on the backbone; 0: none, as in CRIS."""
     auxiliary_phrases: int = 8
@@ -140,7 +145,7 @@ class TrainSegmenterConfig:
         _check(0 < self.lr < 1, "lr", self.lr, "above 0, below 1")
         _check(0 <= self.backbone_lr <= 1, "backbone_lr", self.backbone_lr, "0 to 1")
         _check(0 <= self.weight_decay < 10, "weight_decay", self.weight_decay, "0 to below 10")
-        for key in ("dice", "presence", "auxiliary"):
+        for key in ("dice", "presence", "facing", "auxiliary"):
             _check(0 <= getattr(self, key) <= 100, key, getattr(self, key), "0 to 100")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         _check(0 <= self.threads <= 1024, "threads", self.threads, "0 to 1024")

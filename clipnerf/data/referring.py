@@ -1,6 +1,7 @@
 """Pictures, phrases, and the mask of what each phrase refers to."""
 
 import hashlib
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class _Entry:
-    """name: of the picture. phrases: (text, key of its mask or None). masks: of a picture of
+    """name: of the picture. azimuth: of the camera, radians, or NaN. phrases: (text, key of its mask or None). masks: of a picture of
     (width, height), key -> mask."""
 
     name: str
+    azimuth: float
     phrases: tuple[tuple[str, Hashable], ...]
     masks: Callable[[tuple[int, int]], dict[Hashable, np.ndarray]]
 
@@ -44,12 +46,14 @@ class ReferringDataset:
 
     pictures: UInt8 [pictures, 3, size, size]. names: their files. samples: all phrases.
     of_picture: indices into `samples`, of each picture.
-    fingerprint: 16 hex digits that change with the pictures, the phrases or the masks.
+    azimuth: of each picture's camera, radians; NaN where metadata.jsonl does not say.
+    fingerprint: 16 hex digits that change with the pictures, the phrases, the masks or the azimuths.
     """
 
     def __init__(self, source: Source, entries: Sequence[_Entry], size: int) -> None:
         self.size = size
         self.names = tuple(entry.name for entry in entries)
+        self.azimuth: Float[Tensor, " pictures"] = torch.tensor([each.azimuth for each in entries])
         self.pictures: UInt8[Tensor, "pictures 3 size size"] = torch.empty(
             (len(entries), 3, size, size), dtype=torch.uint8
         )
@@ -106,7 +110,7 @@ class ReferringDataset:
             raise UsageError(f"limit is {limit}; allowed is 1 or more pictures")
         if refcoco.is_layout(path):
             source, found = refcoco.read(path, split, images)
-            entries = [_Entry(each.file_name, each.phrases, each.masks) for each in found[:limit]]
+            entries = [_Entry(each.file_name, math.nan, each.phrases, each.masks) for each in found[:limit]]
         else:
             source = Source(path)
             entries = _entries(source, limit)
@@ -120,7 +124,7 @@ class ReferringDataset:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(self.pictures.numpy().tobytes())
         digest.update(self._bits.tobytes())
-        digest.update(repr((self.names, self.samples, self._row)).encode())
+        digest.update(repr((self.names, self.samples, self._row, self.azimuth.tolist())).encode())
         return digest.hexdigest()[:16]
 
     def __len__(self) -> int:
@@ -157,7 +161,8 @@ def _entries(source: Source, limit: int | None) -> list[_Entry]:
         phrases = tuple(
             (r.text, None if r.mask is None else (r.mask, r.values)) for r in record.regions
         )
-        return _Entry(record.file_name, phrases, masks)
+        azimuth = math.nan if record.azimuth_deg is None else math.radians(record.azimuth_deg)
+        return _Entry(record.file_name, azimuth, phrases, masks)
 
     return [entry(record) for record in records]
 

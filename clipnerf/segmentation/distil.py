@@ -1,6 +1,6 @@
 """Distilling a segmenter into a region field: `clipnerf train-region`.
 
-    frozen generator ── pictures, depth ──► frozen segmenter ── chances of pixels
+    frozen generator ── pictures, depth ──► frozen segmenter ── masks
                                                    ▼
               points of surfaces, phrases ──► region field ──► RUN/region.safetensors
 
@@ -168,8 +168,8 @@ class RegionTrainer:
         views = self._all()
         taught = len(views.shape) - self._held_out()
         rows = torch.randint(taught, (config.batch,), generator=noise, device=self.device)
-        logits, chance = self._compare(rows, noise)
-        loss = functional.binary_cross_entropy_with_logits(logits, chance)
+        logits, belongs = self._compare(rows, noise)
+        loss = functional.binary_cross_entropy_with_logits(logits, belongs)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.field.parameters(), 1.0)
@@ -184,8 +184,8 @@ class RegionTrainer:
         held = self._held_out()
         rows = torch.arange(len(views.shape) - held, len(views.shape), device=self.device)
         noise = torch_generator(self.config.seed, 0, 0, "region held out", self.device)
-        logits, chance = self._compare(rows, noise)
-        ours, theirs = logits > 0, chance > 0.5
+        logits, belongs = self._compare(rows, noise)
+        ours, theirs = logits > 0, belongs > 0.5
         union = (ours | theirs).sum().clamp(min=1)
         return {
             "held-out agreement": float((ours == theirs).float().mean()),
@@ -193,7 +193,7 @@ class RegionTrainer:
         }
 
     def _compare(self, rows: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Logits of the field and chances of the segmenter at some pixels of the views.
+        """Logits of the field, and the verdicts of the segmenter, at some pixels of the views.
 
         Both [views, pixels, phrases]; pixels without a surface are not drawn, but where a picture
         shows none at all.
@@ -214,10 +214,10 @@ class RegionTrainer:
         vectors = self.field.vectors(features, style)
         text = self.field.project(self.text)[views.phrases[rows]]
         logits = vectors @ text[..., :-1].mT + text[..., -1][:, None]
-        chance = views.chance[rows].gather(
+        belongs = views.masks[rows].gather(
             2, pixels[:, None].expand(-1, views.phrases.shape[1], -1)
         )
-        return logits, chance.mT.float() / 255
+        return logits, belongs.mT.float()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds; what was seen lies beside it."""
@@ -239,7 +239,7 @@ class RegionTrainer:
             drawn = [self.seen.draw(part) for part in range(self.seen.parts)]
             self._views = Views(
                 *(torch.cat([getattr(view, name) for view in some]).to(self.device)
-                  for name in ("shape", "depth", "phrases", "chance"))
+                  for name in ("shape", "depth", "phrases", "masks"))
             )  # fmt: skip
             codes = Codes.cat([codes for codes, _, _ in drawn])
             self._codes = codes[slice(0, None, self.config.views)].to(self.device)

@@ -10,7 +10,7 @@ All at the resolution of the middle map. (Maps of a ViT are of one resolution; n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -43,9 +43,12 @@ class Neck(nn.Module):
         channels: of the three maps, the finest first.
         embedding: length of a sentence vector.
         width: of the result.
+        told: further channels that the last convolutions are given, beside the coordinates.
     """
 
-    def __init__(self, channels: Sequence[int], embedding: int, width: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], embedding: int, width: int, told: int = 0
+    ) -> None:
         super().__init__()
         fine, middle, deep = channels
         self.deep = nn.Sequential(nn.Conv2d(deep, width, 1, bias=False), nn.BatchNorm2d(width))
@@ -54,15 +57,17 @@ class Neck(nn.Module):
         self.middle, self.fine = block(middle, width, 3), block(fine, width, 3)
         self.join_middle, self.join_fine = block(2 * width, width), block(2 * width, width)
         self.aggregate = block(3 * width, width)
-        self.mix = nn.Sequential(block(width + 2, width, 3), block(width, width, 3))
+        self.mix = nn.Sequential(block(width + 2 + told, width, 3), block(width, width, 3))
 
     def forward(
         self,
         maps: Sequence[Float[Tensor, "pictures _c _h _w"]],
         sentence: Float[Tensor, "phrases embedding"],
         of: Tensor,
+        told: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "phrases features height width"]:
-        """F_v of each phrase; ``of`` [phrases] says which picture a phrase speaks of."""
+        """F_v of each phrase; ``of`` [phrases] says which picture a phrase speaks of, ``told``
+        makes the further channels for a map."""
         fine, middle, deep = maps
         size = (middle.shape[-2], middle.shape[-1])
         # what no phrase touches is computed once a picture
@@ -75,4 +80,5 @@ class Neck(nn.Module):
         middle = self.join_middle(torch.cat((middle, gated), dim=1))
         fine = self.join_fine(torch.cat((fine, middle), dim=1))
         joined = self.aggregate(torch.cat((fine, middle, gated), dim=1))
-        return self.mix(torch.cat((joined, coordinates(joined)), dim=1))
+        more = [told(joined)] if told is not None else []
+        return self.mix(torch.cat((joined, coordinates(joined), *more), dim=1))

@@ -1,5 +1,9 @@
-"""What a segmenter sees of a generator's objects: points of their surfaces, and how likely each
-belongs to a phrase. The teacher of a region field."""
+"""What a segmenter sees of a generator's objects: points of their surfaces, and to which phrases
+each belongs. The teacher of a region field.
+
+Its verdict is yes or no (``metrics.found``). Its probabilities would teach the field that a part of
+which the segmenter is never quite sure, such as a thin armrest, is nowhere.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,15 +20,16 @@ from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import pixel_grid, rays_through
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.runs.seeds import torch_generator
 from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import Segmenter
 
 KIND = "region pictures"
-SOLID = 0.9
-"""Opacity from which a pixel shows a surface."""
+SOLID = 0.5
+"""Opacity from which a pixel shows a surface; a leg of two pixels is hardly anywhere above 0.9."""
 SMOOTH = 0.15
 """World units: a pixel whose depth is further from its neighbours' mean shows an edge, where the
 expected depth lies on no surface."""
@@ -39,18 +44,23 @@ class Views:
         shape: row of the shape code of each view.
         depth: along the ray, world units; 0 where no surface is seen.
         phrases: numbers of the phrases that were segmented.
-        chance: of each pixel and phrase, of 255.
+        masks: what was found, phrase by phrase.
     """
 
     shape: Int64[Tensor, " views"]
     depth: Float[Tensor, "views pixels"]
     phrases: Int64[Tensor, "views phrases"]
-    chance: UInt8[Tensor, "views phrases pixels"]
+    masks: Bool[Tensor, "views phrases pixels"]
 
 
-def surface_depth(view: RenderOutput) -> Float[Tensor, "batch pixels"]:
-    """Depths where a pixel shows one surface, 0 elsewhere."""
-    depth, opacity = view.depth, view.opacity
+def surface_depth(
+    view: RenderOutput, camera: Camera, box: Float[Tensor, " 3"]
+) -> Float[Tensor, "batch pixels"]:
+    """Depths where a pixel shows one surface, 0 elsewhere; of what is half transparent, the mean
+    depth of what stops light there."""
+    opacity = view.opacity
+    through = (1 - opacity) * _rays(camera, box).far.view_as(opacity)
+    depth = (view.depth - through) / opacity.clamp(min=SOLID)
     solid = (opacity > SOLID).float()
     sums = functional.avg_pool2d(torch.cat((depth * solid, solid), 1), 3, 1, 1)
     mean = sums[:, :1] / sums[:, 1:].clamp(min=1e-6)
@@ -62,9 +72,12 @@ def points_of(
     camera: Camera, depth: Float[Tensor, "batch pixels"], box: Float[Tensor, " 3"]
 ) -> Float[Tensor, "batch pixels 3"]:
     """Points at depths along the rays through all pixels, world units."""
-    pixels = pixel_grid(camera.width, camera.height, depth.device)
-    rays = rays_through(camera, pixels, box)
+    rays = _rays(camera, box)
     return rays.origins + depth[..., None] * rays.directions
+
+
+def _rays(camera: Camera, box: Float[Tensor, " 3"]) -> Rays:
+    return rays_through(camera, pixel_grid(camera.width, camera.height, box.device), box)
 
 
 class SeenObjects:
@@ -105,29 +118,22 @@ class SeenObjects:
         if file.is_file():
             try:
                 kept = load_weights(file, KIND).tensors
-                return Views(kept["shape"], kept["depth"].float(), kept["phrases"], kept["chance"])
-            except UsageError:  # cut off by a crash of the machine: seen again
+                return Views(kept["shape"], kept["depth"].float(), kept["phrases"], kept["masks"])
+            except (UsageError, KeyError):  # cut off by a crash, or of an earlier version
                 pass
         codes, camera, phrases = self.draw(part)
-        depths, chances = [], []
+        depths, masks, box = [], [], self.generator.box
         for some in torch.arange(len(codes)).split(_AT_ONCE):
             view = self.generator.render(codes[some], camera[some])
             texts = [self.config.phrases[n] for row in phrases[some] for n in row.tolist()]
             of = [row for row in range(len(some)) for _ in range(phrases.shape[1])]
             chance = self.segmenter.segment_many(view.rgb.clamp(0, 1), texts, of)
-            depths.append(surface_depth(view).cpu())
-            chances.append(
-                chance.flatten(1)
-                .mul(255)
-                .round()
-                .byte()
-                .view(len(some), phrases.shape[1], -1)
-                .cpu()
-            )
+            depths.append(surface_depth(view, camera[some].to(view.depth.device), box).cpu())
+            masks.append(found(chance).view(len(some), phrases.shape[1], -1).cpu())
         shape = torch.arange(len(codes)) // self.config.views + first
-        views = Views(shape, torch.cat(depths), phrases, torch.cat(chances))
+        views = Views(shape, torch.cat(depths), phrases, torch.cat(masks))
         content = {"shape": views.shape, "depth": views.depth.half(), "phrases": views.phrases,
-                   "chance": views.chance}  # fmt: skip
+                   "masks": views.masks}  # fmt: skip
         save_weights(file, content, kind=KIND, config={})
         return views
 

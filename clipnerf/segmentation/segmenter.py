@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from clipnerf.errors import UsageError
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 from clipnerf.segmentation.backbone import Backbone, Words
 from clipnerf.segmentation.decoder import Decoder
+from clipnerf.segmentation.facing import CHANNELS, Facing, placed
 from clipnerf.segmentation.neck import Neck
 from clipnerf.segmentation.projector import MaskHead, TextToPixel, Upsampling
 
@@ -50,7 +51,8 @@ class Segmenter(nn.Module):
         self.backbone = Backbone(clip, config.levels, config.input_size)
         self.backbone.requires_grad_(False)
         channels, embedding = self.backbone.channels, self.backbone.embedding
-        self.neck = Neck(channels, embedding, config.width)
+        self.facing = Facing(channels[2], config.width) if config.facing else None
+        self.neck = Neck(channels, embedding, config.width, CHANNELS * config.facing)
         self.decoder = None
         if config.decoder_layers:
             self.decoder = Decoder(
@@ -93,13 +95,21 @@ class Segmenter(nn.Module):
         maps: Sequence[Float[Tensor, "pictures _c _h _w"]],
         words: Words,
         of: Tensor,
+        facing: Float[Tensor, "pictures 2"] | None = None,
     ) -> Float[Tensor, "phrases 1 h w"]:
-        """The same from the backbone's maps."""
-        features = self.neck(maps, words.sentence, of)
+        """The same from the backbone's maps, and f where it has been read already."""
+        if self.facing is not None and facing is None:
+            facing = self.facing(maps[2])
+        features = self.neck(maps, words.sentence, of, self._told(facing, of))
         if self.decoder is not None:
             features = self.decoder(features, words.features, words.padding)
         pixels = self.upsampling(features, maps[0], pictures, of)
         return self.head(pixels, words.sentence)
+
+    def _told(self, facing: Tensor | None, of: Tensor) -> Callable[[Tensor], Tensor] | None:
+        if facing is None:
+            return None
+        return lambda like: placed(facing[of], like)
 
     @torch.no_grad()
     def segment(
@@ -193,8 +203,9 @@ class Segmenter(nn.Module):
                 "its own CLIP"
             )
         try:
-            # files from before there was `sharp` have none
-            segmenter = Segmenter(SegmenterConfig(**{"sharp": False, **weights.config}), clip)
+            # files from before there was a switch have it off
+            before = {"sharp": False, "facing": False}
+            segmenter = Segmenter(SegmenterConfig(**before | weights.config), clip)
             tensors = {name: _whole(value) for name, value in weights.tensors.items()}
             changed = {n.removeprefix(_BACKBONE): v for n, v in tensors.items()
                        if n.startswith(_BACKBONE)}  # fmt: skip

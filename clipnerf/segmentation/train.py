@@ -29,6 +29,7 @@ from clipnerf.runs.progress import Progress
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seed_for, seeded, torch_generator
 from clipnerf.segmentation.auxiliary import PictureHead
+from clipnerf.segmentation.facing import facing_loss
 from clipnerf.segmentation.losses import dice, presence, text_to_pixel
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
@@ -143,17 +144,20 @@ class SegmenterTrainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * group["share"] * one_cycle(self.step, config.steps, rise=0.1)
-        pictures, masks, texts, of = self._batch()
+        pictures, masks, texts, of, azimuth = self._batch()
         distinct = list(dict.fromkeys(texts))
         place = torch.tensor([distinct.index(text) for text in texts], device=self.device)
         first = torch.arange(len(texts), device=self.device) % self._drawn < config.phrases
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             words = self.model.backbone.words(distinct).rows(place)
             maps = self.model.backbone.maps(pictures)
-            logits = self.model.of_maps(pictures, maps, words.rows(first), of[first])
+            facing = self.model.facing(maps[2]) if self.model.facing is not None else None
+            logits = self.model.of_maps(pictures, maps, words.rows(first), of[first], facing)
             if self.auxiliary:
                 coarse = self.auxiliary(maps, words.sentence, of)
         terms = self._terms(as_large(logits.float(), masks.shape[-2:]), masks[first])
+        if facing is not None and config.facing:
+            terms["facing"] = config.facing * facing_loss(facing, azimuth)
         if self.auxiliary:
             small = functional.interpolate(masks, size=coarse.shape[-2:], mode="area")
             more = self._terms(coarse, small)
@@ -181,8 +185,8 @@ class SegmenterTrainer:
         """Phrases of a picture in a step; the auxiliary head sees all, the decoder the first."""
         return max(self.config.phrases, self.config.auxiliary_phrases * bool(self.auxiliary))
 
-    def _batch(self) -> tuple[Tensor, Tensor, list[str], Tensor]:
-        """Pictures, masks of some phrases of each, the phrases, and whose they are."""
+    def _batch(self) -> tuple[Tensor, Tensor, list[str], Tensor, Tensor]:
+        """Pictures, masks of some phrases of each, the phrases, whose they are, and azimuths."""
         config = self.config
         rng = np.random.RandomState(seed_for(config.seed, 0, self.step, "phrases") % 2**32)
         chosen = rng.randint(self.learned, size=config.batch).tolist()
@@ -210,6 +214,7 @@ class SegmenterTrainer:
             masks,
             [self.data.samples[s].text for s in samples],
             torch.tensor(of, device=self.device),
+            self.data.azimuth[chosen].to(self.device),
         )
 
     def figures(self):

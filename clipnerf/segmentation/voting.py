@@ -40,8 +40,9 @@ def vote(
     many = codes[torch.zeros(SIDES, dtype=torch.long)]
     views = generator.render(many, ring)
     chance = segmenter.segment(views.rgb.clamp(0, 1), [text] * SIDES)
-    seen = surface_depth(generator.render(codes, camera))
-    points = points_of(camera.to(generator.device), seen, generator.box)[0]
+    camera = camera.to(generator.device)
+    seen = surface_depth(generator.render(codes, camera), camera, generator.box)
+    points = points_of(camera, seen, generator.box)[0]
     place, depth = project(ring, points)
     at = place[:, None]
     shown = functional.grid_sample(views.depth, at, align_corners=False)[:, 0, 0]

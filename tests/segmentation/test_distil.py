@@ -9,6 +9,7 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.segmenter import TrainRegionConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
+from clipnerf.rendering.rays import pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.weights import load_weights
@@ -64,6 +65,24 @@ def test_learns_what_the_teacher_says(bundle, tmp_path, monkeypatch):
     after = trainer.measure()
     # pictures are split across the middle, which lies elsewhere in space for every camera
     assert after["held-out agreement"] > 0.85 > before["held-out agreement"]
+
+
+def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path, monkeypatch):
+    def unsure(self, pictures, texts, of):
+        chance = torch.zeros(len(texts), 1, *pictures.shape[-2:])
+        chance[:, :, :8] = 0.4
+        found = torch.tensor([text != "the square" for text in texts])
+        chance[found, :, 0, 0] = 0.9
+        return chance
+
+    monkeypatch.setattr(Segmenter, "segment_many", unsure)
+    wanted = config(bundle, tmp_path / "run", shapes=4)
+    trainer = RegionTrainer(wanted, *distil._load(wanted))
+    views = trainer.seen.look(0)
+    square = views.phrases == wanted.phrases.index("the square")
+    assert bool(square.any()) and not bool(views.masks[square].any())
+    high = views.masks[~square].view(-1, 16, 16)
+    assert bool(high[:, :8].all()) and not bool(high[:, 8:].any())
 
 
 def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monkeypatch):
@@ -126,9 +145,24 @@ def test_depths_at_edges_are_no_surface():
     depth[..., 4:] = 2.0
     opacity = torch.ones_like(depth)
     opacity[:, :, 0] = 0.5
-    seen = surface_depth(RenderOutput(torch.zeros(1, 3, 8, 8), opacity, depth)).view(8, 8)
+    seen = depths(opacity, depth)
     assert bool((seen[0] == 0).all()) and bool((seen[1:, 3:5] == 0).all())
     assert bool((seen[1:, :3] == 4).all()) and bool((seen[1:, 5:] == 2).all())
+
+
+def test_the_depth_of_what_is_half_transparent_is_that_of_the_matter():
+    generator = tiny_generator()
+    far = rays_through(generator.camera(0.0, 0.0, 8), pixel_grid(8, 8), generator.box).far
+    opacity = torch.full((1, 1, 8, 8), 0.75)
+    depth = 0.75 * 4.0 + 0.25 * far.view(1, 1, 8, 8)
+    torch.testing.assert_close(depths(opacity, depth), torch.full((8, 8), 4.0))
+
+
+def depths(opacity, depth):
+    """Depths of the surface in a view of 8 pixels."""
+    generator = tiny_generator()
+    view = RenderOutput(torch.zeros(1, 3, 8, 8), opacity, depth)
+    return surface_depth(view, generator.camera(0.0, 0.0, 8), generator.box).view(8, 8)
 
 
 def test_points_project_back_to_their_pixels():

@@ -58,7 +58,7 @@ def test_an_exclamation_mark_is_a_word_and_no_padding(segmenter):
     "changes",
     [
         {"contrastive": False}, {"decoder_layers": 0}, {"decoder_layers": 3}, {"skip": False},
-        {"sharp": False},
+        {"sharp": False}, {"facing": False},
     ],
 )  # fmt: skip
 def test_every_switch_of_the_ablation_learns(resnet, pictures, changes):

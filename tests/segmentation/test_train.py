@@ -94,9 +94,9 @@ def test_the_second_head_is_of_the_training_alone(tiny, tmp_path):
 def test_the_second_head_sees_more_phrases_than_the_decoder(tiny, monkeypatch):
     seen = {}
 
-    def note(self, pictures, maps, words, of):
+    def note(self, pictures, maps, words, of, facing=None):
         seen["decoder"] = of.tolist()
-        return of_maps(self, pictures, maps, words, of)
+        return of_maps(self, pictures, maps, words, of, facing)
 
     def note_all(self, maps, sentence, of):
         seen["second"] = of.tolist()
