@@ -29,8 +29,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class _Entry:
-    """name: of the picture. azimuth: of the camera, radians, or NaN. phrases: (text, key of its mask or None). masks: of a picture of
-    (width, height), key -> mask."""
+    """name: of the picture. azimuth: of the camera, radians, or NaN. phrases: (text, key of its mask
+    or None). masks: of a picture of (width, height), key -> mask."""
 
     name: str
     azimuth: float
@@ -47,7 +47,7 @@ class ReferringDataset:
     pictures: UInt8 [pictures, 3, size, size]. names: their files. samples: all phrases.
     of_picture: indices into `samples`, of each picture.
     azimuth: of each picture's camera, radians; NaN where metadata.jsonl does not say.
-    fingerprint: 16 hex digits that change with the pictures, the phrases, the masks or the azimuths.
+    fingerprint: 16 hex digits that change with pictures, phrases, masks or azimuths.
     """
 
     def __init__(self, source: Source, entries: Sequence[_Entry], size: int) -> None:
@@ -110,7 +110,9 @@ class ReferringDataset:
             raise UsageError(f"limit is {limit}; allowed is 1 or more pictures")
         if refcoco.is_layout(path):
             source, found = refcoco.read(path, split, images)
-            entries = [_Entry(each.file_name, math.nan, each.phrases, each.masks) for each in found[:limit]]
+            entries = [
+                _Entry(each.file_name, math.nan, each.phrases, each.masks) for each in found[:limit]
+            ]
         else:
             source = Source(path)
             entries = _entries(source, limit)

@@ -46,9 +46,7 @@ class Neck(nn.Module):
         told: further channels that the last convolutions are given, beside the coordinates.
     """
 
-    def __init__(
-        self, channels: Sequence[int], embedding: int, width: int, told: int = 0
-    ) -> None:
+    def __init__(self, channels: Sequence[int], embedding: int, width: int, told: int = 0) -> None:
         super().__init__()
         fine, middle, deep = channels
         self.deep = nn.Sequential(nn.Conv2d(deep, width, 1, bias=False), nn.BatchNorm2d(width))
