@@ -182,8 +182,11 @@ class TrainRegionConfig:
     """Training steps."""
     batch: int = 32
     """Pictures a step."""
-    pixels: int = 128
-    """Pixels of each."""
+    points: int = 128
+    """Points of each, of 512 that are kept."""
+    dice: float = 0.5
+    """Weight of the Dice loss beside the cross-entropy: small parts, of which the segmenter is not
+    always sure, would be nowhere likelier than not."""
     lr: float = 3e-3
     """AdamW's largest rate."""
     seed: int = 0
@@ -203,10 +206,11 @@ class TrainRegionConfig:
         for text in self.phrases:
             _check(bool(text.strip()), "phrases", text, "words, e.g. 'the seat'")
         _check(2 <= self.shapes <= 10_000_000, "shapes", self.shapes, "2 or more")
-        for key in ("views", "phrases_a_view", "steps", "batch", "pixels", "log_every",
+        for key in ("views", "phrases_a_view", "steps", "batch", "points", "log_every",
                     "checkpoint_every"):  # fmt: skip
             _check(1 <= getattr(self, key) <= 10_000_000, key, getattr(self, key), "1 or more")
         _check(16 <= self.size <= 512, "size", self.size, "16 to 512 pixels")
+        _check(0 <= self.dice <= 100, "dice", self.dice, "0 to 100")
         for key in ("width", "vector"):
             _check(4 <= getattr(self, key) <= 1024, key, getattr(self, key), "4 to 1024")
         _check(0 < self.lr < 1, "lr", self.lr, "above 0, below 1")

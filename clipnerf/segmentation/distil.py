@@ -1,8 +1,8 @@
 """Distilling a segmenter into a region field: `clipnerf train-region`.
 
-    frozen generator ── pictures, depth ──► frozen segmenter ── masks
+    frozen generator ── pictures, points ─► frozen segmenter ── masks
                                                    ▼
-              points of surfaces, phrases ──► region field ──► RUN/region.safetensors
+              points of pictures, phrases ──► region field ──► RUN/region.safetensors
 
 Every picture's verdict falls on points in the generator's canonical space; points of other
 pictures, objects and phrases share one field, which so averages over views and objects what the
@@ -26,14 +26,14 @@ from clipnerf.fields.encoding import frequency_features
 from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
-from clipnerf.rendering.cameras import Camera
 from clipnerf.runs.alone import alone, run_or_resume
 from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.schedule import one_cycle
 from clipnerf.runs.seeds import seeded, torch_generator
+from clipnerf.segmentation.losses import dice
 from clipnerf.segmentation.region import FILE_NAME, save_region
-from clipnerf.segmentation.seen import SeenObjects, Views, points_of
+from clipnerf.segmentation.seen import POINTS, SeenObjects, Views
 from clipnerf.segmentation.segmenter import FILE_NAME as SEGMENTER
 from clipnerf.segmentation.segmenter import Segmenter
 
@@ -61,15 +61,15 @@ def plan(config: TrainRegionConfig) -> dict[str, str]:
     generator, segmenter = _load(config)
     trainer = RegionTrainer(config, generator, segmenter)
     views = config.shapes * config.views
-    pixels = views * config.size**2
+    points = views * POINTS
     return {
         "bundle": config.bundle,
         "phrases": ", ".join(config.phrases),
         "pictures": f"{config.shapes} shapes from {config.views} sides, {config.phrases_a_view} "
         "phrases each",
         "model": f"{sum(p.numel() for p in trainer.field.parameters()):,} parameters",
-        "steps": f"{config.steps} of {config.batch} pictures and {config.pixels} pixels each",
-        "memory": f"about {0.8 + pixels * (4 + config.phrases_a_view) / 1e9:.1f} GB",
+        "steps": f"{config.steps} of {config.batch} pictures and {config.points} points each",
+        "memory": f"about {0.8 + points * (12 + config.phrases_a_view) / 1e9:.1f} GB",
         "out": str(Path(config.out) / FILE_NAME),
     }
 
@@ -117,7 +117,6 @@ class RegionTrainer:
         self.step = 0
         self._views: Views | None = None
         self._codes: Codes | None = None
-        self._camera: Camera | None = None
 
     @property
     def total(self) -> int:
@@ -170,6 +169,9 @@ class RegionTrainer:
         rows = torch.randint(taught, (config.batch,), generator=noise, device=self.device)
         logits, belongs = self._compare(rows, noise)
         loss = functional.binary_cross_entropy_with_logits(logits, belongs)
+        if config.dice:
+            loss = loss + config.dice * dice(logits.mT.flatten(0, 1)[:, None, None],
+                                             belongs.mT.flatten(0, 1)[:, None, None])  # fmt: skip
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.field.parameters(), 1.0)
@@ -193,18 +195,15 @@ class RegionTrainer:
         }
 
     def _compare(self, rows: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Logits of the field, and the verdicts of the segmenter, at some pixels of the views.
+        """Logits of the field, and the verdicts of the segmenter, at some points of the views.
 
-        Both [views, pixels, phrases]; pixels without a surface are not drawn, but where a picture
-        shows none at all.
+        Both [views, points, phrases].
         """
         views, config = self._all(), self.config
-        assert self._codes is not None and self._camera is not None
-        depth = views.depth[rows]
-        draw = torch.rand(depth.shape, generator=noise, device=self.device)
-        pixels = (draw * (depth > 0)).topk(config.pixels, dim=1).indices
-        points = points_of(self._camera[rows], depth, self.generator.box)
-        points = points.gather(1, pixels[..., None].expand(-1, -1, 3))
+        assert self._codes is not None
+        size = len(rows), min(config.points, views.points.shape[1])
+        some = torch.randint(views.points.shape[1], size, generator=noise, device=self.device)
+        points = views.points[rows].gather(1, some[..., None].expand(-1, -1, 3))
         codes = self._codes[views.shape[rows]]
         with torch.no_grad():
             shape = self.generator.styles(codes)[0]
@@ -214,9 +213,7 @@ class RegionTrainer:
         vectors = self.field.vectors(features, style)
         text = self.field.project(self.text)[views.phrases[rows]]
         logits = vectors @ text[..., :-1].mT + text[..., -1][:, None]
-        belongs = views.masks[rows].gather(
-            2, pixels[:, None].expand(-1, views.phrases.shape[1], -1)
-        )
+        belongs = views.masks[rows].gather(2, some[:, None].expand(-1, views.phrases.shape[1], -1))
         return logits, belongs.mT.float()
 
     def state(self) -> dict[str, Any]:
@@ -239,11 +236,10 @@ class RegionTrainer:
             drawn = [self.seen.draw(part) for part in range(self.seen.parts)]
             self._views = Views(
                 *(torch.cat([getattr(view, name) for view in some]).to(self.device)
-                  for name in ("shape", "depth", "phrases", "masks"))
+                  for name in ("shape", "points", "phrases", "masks"))
             )  # fmt: skip
             codes = Codes.cat([codes for codes, _, _ in drawn])
             self._codes = codes[slice(0, None, self.config.views)].to(self.device)
-            self._camera = Camera.cat([camera for _, camera, _ in drawn]).to(self.device)
         return self._views
 
     def _check(self, shown: dict[str, float]) -> None:

@@ -1,8 +1,12 @@
-"""What a segmenter sees of a generator's objects: points of their surfaces, and to which phrases
-each belongs. The teacher of a region field.
+"""What a segmenter sees of a generator's objects: points, and to which phrases each belongs. The
+teacher of a region field.
 
-Its verdict is yes or no (``metrics.found``). Its probabilities would teach the field that a part of
-which the segmenter is never quite sure, such as a thin armrest, is nowhere.
+Points are drawn as a picture is made of them: pixels by opacity, depths by the weights along the
+ray. So the field, composited, gives the verdict back also where matter is soft, as in glass, and
+where it is thin.
+
+A verdict is yes or no (``metrics.found``). Probabilities would teach the field that a part of which
+the segmenter is never quite sure, such as a thin armrest, is nowhere.
 """
 
 from __future__ import annotations
@@ -13,71 +17,68 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torch.nn import functional
 
 from clipnerf.config.segmenter import TrainRegionConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
-from clipnerf.rendering.volume import RenderOutput
+from clipnerf.rendering.rays import pixel_grid, rays_through, sample_along
+from clipnerf.rendering.volume import render_weights
 from clipnerf.runs.seeds import torch_generator
 from clipnerf.runs.weights import load_weights, save_weights
 from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import Segmenter
 
 KIND = "region pictures"
-SOLID = 0.5
-"""Opacity from which a pixel shows a surface; a leg of two pixels is hardly anywhere above 0.9."""
-SMOOTH = 0.15
-"""World units: a pixel whose depth is further from its neighbours' mean shows an edge, where the
-expected depth lies on no surface."""
+POINTS = 512
+"""Of each view."""
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures of known objects, with depth, and what the segmenter says of them.
+    """Points of pictures of known objects, and what the segmenter says of them.
 
     Attributes:
         shape: row of the shape code of each view.
-        depth: along the ray, world units; 0 where no surface is seen.
+        points: in the world.
         phrases: numbers of the phrases that were segmented.
-        masks: what was found, phrase by phrase.
+        masks: whether the pixel that a point is seen in was found, phrase by phrase.
     """
 
     shape: Int64[Tensor, " views"]
-    depth: Float[Tensor, "views pixels"]
+    points: Float[Tensor, "views points 3"]
     phrases: Int64[Tensor, "views phrases"]
-    masks: Bool[Tensor, "views phrases pixels"]
+    masks: Bool[Tensor, "views phrases points"]
 
 
-def surface_depth(
-    view: RenderOutput, camera: Camera, box: Float[Tensor, " 3"]
-) -> Float[Tensor, "batch pixels"]:
-    """Depths where a pixel shows one surface, 0 elsewhere; of what is half transparent, the mean
-    depth of what stops light there."""
-    opacity = view.opacity
-    through = (1 - opacity) * _rays(camera, box).far.view_as(opacity)
-    depth = (view.depth - through) / opacity.clamp(min=SOLID)
-    solid = (opacity > SOLID).float()
-    sums = functional.avg_pool2d(torch.cat((depth * solid, solid), 1), 3, 1, 1)
-    mean = sums[:, :1] / sums[:, 1:].clamp(min=1e-6)
-    seen = (solid > 0) & ((depth - mean).abs() < SMOOTH)
-    return torch.where(seen, depth, torch.zeros_like(depth)).flatten(1)
+def draw_points(
+    generator: Generator,
+    codes: Codes,
+    camera: Camera,
+    opacity: Float[Tensor, "views pixels"],
+    count: int,
+    rng: torch.Generator,
+) -> tuple[Float[Tensor, "views points 3"], Int64[Tensor, "views points"]]:
+    """Points of what views show, each as likely as it is a share of the picture; and their pixels.
 
-
-def points_of(
-    camera: Camera, depth: Float[Tensor, "batch pixels"], box: Float[Tensor, " 3"]
-) -> Float[Tensor, "batch pixels 3"]:
-    """Points at depths along the rays through all pixels, world units."""
-    rays = _rays(camera, box)
-    return rays.origins + depth[..., None] * rays.directions
-
-
-def _rays(camera: Camera, box: Float[Tensor, " 3"]) -> Rays:
-    return rays_through(camera, pixel_grid(camera.width, camera.height, box.device), box)
+    Args:
+        opacity: of the views, as they were rendered.
+        count: points of each.
+        rng: of the generator's device.
+    """
+    pixel = torch.multinomial(opacity + 1e-6, count, replacement=True, generator=rng)
+    grid = pixel_grid(camera.width, camera.height, opacity.device)
+    rays = rays_through(camera, grid, generator.box).gather(pixel)
+    t, delta = sample_along(rays, generator.config.render_samples)
+    shape, _ = generator.styles(codes)
+    along = rays.origins[..., None, :] + t[..., None] * rays.directions[..., None, :]
+    _, sigma = generator.field.geometry(along.flatten(1, 2), shape)
+    weights = render_weights(sigma.view_as(t), delta) + 1e-9
+    which = torch.multinomial(weights.flatten(0, 1), 1, generator=rng).view(*pixel.shape, 1)
+    points = along.gather(2, which[..., None].expand(-1, -1, -1, 3)).squeeze(2)
+    return points, pixel
 
 
 class SeenObjects:
@@ -118,21 +119,28 @@ class SeenObjects:
         if file.is_file():
             try:
                 kept = load_weights(file, KIND).tensors
-                return Views(kept["shape"], kept["depth"].float(), kept["phrases"], kept["masks"])
+                return Views(kept["shape"], kept["points"].float(), kept["phrases"], kept["masks"])
             except (UsageError, KeyError):  # cut off by a crash, or of an earlier version
                 pass
         codes, camera, phrases = self.draw(part)
-        depths, masks, box = [], [], self.generator.box
+        points, masks, device = [], [], self.generator.device
+        rng = torch_generator(self.config.seed, 0, part, "region points", device)
         for some in torch.arange(len(codes)).split(_AT_ONCE):
-            view = self.generator.render(codes[some], camera[some])
+            seen, place = codes[some].to(device), camera[some].to(device)
+            view = self.generator.render(seen, place)
             texts = [self.config.phrases[n] for row in phrases[some] for n in row.tolist()]
             of = [row for row in range(len(some)) for _ in range(phrases.shape[1])]
             chance = self.segmenter.segment_many(view.rgb.clamp(0, 1), texts, of)
-            depths.append(surface_depth(view, camera[some].to(view.depth.device), box).cpu())
-            masks.append(found(chance).view(len(some), phrases.shape[1], -1).cpu())
+            drawn, pixel = draw_points(
+                self.generator, seen, place, view.opacity.flatten(1), POINTS, rng
+            )
+            mask = found(chance).view(len(some), phrases.shape[1], -1)
+            wide = pixel[:, None].expand(-1, phrases.shape[1], -1)
+            points.append(drawn.cpu())
+            masks.append(mask.gather(2, wide.to(mask.device)).cpu())
         shape = torch.arange(len(codes)) // self.config.views + first
-        views = Views(shape, torch.cat(depths), phrases, torch.cat(masks))
-        content = {"shape": views.shape, "depth": views.depth.half(), "phrases": views.phrases,
+        views = Views(shape, torch.cat(points), phrases, torch.cat(masks))
+        content = {"shape": views.shape, "points": views.points.half(), "phrases": views.phrases,
                    "masks": views.masks}  # fmt: skip
         save_weights(file, content, kind=KIND, config={})
         return views

@@ -15,13 +15,19 @@ from torch.nn import functional
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.segmentation.seen import points_of, surface_depth
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
+from clipnerf.rendering.volume import RenderOutput
 from clipnerf.segmentation.segmenter import Segmenter
 
 SIDES = 8
 ELEVATIONS_DEG = (15.0, 40.0)
 VISIBLE = 0.1
 """World units: how far behind what a view shows a point may lie and still count as seen."""
+SOLID = 0.5
+"""Opacity from which a pixel shows a surface; a leg of two pixels is hardly anywhere above 0.9."""
+SMOOTH = 0.15
+"""World units: a pixel whose depth is further from its neighbours' mean shows an edge, where the
+expected depth lies on no surface."""
 
 
 @torch.no_grad()
@@ -62,3 +68,30 @@ def project(
     pixel = pixel[..., :2] / pixel[..., 2:].clamp(min=1e-6)
     size = torch.tensor([camera.width, camera.height], device=points.device)
     return pixel / size * 2 - 1, away.norm(dim=-1)
+
+
+def surface_depth(
+    view: RenderOutput, camera: Camera, box: Float[Tensor, " 3"]
+) -> Float[Tensor, "batch pixels"]:
+    """Depths where a pixel shows one surface, 0 elsewhere; of what is half transparent, the mean
+    depth of what stops light there."""
+    opacity = view.opacity
+    through = (1 - opacity) * _rays(camera, box).far.view_as(opacity)
+    depth = (view.depth - through) / opacity.clamp(min=SOLID)
+    solid = (opacity > SOLID).float()
+    sums = functional.avg_pool2d(torch.cat((depth * solid, solid), 1), 3, 1, 1)
+    mean = sums[:, :1] / sums[:, 1:].clamp(min=1e-6)
+    seen = (solid > 0) & ((depth - mean).abs() < SMOOTH)
+    return torch.where(seen, depth, torch.zeros_like(depth)).flatten(1)
+
+
+def points_of(
+    camera: Camera, depth: Float[Tensor, "batch pixels"], box: Float[Tensor, " 3"]
+) -> Float[Tensor, "batch pixels 3"]:
+    """Points at depths along the rays through all pixels, world units."""
+    rays = _rays(camera, box)
+    return rays.origins + depth[..., None] * rays.directions
+
+
+def _rays(camera: Camera, box: Float[Tensor, " 3"]) -> Rays:
+    return rays_through(camera, pixel_grid(camera.width, camera.height, box.device), box)

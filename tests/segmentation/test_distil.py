@@ -1,5 +1,6 @@
 """Distilling masks into a region field: it learns, it resumes, it is bound to what taught it."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -16,9 +17,9 @@ from clipnerf.runs.weights import load_weights
 from clipnerf.segmentation import distil
 from clipnerf.segmentation.distil import RegionTrainer, plan, train_region
 from clipnerf.segmentation.region import load_region
-from clipnerf.segmentation.seen import points_of, surface_depth
+from clipnerf.segmentation.seen import draw_points
 from clipnerf.segmentation.segmenter import Segmenter
-from clipnerf.segmentation.voting import project, vote
+from clipnerf.segmentation.voting import points_of, project, surface_depth, vote
 from tests.segmentation.conftest import TINY
 from tests.tiny_bundle import tiny_generator
 
@@ -39,7 +40,7 @@ def config(bundle, out, **changes) -> TrainRegionConfig:
         "phrases": ["the disc", "the square", "the left disc"], "noun": "disc",
         "shapes": 30, "views": 1,
         "phrases_a_view": 2, "size": 16, "width": 8, "vector": 4, "steps": 3, "batch": 4,
-        "pixels": 16, "log_every": 1, "checkpoint_every": 2, "device": "cpu", **changes,
+        "points": 16, "log_every": 1, "checkpoint_every": 2, "device": "cpu", **changes,
     }  # fmt: skip
     return TrainRegionConfig(bundle=str(bundle), out=str(out), **settings)
 
@@ -56,7 +57,7 @@ class HalvesSegmenter(Segmenter):
 
 def test_learns_what_the_teacher_says(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, "segment_many", HalvesSegmenter.segment_many)
-    wanted = config(bundle, tmp_path / "run", steps=150, shapes=50, size=24, pixels=64)
+    wanted = config(bundle, tmp_path / "run", steps=150, shapes=50, size=24, points=64)
     generator, segmenter = distil._load(wanted)
     trainer = RegionTrainer(wanted, generator, segmenter)
     before = trainer.measure()
@@ -64,7 +65,7 @@ def test_learns_what_the_teacher_says(bundle, tmp_path, monkeypatch):
         trainer.one_step(number)
     after = trainer.measure()
     # pictures are split across the middle, which lies elsewhere in space for every camera
-    assert after["held-out agreement"] > 0.85 > before["held-out agreement"]
+    assert after["held-out agreement"] > 0.8 > before["held-out agreement"]
 
 
 def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path, monkeypatch):
@@ -81,8 +82,29 @@ def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path,
     views = trainer.seen.look(0)
     square = views.phrases == wanted.phrases.index("the square")
     assert bool(square.any()) and not bool(views.masks[square].any())
-    high = views.masks[~square].view(-1, 16, 16)
-    assert bool(high[:, :8].all()) and not bool(high[:, 8:].any())
+    assert 0.1 < float(views.masks[~square].float().mean()) < 0.9
+
+
+def test_dice_finds_what_the_teacher_finds_in_less_than_half_of_the_views(bundle, tmp_path):
+    def found(dice):
+        wanted = config(bundle, tmp_path / "run", shapes=40, dice=dice, points=64, lr=0.01,
+                        steps=120, batch=16)  # fmt: skip
+        trainer = RegionTrainer(wanted, *distil._load(wanted))
+        views = trainer._all()
+        part = views.points[..., 2] > 0.3
+        seen = torch.arange(len(part)) % 3 < 1
+        trainer._codes = trainer._codes[torch.zeros(40, dtype=torch.long)]  # told by nothing
+        trainer._views = dataclasses.replace(
+            views, masks=(part & seen[:, None])[:, None].expand(-1, views.phrases.shape[1], -1)
+        )
+        for number in range(wanted.steps):
+            trainer.one_step(number)
+        with torch.no_grad():
+            logits, _ = trainer._compare(torch.arange(40), torch.Generator().manual_seed(0))
+        return float((logits > 0).float().mean()) / float(part.float().mean())
+
+    without, with_dice = found(0.0), found(1.0)
+    assert with_dice > 0.4 > 2 * without, (without, with_dice)
 
 
 def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monkeypatch):
@@ -134,10 +156,35 @@ def test_entangled_generators_are_refused(bundle, tmp_path):
 
 
 @pytest.mark.parametrize(("key", "value"), [("phrases", []), ("phrases", [" "]), ("shapes", 0),
-                                            ("vector", 2), ("lr", 0.0)])  # fmt: skip
+                                            ("vector", 2), ("points", 0), ("dice", -1.0),
+                                            ("lr", 0.0)])  # fmt: skip
 def test_values_out_of_range(bundle, tmp_path, key, value):
     with pytest.raises(UsageError, match=key):
         config(bundle, tmp_path, **{key: value}).validate()
+
+
+def test_points_are_drawn_as_pictures_are_made():
+    """Colours looked up at points that were drawn give the picture's mean colour of matter."""
+    generator = tiny_generator()
+    codes = Codes(torch.zeros(1, generator.config.field.code_dim),
+                  torch.zeros(1, generator.config.field.code_dim))  # fmt: skip
+    camera = generator.camera(30.0, 10.0, 16)
+    with torch.no_grad():
+        view = generator.render(codes, camera, background=0.0)
+        drawn, pixel = draw_points(generator, codes, camera, view.opacity.flatten(1), 20_000,
+                                   torch.Generator().manual_seed(0))  # fmt: skip
+        shape, appearance = generator.styles(codes)
+        features, _ = generator.field.geometry(drawn, shape)
+        rgb = generator.field.color(features, appearance, None, drawn)
+    share = view.opacity.sum()
+    expected = view.rgb.sum((0, 2, 3)) / share
+    torch.testing.assert_close(rgb.mean((0, 1)), expected, atol=0.01, rtol=0)
+    seen = torch.bincount(pixel[0], minlength=256) / 20_000
+    torch.testing.assert_close(seen, view.opacity.flatten() / share, atol=0.01, rtol=0)
+    place, _ = project(camera, drawn[0])
+    x, y = pixel[0] % 16, pixel[0] // 16
+    centre = (torch.stack((x, y), -1) + 0.5) / 8 - 1
+    torch.testing.assert_close(place[0], centre, atol=1e-3, rtol=0)
 
 
 def test_depths_at_edges_are_no_surface():
