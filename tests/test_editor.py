@@ -40,7 +40,7 @@ def test_names_arguments_and_defaults():
     assert of(Editor.sample) == {"seeds": none}
     assert of(Editor.edit) == {
         "codes": none, "text": None, "shape": None, "appearance": None, "image": None,
-        "region": None, "threshold": 0.7,
+        "region": None, "threshold": 0.5,
     }  # fmt: skip
     assert list(of(Editor.interpolate)) == ["before", "after", "steps"]
     assert list(of(Editor.morph))[:4] == ["stops", "path", "frames", "size"]

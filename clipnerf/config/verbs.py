@@ -166,7 +166,7 @@ class EditConfig:
     region_mask: str = ""
     """In the place of a phrase a picture, white where to change, painted over the view from
     azimuth_deg, elevation_deg."""
-    threshold: float = 0.7
+    threshold: float = 0.5
     """How sure it has to be that a point belongs to a phrase, above 0, below 1."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
@@ -220,7 +220,7 @@ class OrbitConfig:
     region_mask: str = ""
     """In the place of a phrase a picture, white where to change, painted over the view from
     azimuth 30 and elevation_deg, degrees."""
-    threshold: float = 0.7
+    threshold: float = 0.5
     """How sure it has to be that a point belongs to a phrase, above 0, below 1."""
     shape: float | None = None
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
