@@ -183,7 +183,7 @@ class TrainRegionConfig:
     batch: int = 32
     """Pictures a step."""
     points: int = 128
-    """Points of each, of 512 that are kept."""
+    """Points of each, drawn from 512 that are kept."""
     dice: float = 0.5
     """Weight of the Dice loss beside the cross-entropy: small parts, of which the segmenter is not
     always sure, would be nowhere likelier than not."""

@@ -201,8 +201,8 @@ class RegionTrainer:
         """
         views, config = self._all(), self.config
         assert self._codes is not None
-        size = len(rows), min(config.points, views.points.shape[1])
-        some = torch.randint(views.points.shape[1], size, generator=noise, device=self.device)
+        size = len(rows), config.points
+        some = torch.randint(POINTS, size, generator=noise, device=self.device)
         points = views.points[rows].gather(1, some[..., None].expand(-1, -1, 3))
         codes = self._codes[views.shape[rows]]
         with torch.no_grad():

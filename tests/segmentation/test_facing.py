@@ -50,7 +50,8 @@ def test_any_size_of_map_is_read():
 
 @pytest.fixture(scope="session")
 def turned(tmp_path_factory):
-    """A bar whose lighter end faces the azimuth; "the front half" and "the rear half" of it."""
+    """A bar whose lighter half lies towards the azimuth; words that the tiny CLIP knows name it and
+    the other half."""
     folder = tmp_path_factory.mktemp("facing") / "bars"
     folder.mkdir()
     noise = torch.Generator().manual_seed(0)
