@@ -104,6 +104,8 @@ def _synthesize(config: Any) -> Any:
         pairs=config.pairs,
         masks=config.masks,
         regions=config.regions,
+        fov_deg=config.fov_deg,
+        oversampling=config.oversampling,
     )
 
 

@@ -16,17 +16,24 @@ from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import CPU_STEP, sample_cameras
-from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.layers import with_layers
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
+from clipnerf.rendering.density_grid import DensityGrid, grid_cells, place_samples
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput, composite, expected_depth, render_weights
 from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
-SMALL_POINTS = 2**16
+SMALL_PIXELS = 2**11
+FAINT = 2e-3
+"""Opacity of a ray, by the first pass, up to which it counts as empty."""
+FAINT_SAMPLES = 4
+"""Samples in training of a ray that counts as empty: there has to be a chance for new matter."""
+GROUP = 4
+"""Objects traced at a time on a CPU."""
 
 
 def build_field(config: GeneratorConfig) -> ConditionalField:
@@ -56,6 +63,7 @@ def build_field(config: GeneratorConfig) -> ConditionalField:
         density_bias=f.density_bias,
         density_scale=f.density_scale,
         backend=f.backend,
+        mirror=f.mirror,
     )
 
 
@@ -127,11 +135,43 @@ class Generator(nn.Module):
         """Cameras from the prior."""
         return sample_cameras(self.config.camera, batch, size, generator).to(self.device)
 
+    def density_grid(
+        self,
+        shape: ShapeStyle,
+        places: Float[Tensor, "x y z 3"] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> DensityGrid:
+        """The first pass over the objects of a style: what says where on a ray samples lie.
+
+        Args:
+            shape: geometry of B objects; nothing else reaches it.
+            places: of the points in their cells, [0, 1) (training); the middle where None.
+            dtype: of the networks.
+        """
+        batch = len(shape.density[0].weight)
+
+        def density(points: Tensor) -> Tensor:
+            return self.field.geometry(points.expand(batch, -1, -1), shape, dtype)[1]
+
+        return DensityGrid.build(
+            density,
+            self.box,
+            self.first_pass_cells if places is None else places.shape[:3],
+            places=places,
+            max_points=max(MAX_POINTS // batch, 1),
+        )
+
+    @property
+    def first_pass_cells(self) -> list[int]:
+        """Cells along x, y, z of the first pass in training."""
+        return grid_cells(self.config.box, self.config.grid_cells)
+
     def trace(
         self,
         rays: Rays,
         shape: ShapeStyle,
         appearance: AppearanceStyle,
+        grid: DensityGrid,
         *,
         samples: int,
         background: float = 1.0,
@@ -145,30 +185,108 @@ class Generator(nn.Module):
 
         Args:
             rays: rays of B objects.
+            grid: of the same objects; no gradient passes through the places that it gives.
             samples: samples a ray.
             background: grey level behind the object.
-            jitter: places of the samples in their strata, [0, 1) (training); the middle where None.
-            density_noise: added to the density, relative to 1 / stratum width.
+            jitter: places of the samples in their intervals, [0, 1) (training); the middle where
+                None.
+            density_noise: added to the density, relative to 1 / length of the interval.
             dtype: of the networks; sampling and compositing are float32.
         """
-        batch, count = rays.near.shape
-        t, delta = sample_along(rays, samples, jitter)
-        points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
-        points = points.flatten(1, 2)
-        features, sigma = self.field.geometry(points, shape, dtype)
-        sigma = sigma.view(batch, count, samples)
-        if density_noise is not None:
-            # Annealed noise keeps early densities from saturating (NeRF, appendix A)
-            sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None])
-        weights = render_weights(sigma, delta)
+        t, delta = place_samples(grid.along(rays), rays, samples, jitter)
+        (seen,) = self._shade(
+            [(rays, t, delta, density_noise)], shape, appearance, background, dtype
+        )
+        return seen
+
+    def _shade(
+        self,
+        parts: list[tuple[Rays, Tensor, Tensor, Tensor | None]],
+        shape: ShapeStyle,
+        appearance: AppearanceStyle,
+        background: float,
+        dtype: torch.dtype,
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Colour, opacity and depth of rays from their samples.
+
+        Args:
+            parts: rays of the same objects with numbers of samples of their own; each with t, the
+                length of each sample's interval, and noise on the density. The field sees them all
+                at once.
+        """
+        counts = [t.shape[1] * t.shape[2] for _, t, _, _ in parts]
+        at = [rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
+              for rays, t, _, _ in parts]  # fmt: skip
+        points = torch.cat([p.flatten(1, 2) for p in at], dim=1)
+        features, densities = self.field.geometry(points, shape, dtype)
         directions = None
         if self.field.view_direction:
-            directions = rays.directions[:, :, None].expand(-1, -1, samples, -1).flatten(1, 2)
-        rgb = self.field.color(features, appearance, directions, points)
-        rgb = rgb.view(batch, count, samples, 3)
-        color, opacity = composite(weights, rgb, background)
-        # a ray that misses may be traced for another picture's sake, and must not show it
-        return color, opacity, expected_depth(weights, t, rays.far) * rays.hit
+            wide = [rays.directions[:, :, None].expand(p.shape).flatten(1, 2)
+                    for (rays, _, _, _), p in zip(parts, at, strict=True)]  # fmt: skip
+            directions = torch.cat(wide, dim=1)
+        colors = self.field.color(features, appearance, directions, points)
+        found = []
+        for (rays, t, delta, noise), sigma, rgb in zip(
+            parts, densities.split(counts, dim=1), colors.split(counts, dim=1), strict=True
+        ):
+            sigma = sigma.reshape(t.shape)
+            if noise is not None:
+                # Annealed noise keeps early densities from saturating (NeRF, appendix A)
+                sigma = torch.relu(sigma + noise / delta.clamp(min=1e-6))
+            weights = render_weights(sigma, delta)
+            color, opacity = composite(weights, rgb.reshape(*t.shape, 3), background)
+            # a ray that misses may be traced for another picture's sake, and must not show it
+            found.append((color, opacity, expected_depth(weights, t, rays.far) * rays.hit))
+        return found
+
+    def _trace_sparingly(
+        self,
+        rays: Rays,
+        shape: ShapeStyle,
+        appearance: AppearanceStyle,
+        grid: DensityGrid,
+        *,
+        samples: int,
+        background: float,
+        jitter: Float[Tensor, "batch rays samples"] | None,
+        density_noise: Float[Tensor, "batch rays samples"] | None,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`trace`; rays that the first pass calls empty get fewer samples.
+
+        How many those are is another number for each object, which a GPU would have to wait for. A
+        CPU takes few objects at a time, of like numbers.
+        """
+        weights = grid.along(rays)
+        faint = weights.sum(-1) <= FAINT
+        few = min(FAINT_SAMPLES, samples)
+        rows = faint.sum(1).argsort(stable=True)
+        done: list[tuple[Tensor, ...]] = []
+        for some in rows.split(GROUP):
+            order = faint[some].to(torch.uint8).argsort(dim=1, stable=True)
+            solid = int((~faint[some]).sum(1).max())
+            solid = min(-(-solid // CPU_STEP) * CPU_STEP, order.shape[1])
+            parts = []
+            for index, count in ((order[:, :solid], samples), (order[:, solid:], few)):
+                if not index.shape[1]:
+                    continue
+                own = rays[some].gather(index)
+                wide = index[..., None]
+                near = weights[some].gather(1, wide.expand(-1, -1, weights.shape[2]))
+                offsets, noise = (
+                    None if v is None else v[some, :, :count].gather(1, wide.expand(-1, -1, count))
+                    for v in (jitter, density_noise)
+                )
+                parts.append((own, *place_samples(near, own, count, offsets), noise))
+            styles = shape.rows(some), appearance.rows(some)
+            seen = self._shade(parts, *styles, background, dtype)
+            back = order.argsort(dim=1)
+            joined = [torch.cat(values, dim=1) for values in zip(*seen, strict=True)]
+            color = joined[0].gather(1, back[..., None].expand(-1, -1, 3))
+            done.append((color, joined[1].gather(1, back), joined[2].gather(1, back)))
+        first = rows.argsort()
+        color, opacity, depth = (torch.cat(values)[first] for values in zip(*done, strict=True))
+        return color, opacity, depth
 
     def render_rays(
         self,
@@ -193,7 +311,7 @@ class Generator(nn.Module):
         parts = []
         for start in range(0, kept, step):
             piece = slice(start, start + step)
-            color, opacity, depth = trace(rays[piece])
+            color, opacity, depth = trace(rays.piece(piece))
             parts.append(torch.cat((color, opacity[..., None], depth[..., None]), dim=-1))
         return put_back(torch.cat(parts, dim=1), order, total, background)
 
@@ -224,21 +342,21 @@ class Generator(nn.Module):
         samples = samples or self.config.render_samples
         dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
-        # finding the empty space of an object costs as much as a small picture of it
-        small = camera.width * camera.height * samples <= SMALL_POINTS
-        if torch.is_grad_enabled() or small:
+        # a fine grid of an object costs as much as a small picture of it
+        if torch.is_grad_enabled() or camera.width * camera.height <= SMALL_PIXELS:
+            grid = self.density_grid(styles[0], dtype=dtype)
             out = self.render_rays(
                 pixels.expand(len(codes), -1, -1),
                 camera,
                 lambda rays: self.trace(
-                    rays, *styles, samples=samples, background=background, dtype=dtype
+                    rays, *styles, grid, samples=samples, background=background, dtype=dtype
                 ),
                 samples=samples,
                 background=background,
                 max_points=max_points or MAX_POINTS,
             )
             return as_output(out, camera.height, camera.width)
-        cells = grid_cells(camera.width * camera.height)
+        cells = finished_cells(self.box, camera.width * camera.height)
         objects = FinishedObjects(self.field, self.box, codes, *styles, cells, dtype)
         return objects.render(camera, samples=samples, background=background, max_points=max_points)
 
@@ -253,6 +371,8 @@ class Generator(nn.Module):
         background: float = 1.0,
         jitter: Float[Tensor, "batch rays samples"] | None = None,
         density_noise: Float[Tensor, "batch rays samples"] | None = None,
+        places: Float[Tensor, "x y z 3"] | None = None,
+        lattice: int | None = None,
         kept: int | None = None,
         precision: str | None = None,
     ) -> RenderOutput:
@@ -261,30 +381,36 @@ class Generator(nn.Module):
         Args:
             patches: where each picture is sampled.
             samples: samples a ray; ``config.samples`` where None.
-            jitter: places of the samples in their strata, for as many rays as a patch has (those
+            jitter: places of the samples in their intervals, for as many rays as a patch has (those
                 that meet the box take the first of them); the middle where None.
-            density_noise: added to the density, relative to 1 / stratum width; likewise.
+            density_noise: added to the density, relative to 1 / length of the interval; likewise.
+            places: see :meth:`density_grid`.
+            lattice: rays go through the pixels' centres of pictures of so many pixels
+                (:meth:`Patches.points`).
             kept: rays of a picture to trace, where the host knows how many may meet the box; asked
                 of the device where None.
             precision: of the networks; the configuration's where None.
         """
         camera = camera.to(self.device).expand(len(codes))
-        points = patches.to(self.device).points(size)
+        points = patches.to(self.device).points(size, lattice)
         pixels = torch.stack((points[..., 0] * camera.width, points[..., 1] * camera.height), -1)
         rays = rays_through(camera, pixels, self.box)
         if kept is None:
             kept = rays.most_hits(CPU_STEP)
         rays, order = rays.hits_first(kept)
         shape, appearance = self.styles(codes)
-        color, opacity, depth = self.trace(
+        dtype = network_dtype(precision or self.config.precision, self.device)
+        trace = self._trace_sparingly if self.device.type == "cpu" else self.trace
+        color, opacity, depth = trace(
             rays,
             shape,
             appearance,
+            self.density_grid(shape, places, dtype),
             samples=samples or self.config.samples,
             background=background,
             jitter=None if jitter is None else jitter[:, :kept],
             density_noise=None if density_noise is None else density_noise[:, :kept],
-            dtype=network_dtype(precision or self.config.precision, self.device),
+            dtype=dtype,
         )
         out = torch.cat((color, opacity[..., None], depth[..., None]), dim=-1)
         return as_output(put_back(out, order, size * size, background), size, size)

@@ -92,7 +92,8 @@ def _train(
             last = step == config.steps
             shown: dict[str, float] = {}
             if step % config.status_every == 0 or last:
-                losses = {k: result[k] for k in ("loss_g", "loss_d", "r1", "logit_gap")}
+                names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
+                losses = {k: result[k] for k in names if k in result}
                 shown = ddp.average_scalars(losses | {"opacity": result["opacity"].mean()})
                 alarms.finite(step, loss_g=shown["loss_g"], loss_d=shown["loss_d"])
                 if run is not None:
@@ -111,10 +112,10 @@ def _train(
                 # never a bad checkpoint in the place of a good one
                 alarms.finite(step, **trainer.magnitudes())
                 run.save_state(step, trainer.state() | {"alarms": alarms.state()})
-                trainer.average.save(run.path / "generator.safetensors")
+                trainer.average.save(run.path / "generator.safetensors", trainer.provenance())
                 trainer.discriminator.save(run.path / "discriminator.safetensors")
             if step % config.preview_every == 0 or last:
-                run.picture(step, "preview", preview_sheet(trainer.average, config.data.size))
+                run.picture(step, "preview", preview_sheet(trainer.average, shown_size(config)))
                 if variety is not None:
                     report = variety.measure(trainer.average)
                     run.log(step, kimg=trainer.kimg, **report.scalars())
@@ -134,7 +135,12 @@ def variety_of(config: PretrainConfig, data: PictureDataset) -> Variety | None:
         clip = Clip.load(config.metrics_clip)
     path = config.metrics_recognizer
     recognizer = Recognizer.load(path) if path else None
-    return Variety(data, clip, recognizer, config.metrics_samples, config.data.size)
+    return Variety(data, clip, recognizer, config.metrics_samples, shown_size(config))
+
+
+def shown_size(config: PretrainConfig) -> int:
+    """Pixels of previews and measurements; the pictures themselves are kept finer."""
+    return min(config.preview_size, config.data.size)
 
 
 def plan(config: PretrainConfig) -> dict[str, str]:

@@ -8,14 +8,14 @@ import torch
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.finished import HIDDEN_SHARE, FinishedObjects, first_equal
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.occupancy import EMPTY_SHARE
+from clipnerf.rendering.density_grid import EMPTY_SHARE
 from clipnerf.rendering.volume import RenderOutput
 
 
 @pytest.fixture(autouse=True)
 def no_picture_is_small(monkeypatch):
     """The pictures here are so small that a search for empty space would not pay."""
-    monkeypatch.setattr("clipnerf.gan.generator.SMALL_POINTS", 0)
+    monkeypatch.setattr("clipnerf.gan.generator.SMALL_PIXELS", 0)
 
 
 def both_ways(generator, codes, camera, **options) -> tuple[RenderOutput, RenderOutput]:
