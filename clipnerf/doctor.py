@@ -59,6 +59,7 @@ def doctor(config: DoctorConfig) -> DoctorReport:
         _python,
         _torch,
         _cpu,
+        _memory,
         _cuda,
         _triton,
         _tinycudann,
@@ -98,6 +99,16 @@ def _cpu() -> Finding:
     except (ImportError, OSError) as error:
         return Finding("cpu", OK, f"{usable} cores ({_reason(error)})")
     return Finding("cpu", OK, f"{usable} cores, {kind}, bfloat16 {bfloat16}")
+
+
+def _memory() -> Finding:
+    """Whether freed memory is kept in this process; a command would do the same."""
+    from clipnerf.runs.allocator import SWITCH, allocator
+
+    found = allocator()
+    if found.keeps:
+        return Finding("memory", OK, f"{found.why}; {SWITCH}=0 gives it back")
+    return Finding("memory", OPTIONAL, f"freed memory is not kept: {found.why}")
 
 
 def _cuda() -> Finding:

@@ -8,6 +8,8 @@ from clipnerf.cli import main
 from clipnerf.config.verbs import DoctorConfig
 from clipnerf.doctor import doctor
 from clipnerf.fields.hash_grid import Choice
+from clipnerf.runs import allocator
+from clipnerf.runs.allocator import Allocator
 
 
 def _finding(report, name):
@@ -30,7 +32,7 @@ def test_a_missing_bundle_is_a_finding_not_an_error(tmp_path, capsys):
     assert not report.ok
     bundle = _finding(report, "bundle")
     assert bundle.state == "!!" and "none' does not exist" in bundle.says and bundle.advice
-    assert {"python", "torch", "cpu", "cuda", "open_clip", "embreex", "ffmpeg", "disk"} <= {
+    assert {"python", "torch", "cpu", "memory", "cuda", "open_clip", "embreex", "ffmpeg", "disk"} <= {
         finding.name for finding in report.findings
     }
     assert all("\n" not in line for line in report.lines())
@@ -81,3 +83,13 @@ def test_the_backend_of_the_hash_grid_is_said_with_its_reason(monkeypatch):
     finding = module._hash_grid()
     assert finding.state == "--" and finding.says == "torch (triton is broken)"
     assert "mend one" in finding.advice
+
+
+def test_the_allocator_is_said_with_its_reason(monkeypatch):
+    monkeypatch.setattr(allocator, "_state", Allocator(True, "glibc 2.36 keeps freed memory"))
+    finding = module._memory()
+    assert finding.state == "ok" and "glibc 2.36 keeps" in finding.says
+    assert "CLIPNERF_MALLOC=0" in finding.says
+    monkeypatch.setattr(allocator, "_state", Allocator(False, "MALLOC_CONF is set"))
+    finding = module._memory()
+    assert finding.state == "--" and finding.says.endswith("MALLOC_CONF is set")
