@@ -33,7 +33,7 @@ def test_a_missing_bundle_is_a_finding_not_an_error(tmp_path, capsys):
     bundle = _finding(report, "bundle")
     assert bundle.state == "!!" and "none' does not exist" in bundle.says and bundle.advice
     names = {finding.name for finding in report.findings}
-    assert {"python", "torch", "cpu", "memory", "cuda"} <= names
+    assert {"python", "torch", "cpu", "threads", "memory", "cuda"} <= names
     assert {"open_clip", "embreex", "ffmpeg", "disk"} <= names
     assert all("\n" not in line for line in report.lines())
     assert main(["doctor", "--bundle", str(tmp_path / "none")]) == 1
@@ -93,3 +93,16 @@ def test_the_allocator_is_said_with_its_reason(monkeypatch):
     monkeypatch.setattr(allocator, "_state", Allocator(False, "MALLOC_CONF is set"))
     finding = module._memory()
     assert finding.state == "--" and finding.says.endswith("MALLOC_CONF is set")
+
+
+@pytest.mark.parametrize(
+    ("threads", "policy", "load", "state"),
+    [(2, "", 7.0, "--"), (2, "", 0.5, "ok"), (2, "PASSIVE", 7.0, "ok"), (1, "", 7.0, "ok")],
+)
+def test_threads_that_spin_on_a_busy_machine_are_said(monkeypatch, threads, policy, load, state):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr(module, "_cores", lambda: 2)
+    monkeypatch.setattr(module.os, "getloadavg", lambda: (load, load, load), raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    finding = module._threads()
+    assert finding.state == state and bool(finding.advice) == (state == "--")
