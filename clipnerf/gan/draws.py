@@ -52,7 +52,7 @@ class Draw:
     patches: Patches
     jitter: Float[Tensor, "batch rays samples"]
     density_noise: Float[Tensor, "batch rays samples"] | None
-    places: Float[Tensor, "x y z 3"]
+    places: Float[Tensor, "batch x y z 3"]
     points: Float[Tensor, "batch points 3"]
     offsets: Float[Tensor, "batch points 3"]
     kept: int
@@ -114,11 +114,11 @@ def draw(
     size = config.discriminator.patch // (2 if coarse else 1)
     # rays twice as far apart see nothing as thin
     cells = grid_cells(config.generator.box, config.generator.grid_cells * 2 // (3 if coarse else 2))
-    places = torch.rand(*cells, 3, generator=noise)
     kept = count_kept(camera, patches, size, box, device)
     rays = torch_generator(config.seed, rank, step, "rays", device)
     shape = (batch, size * size, config.generator.samples)
     jitter = torch.rand(shape, generator=rays, device=device)
+    places = torch.rand(batch, *cells, 3, generator=rays, device=device)
     strength = config.schedule.density_noise * (1 - ramp(kimg, config.schedule.noise_kimg))
     density_noise = None
     if strength > 0:

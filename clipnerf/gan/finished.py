@@ -148,7 +148,8 @@ class FinishedObjects:
         styles = {look: self.appearance.rows(self._row(look)) for look in looks}
         of_view = torch.tensor(looks, device=device)
         # rays that miss the box are done
-        for some in rays.hit[0].nonzero().squeeze(1).split(max(max_points // samples, 1)):
+        hit = rays.hit[0].nonzero().squeeze(1)
+        for some in hit.split(max(max_points // samples, 1)) if len(hit) else ():
             color, opacity, depth = self._trace(
                 rays.gather(some[None]),
                 grid,

@@ -138,8 +138,9 @@ class Generator(nn.Module):
     def density_grid(
         self,
         shape: ShapeStyle,
-        places: Float[Tensor, "x y z 3"] | None = None,
+        places: Float[Tensor, "batch x y z 3"] | None = None,
         dtype: torch.dtype = torch.float32,
+        max_points: int | None = None,
     ) -> DensityGrid:
         """The first pass over the objects of a style: what says where on a ray samples lie.
 
@@ -147,6 +148,7 @@ class Generator(nn.Module):
             shape: geometry of B objects; nothing else reaches it.
             places: of the points in their cells, [0, 1) (training); the middle where None.
             dtype: of the networks.
+            max_points: points evaluated at a time; ``MAX_POINTS`` where None.
         """
         batch = len(shape.density[0].weight)
 
@@ -156,9 +158,9 @@ class Generator(nn.Module):
         return DensityGrid.build(
             density,
             self.box,
-            self.first_pass_cells if places is None else places.shape[:3],
+            self.first_pass_cells if places is None else places.shape[1:4],
             places=places,
-            max_points=max(MAX_POINTS // batch, 1),
+            max_points=max((max_points or MAX_POINTS) // batch, 1),
         )
 
     @property
@@ -344,7 +346,7 @@ class Generator(nn.Module):
         pixels = pixel_grid(camera.width, camera.height, self.device)
         # a fine grid of an object costs as much as a small picture of it
         if torch.is_grad_enabled() or camera.width * camera.height <= SMALL_PIXELS:
-            grid = self.density_grid(styles[0], dtype=dtype)
+            grid = self.density_grid(styles[0], dtype=dtype, max_points=max_points)
             out = self.render_rays(
                 pixels.expand(len(codes), -1, -1),
                 camera,
@@ -371,7 +373,7 @@ class Generator(nn.Module):
         background: float = 1.0,
         jitter: Float[Tensor, "batch rays samples"] | None = None,
         density_noise: Float[Tensor, "batch rays samples"] | None = None,
-        places: Float[Tensor, "x y z 3"] | None = None,
+        places: Float[Tensor, "batch x y z 3"] | None = None,
         lattice: int | None = None,
         kept: int | None = None,
         precision: str | None = None,

@@ -96,6 +96,9 @@ def _train(
                 losses = {k: result[k] for k in names if k in result}
                 shown = ddp.average_scalars(losses | {"opacity": result["opacity"].mean()})
                 alarms.finite(step, loss_g=shown["loss_g"], loss_d=shown["loss_d"])
+                warning = alarms.features(step, shown["loss_f"]) if "loss_f" in shown else None
+                if run is not None and warning is not None:
+                    progress.write(warning)
                 if run is not None:
                     alarms.pictures(
                         step, trainer.kimg, result["real"], result["fake"], result["opacity"]

@@ -54,28 +54,29 @@ class DensityGrid:
     @staticmethod
     @torch.no_grad()
     def build(
-        density: Callable[[Float[Tensor, "batch points 3"]], Float[Tensor, "batch points"]],
+        density: Callable[[Float[Tensor, "#batch points 3"]], Float[Tensor, "batch points"]],
         box: Float[Tensor, " 3"],
         cells: Sequence[int],
         *,
-        places: Float[Tensor, "x y z 3"] | None = None,
+        places: Float[Tensor, "batch x y z 3"] | None = None,
         max_points: int = 2**16,
     ) -> DensityGrid:
         """Evaluate an object's density once a cell.
 
         Args:
-            density: densities of B objects at the same points of each, 1 / world unit.
+            density: densities of B objects at points of each, 1 / world unit; where ``places`` is
+                None, the points are the same for all, and come as a batch of one.
             box: half the extent along x, y, z.
             cells: along x, y, z.
             places: of the points inside their cells, [0, 1): training moves them, so that nothing
                 hides between them for ever; the middle where None.
             max_points: points of an object evaluated at a time.
         """
-        axes = [torch.arange(n, device=box.device, dtype=box.dtype) for n in cells]
+        axes = [torch.arange(n, device=box.device, dtype=box.dtype) / n for n in cells]
         corner = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-        sizes = torch.tensor(list(cells), device=box.device, dtype=box.dtype)
         inside = 0.5 if places is None else places
-        points = (((corner + inside) / sizes * 2 - 1) * box).view(1, -1, 3)
+        points = ((corner + inside * _per_axis([1 / n for n in cells], box)) * 2 - 1) * box
+        points = points.view(1 if places is None else len(places), -1, 3)
         parts = [density(part) for part in points.split(max_points, dim=1)]
         return DensityGrid(torch.cat(parts, dim=1).unflatten(1, tuple(cells)), box)
 
@@ -95,15 +96,15 @@ class DensityGrid:
         Between centres the density is interpolated; where a cell is all but opaque, it counts as
         ``SATURATED``.
         """
-        cells = torch.tensor(self.sigma.shape[1:], device=self.box.device)
-        limit = float(SATURATED / (2 * self.box / cells).max())
+        side = 2 * self.box * _per_axis([1 / n for n in self.sigma.shape[1:]], self.box)
+        limit = SATURATED / side.max()
         delta = (rays.far - rays.near) / steps
         middle = torch.arange(steps, device=delta.device, dtype=delta.dtype) + 0.5
         t = rays.near[..., None] + middle * delta[..., None]
         points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
         # grid_sample counts axes from the last: x of the coordinates runs along z of the volume
         found = F.grid_sample(
-            self.sigma.clamp(max=limit)[:, None],
+            torch.minimum(self.sigma, limit)[:, None],
             (points / self.box).flip(-1)[:, :, :, None],
             padding_mode="border",
             align_corners=False,
@@ -168,10 +169,15 @@ def cell_values(
 ) -> Bool[Tensor, "rays samples"]:
     """What ``cells`` say at the points at distances ``t``; outside the box its border counts."""
     # in units of cells, axis by axis: no coordinates of all points are ever stored
-    sizes = torch.tensor(cells.shape, device=box.device, dtype=box.dtype)
+    sizes = _per_axis(cells.shape, box)
     start, pace = (origins / box + 1) * (sizes / 2), directions / box * (sizes / 2)
     cell = torch.zeros_like(t, dtype=torch.long)
     for axis, count in enumerate(cells.shape):
         place = torch.addcmul(start[:, axis, None], pace[:, axis, None], t)
         cell = cell.mul_(count).add_(place.clamp_(0, count - 1).long())
     return cells.flatten()[cell]
+
+
+def _per_axis(numbers: Sequence[float | int], like: Tensor) -> Float[Tensor, " 3"]:
+    """Three numbers on a device, filled in there: a copy from the host would make it wait."""
+    return torch.stack([like.new_full((), number) for number in numbers])

@@ -23,7 +23,7 @@ def generator():
 @pytest.fixture(params=["trace", "finished"])
 def render(request, monkeypatch, generator):
     """Pictures by the path of training, and by that of finished pictures."""
-    monkeypatch.setattr("clipnerf.gan.generator.SMALL_POINTS", 0)
+    monkeypatch.setattr("clipnerf.gan.generator.SMALL_PIXELS", 0)
 
     def made(codes, size: int = 20):
         with torch.set_grad_enabled(request.param == "trace"):
@@ -97,7 +97,8 @@ def test_objects_that_differ_in_an_edit_alone_are_not_taken_for_one(generator):
     three = Codes.cat([plain, local(plain, False, True), local(plain, True, False)])
     geometry, look = three.geometry, three.look
     assert torch.equal(geometry[0, :CODE_DIM], geometry[2, :CODE_DIM])
-    objects = FinishedObjects(generator.field, generator.box, three, *generator.styles(three))
+    styles = generator.styles(three)
+    objects = FinishedObjects(generator.field, generator.box, three, *styles, [20] * 3)
     assert objects.geometries == [0, 0, 2] and objects.looks[0] != objects.looks[1]
     assert not torch.equal(look[0], look[1])
 

@@ -147,7 +147,7 @@ def render(density, rays: Rays, samples: int, seed: int | None = None, cells: in
     places = jitter = None
     if seed is not None:
         draw = torch.Generator().manual_seed(seed)
-        places = torch.rand(cells, cells, cells, 3, generator=draw)
+        places = torch.rand(1, cells, cells, cells, 3, generator=draw)
         jitter = torch.rand(*rays.near.shape, samples, generator=draw)
     grid = DensityGrid.build(lambda p: density(p), CUBE, [cells] * 3, places=places)
     t, delta = place_samples(grid.along(rays), rays, samples, jitter)
