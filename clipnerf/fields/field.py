@@ -9,9 +9,9 @@ appearance codes have one geometry, bit for bit (CLIP-NeRF, section 3.1, tighten
 ``conditioning='entangled'`` there is no deformation and both codes reach everything: the paper's
 baseline.
 
-With ``mirror`` the geometry is symmetric about the plane y = 0 (the object's own left and right): what
-is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. Colour is told
-the side beside it, for light comes from one.
+With ``mirror`` the geometry is symmetric about the plane y = 0 (the object's own left and right):
+what is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. The
+colour is told the side beside it, for light comes from one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
 EMPTY, SOLID = 0.5, 5.0
 """sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
 SIDE = 20.0
-"""Steepness, 1 / world unit, of the side that colour sees: -1 right of the mirror's plane, 1 left."""
+"""Steepness, 1 / world unit, of the side that colour sees: -1 right of the plane, 1 left of it."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,8 @@ class ConditionalField(nn.Module):
             deform = (Affine(deform[0].weight * window[:, None], deform[0].bias), *deform[1:])
         density = _fold(self.density_layers, style, self.progress[1], own[1])
         if self.mirror:  # no weight for the side: geometry must not see it
-            density = (Affine(F.pad(density[0].weight, (0, 0, 0, 1)), density[0].bias), *density[1:])
+            first = Affine(F.pad(density[0].weight, (0, 0, 0, 1)), density[0].bias)
+            density = (first, *density[1:])
         return ShapeStyle(deform, density)
 
     def appearance_style(
@@ -307,7 +308,7 @@ class ConditionalField(nn.Module):
     def features(
         self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "batch points features"]:
-        """Hash features and low-frequency position at deformed points; the side, with ``mirror``."""
+        """Hash features and low-frequency position at deformed points; with ``mirror`` the side."""
         flat = self._half(deformed.flatten(0, 1))
         hashed = self.grid(flat / (2 * self.extent) + 0.5, dtype)
         parts = [hashed, frequency_encoding(flat, self.position_octaves).to(dtype)]

@@ -81,8 +81,8 @@ class Alarms:
             return None
         return (
             f"step {step}: the feature discriminator is sure of everything (loss_f {loss:.3f} for "
-            f"{self.counts['overpowered']} checks); lower features.weight or features.lr, or let it "
-            "in later by features.start_kimg"
+            f"{self.counts['overpowered']} checks); lower features.weight or features.lr, or let "
+            "it in later by features.start_kimg"
         )
 
     def state(self) -> dict[str, int]:

@@ -113,7 +113,8 @@ def draw(
     coarse = kimg < config.schedule.coarse_kimg
     size = config.discriminator.patch // (2 if coarse else 1)
     # rays twice as far apart see nothing as thin
-    cells = grid_cells(config.generator.box, config.generator.grid_cells * 2 // (3 if coarse else 2))
+    longest = config.generator.grid_cells * 2 // (3 if coarse else 2)
+    cells = grid_cells(config.generator.box, longest)
     kept = count_kept(camera, patches, size, box, device)
     rays = torch_generator(config.seed, rank, step, "rays", device)
     shape = (batch, size * size, config.generator.samples)

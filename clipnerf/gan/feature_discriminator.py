@@ -84,8 +84,8 @@ class FeatureDiscriminator(nn.Module):
 def hinge_loss(
     real: Float[Tensor, "batch scales"], fake: Float[Tensor, "batch scales"]
 ) -> Float[Tensor, ""]:
-    """Mean of relu(1 - D(real)) + relu(1 + D(fake)): 2 for heads that know nothing, 0 for heads that
-    are sure of everything."""
+    """Mean of relu(1 - D(real)) + relu(1 + D(fake)): 2 for heads that know nothing, 0 for heads
+    that are sure of everything."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 

@@ -45,8 +45,8 @@ def direction_loss(
 ) -> Float[Tensor, ""]:
     """1 - cosine between the guessed direction of the camera and the true one, [0, 2], mean.
 
-    Bounded, whatever the guess: a squared error of what the discriminator's last layer says was seen
-    to explode, and to empty the generator with it.
+    Bounded, whatever the guess: a squared error of what the discriminator's last layer says was
+    seen to explode, and to empty the generator with it.
     """
     return (1 - F.cosine_similarity(guess, camera.c2w[:, :3, 3], dim=1)).mean()
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.draws import Draw, draw, ramp
+from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.graphs import StepGraphs
-from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.losses import (
     blur,
     direction_loss,
@@ -182,7 +182,7 @@ class Trainer:
         return losses | {"real": real, "fake": fake.detach(), "opacity": opacity}
 
     def look(self, real: Tensor, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
-        """Reals at the patches, opacity of the fakes, and the fakes: both alike sampled and blurred.
+        """Reals at the patches, opacity of the fakes, and the fakes: sampled and blurred alike.
 
         Rays go through the centres of the reals' pixels, so that neither side is the smoother.
         """

@@ -3,9 +3,9 @@
 Made from densities alone, so that no appearance can reach geometry through it. It serves twice:
 
 **Where samples go.** A ray walks through the grid in small steps; samples then lie where light is
-stopped (importance sampling by the inverse distribution function; NeRF, section 5.2). All rays of an
-object share the grid, so what one ray alone would miss, such as a thin leg between two samples, is
-found for it by its neighbours. A share of the samples stays even, for what the grid has missed.
+stopped (importance sampling by the inverse distribution function; NeRF, section 5.2). All rays of
+an object share the grid, so what one ray alone would miss, such as a thin leg between two samples,
+is found for it by its neighbours. A share of the samples stays even, for what the grid has missed.
 
 **Which are left out** where no gradient is wanted, as nothing is there. What that costs is bounded.
 A photon that crosses fog of density sigma over a path s is stopped by it with probability

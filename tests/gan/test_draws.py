@@ -10,6 +10,7 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import PRIOR_POINTS, Draw, count_kept, draw
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
+from clipnerf.gan.tracing import trace
 from clipnerf.gan.trainer import Trainer
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import rays_through
@@ -135,7 +136,7 @@ class Watch(TorchDispatchMode):
 @pytest.mark.parametrize("step", [0, 1, 3000])
 def test_nothing_in_a_step_waits_for_the_device(pretrain_config, step, monkeypatch):
     # a CPU asks how many rays are empty, which a GPU is not asked
-    monkeypatch.setattr(Generator, "_trace_sparingly", Generator.trace)
+    monkeypatch.setattr("clipnerf.gan.generator.trace_sparingly", trace)
     config = pretrain_config()
     # on a CPU, the reference backend may ask; the one of a GPU runs by its interpreter
     config.generator.field.backend = "triton"
@@ -168,7 +169,7 @@ def test_kept_rays_are_enough_for_the_whole_patch(pretrain_config):
 
 def test_two_ranks_have_the_gradients_of_one_with_both_their_draws(pretrain_config, monkeypatch):
     # objects that are traced together share the number of rays that count as solid
-    monkeypatch.setattr("clipnerf.gan.generator.GROUP", 1)
+    monkeypatch.setattr("clipnerf.gan.tracing.GROUP", 1)
     config = pretrain_config(batch=4)
     config.generator.precision = "float32"  # in bfloat16 a batch's sum is another than its halves'
     real = torch.rand(4, 3, 16, 16)

@@ -164,7 +164,8 @@ def test_what_is_traced_together_does_not_depend_on_appearance(make_generator):
 def test_views_in_any_order_are_the_views_of_their_objects(make_generator):
     generator = make_generator()
     codes = Codes.from_seeds([0, 1], 8)
-    objects = FinishedObjects(generator.field, generator.box, codes, *generator.styles(codes), [20] * 3)
+    styles = generator.styles(codes)
+    objects = FinishedObjects(generator.field, generator.box, codes, *styles, [20] * 3)
     camera = generator.camera(torch.tensor([0.0, 40.0, 80.0, 120.0, 160.0]), 20.0, 10)
     rows = [1, 0, 0, 1, 0]
     views = objects.render(camera, rows, samples=6)

@@ -1,4 +1,4 @@
-"""Reals are as sharp as fakes: one box, drawn as a picture and rendered as a field, at one width."""
+"""Reals are as sharp as fakes: one box, drawn and rendered, has edges of one width."""
 
 import numpy as np
 import pytest

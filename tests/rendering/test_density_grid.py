@@ -189,8 +189,8 @@ def test_a_step_is_found_to_a_fraction_of_its_cell():
     """A wall with air in front of it: depth of its surface, by the weights."""
     draw = torch.Generator().manual_seed(0)
     start = torch.tensor([4.0, 0.0, 0.0]) + torch.rand(1, 400, 3, generator=draw) * 0.5
-    rays = Rays(start, torch.tensor([-1.0, 0, 0]).expand_as(start),
-                *box_interval(start, torch.tensor([-1.0, 0, 0]).expand_as(start), CUBE))  # fmt: skip
+    inwards = torch.tensor([-1.0, 0, 0]).expand_as(start)
+    rays = Rays(start, inwards, *box_interval(start, inwards, CUBE))
     for wall in (0.31, -0.2, 0.0, 0.55):
 
         def density(points, wall=wall):

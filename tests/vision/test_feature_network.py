@@ -1,4 +1,4 @@
-"""Frozen networks of timm: where weights come from, what is refused, and the features themselves."""
+"""Frozen networks of timm: where weights come from, what is refused, the features themselves."""
 
 import pickle
 
@@ -41,7 +41,7 @@ def test_weights_under_other_names_are_taken_in_order_and_norms_are_folded(untra
     pictures = torch.rand(2, 3, 64, 64)
     seen = network.normalized(pictures, 64)
     with torch.no_grad():
-        expected = untrained.forward_intermediates(seen, indices=4, intermediates_only=True)
+        expected = untrained.forward_intermediates(seen, intermediates_only=True)
     maps = network.pyramid(pictures, 64)
     assert [m.shape[1] for m in maps] == network.channels == [16, 24, 40, 112]
     assert [64 // m.shape[2] for m in maps] == network.strides == [2, 4, 8, 16]
