@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command) -> Any:
+    from clipnerf.runs.allocator import keep_freed_memory
+
+    keep_freed_memory()  # before the verb allocates; the process is ours
     return RUN[command.verb.name](command.config)
 
 
@@ -104,6 +107,8 @@ def _synthesize(config: Any) -> Any:
         pairs=config.pairs,
         masks=config.masks,
         regions=config.regions,
+        fov_deg=config.fov_deg,
+        oversampling=config.oversampling,
     )
 
 

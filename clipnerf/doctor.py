@@ -59,6 +59,8 @@ def doctor(config: DoctorConfig) -> DoctorReport:
         _python,
         _torch,
         _cpu,
+        _threads,
+        _memory,
         _cuda,
         _triton,
         _tinycudann,
@@ -87,7 +89,7 @@ def _torch() -> Finding:
 
 
 def _cpu() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = _cores()
     try:
         import torch
 
@@ -98,6 +100,42 @@ def _cpu() -> Finding:
     except (ImportError, OSError) as error:
         return Finding("cpu", OK, f"{usable} cores ({_reason(error)})")
     return Finding("cpu", OK, f"{usable} cores, {kind}, bfloat16 {bfloat16}")
+
+
+def _threads() -> Finding:
+    """How threads wait for each other: those of OpenMP spin, which a busy machine pays dearly."""
+    try:
+        import torch
+
+        threads = torch.get_num_threads()
+    except (ImportError, OSError) as error:
+        return Finding("threads", OPTIONAL, _reason(error))
+    passive = os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive"
+    says = f"{threads}, OMP_WAIT_POLICY {'passive' if passive else 'not passive'}"
+    if threads == 1 or passive or not hasattr(os, "getloadavg"):
+        return Finding("threads", OK, says)
+    load, cores = os.getloadavg()[0], _cores()
+    says += f", load {load:.1f} on {cores} cores"
+    if load <= cores:
+        return Finding("threads", OK, says)
+    advice = "set OMP_WAIT_POLICY=passive, or train in processes of one thread "
+    return Finding("threads", OPTIONAL, says, advice + "(docs/performance.md)")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> Finding:
+    """Whether freed memory is kept in this process; a command would do the same."""
+    from clipnerf.runs.allocator import SWITCH, allocator
+
+    found = allocator()
+    if found.keeps:
+        return Finding("memory", OK, f"{found.why}; {SWITCH}=0 gives it back")
+    return Finding("memory", OPTIONAL, f"freed memory is not kept: {found.why}")
 
 
 def _cuda() -> Finding:

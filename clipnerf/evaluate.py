@@ -26,6 +26,7 @@ from clipnerf.errors import UsageError
 from clipnerf.evaluation import published, targets
 from clipnerf.evaluation.disentanglement import disentanglement
 from clipnerf.evaluation.edits import check_wishes, group_of
+from clipnerf.evaluation.feature_figures import TITLE, check_judge, features_absence, load_judge
 from clipnerf.evaluation.gallery import Gallery, picks, swap_grid
 from clipnerf.evaluation.kind import (
     ROUTED,
@@ -64,6 +65,7 @@ from clipnerf.gan.generator import Generator
 from clipnerf.runs.atomic import atomic_write, writable_dir
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.provenance import git_commit, versions
+from clipnerf.vision.feature_network import FeatureNetwork
 
 STUDIED, SIDES = 16, 12
 """Objects, and views of each, of the view consistency."""
@@ -98,6 +100,7 @@ class _Loaded:
     entangled: Generator | None
     wishes: tuple[Wish, ...]
     device: torch.device
+    judge: FeatureNetwork | None
 
 
 def evaluate(config: EvaluateConfig) -> Report:
@@ -183,7 +186,13 @@ def _load(config: EvaluateConfig, means: Means) -> _Loaded:
             )
     if GUIDE not in clips:
         editors = {}
-    return _Loaded(editors, plain_one.generator, clips, recognizer, entangled, wishes, device)
+    judge = None
+    if (means.data or means.category) and features_absence() is None:
+        check_judge(means.bundle / "generator.safetensors")
+        judge = load_judge(device)
+    return _Loaded(
+        editors, plain_one.generator, clips, recognizer, entangled, wishes, device, judge
+    )
 
 
 def _measure(
@@ -197,7 +206,9 @@ def _measure(
     generator, other, size = loaded.generator, loaded.entangled, config.size
     seeds = range(config.first_seed, config.first_seed + config.objects_used)
     wishes = loaded.wishes
-    eyes = open_eyes(loaded.clips, wishes, means.neutral, loaded.recognizer, loaded.device)
+    eyes = open_eyes(
+        loaded.clips, wishes, means.neutral, loaded.recognizer, loaded.device, loaded.judge
+    )
     counts = _pictures(config, means, wishes, len(loaded.editors))
     kinds: dict[str, KindFigures] = {}
     drawn: dict[str, KindPictures] = {}
@@ -205,7 +216,8 @@ def _measure(
         tell = progress.update
         reals = None
         if data is not None:
-            reals = compare_with_reals(generator, data, eyes, config.samples_used, size, tell)
+            samples = config.samples_used
+            reals = compare_with_reals(generator, data, eyes, samples, size, tell, means)
         subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, tell)
         for kind, editor in loaded.editors.items():
             if wishes:
@@ -237,6 +249,7 @@ def _measure(
             "device": str(loaded.device),
             "seconds": round(time.perf_counter() - started, 1),
         },
+        features=reals.features if reals else None,
     )
     gallery = Gallery(
         real=reals.pictures[0] if reals else None,
@@ -258,6 +271,8 @@ def _networks(means: Means, loaded: _Loaded) -> dict[str, Network]:
         networks["recognizer"] = Network(means.recognizer, loaded.recognizer.hash)
     if loaded.entangled is not None:
         networks["entangled"] = Network(means.entangled, loaded.entangled.hash)
+    if loaded.judge is not None:
+        networks["features"] = Network(f"{TITLE}, {loaded.judge.source}", loaded.judge.hash)
     return networks
 
 
@@ -306,7 +321,7 @@ def _pictures(
     clip = (means.bundle / "clip.safetensors").is_file()
     kinds = kinds if clip else 0
     read, data = bool(means.recognizer), bool(means.data or means.category)
-    eye = clip or bool(means.judge)
+    eye = clip or bool(means.judge) or features_absence() is None
     alike = {len(some) for some in together(wishes)} - {1} if kinds else set()
     return {
         "variety": samples if data and (eye or read) else 0,
@@ -321,5 +336,5 @@ def _pictures(
 
 
 def _absent(means: Means) -> list[Absence]:
-    both = (published.inception_absence(), published.lpips_absence())
-    return [*means.absent, *(each for each in both if each is not None)]
+    each_one = (published.inception_absence(), published.lpips_absence(), features_absence())
+    return [*means.absent, *(each for each in each_one if each is not None)]

@@ -26,7 +26,7 @@ from clipnerf.fields.local import BoxRegion, PaintedRegion, PhraseRegion, Region
 from clipnerf.fields.modulated import Affine
 from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes, Layer
-from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.generator import Generator
 from clipnerf.paint import painted
 from clipnerf.rendering.cameras import Camera
@@ -222,7 +222,7 @@ class Locals:
         mask = type(layer)(one_color(_SATURATED), layer.mask, layer.strength)
         style = AppearanceStyle(one_color(-_SATURATED), (mask,))
         camera = camera.to(device).expand(batch)
-        cells = grid_cells(camera.width * camera.height)
+        cells = finished_cells(generator.box, camera.width * camera.height)
         objects = FinishedObjects(generator.field, generator.box, marked, shape, style, cells)
         samples = generator.config.render_samples
         return objects.render(camera, samples=samples, background=0.0).rgb[:, :1]

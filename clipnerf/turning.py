@@ -9,7 +9,7 @@ import torch
 
 from clipnerf.export.sheet import to_uint8
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.progress import Progress
 
@@ -37,7 +37,7 @@ def turn(
         generator.box,
         codes,
         *generator.styles(codes),
-        grid_cells(frames * size * size),
+        finished_cells(generator.box, frames * size * size),
     )
     azimuths = torch.arange(frames) * (360.0 / frames)
     with Progress(frames, desc="orbit", unit="frame") as progress:

@@ -14,6 +14,7 @@ from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.config.verbs import BenchConfig
 from clipnerf.errors import UsageError
 from clipnerf.fields.layout import GridLayout
+from clipnerf.runs.allocator import Allocator
 from tests.tiny_bundle import tiny_bundle
 
 PRESET = """
@@ -95,6 +96,18 @@ def test_the_parts_of_a_step_are_measured_on_the_trainer_as_it_is(small):
     figures = figures_of(bench(small))
     shares = [f["note"] for f in figures.values() if f["unit"] == "ms/step"]
     assert len(shares) == 7 and all(share.endswith("%") for share in shares)
+
+
+def test_a_step_with_freed_memory_kept_against_one_without(small, monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr("clipnerf.bench.memory.set_thresholds", told.append)
+    monkeypatch.setattr("clipnerf.bench.memory.allocator", lambda: Allocator(True, "kept"))
+    figure = figures_of(bench(small))["training, freed memory kept"]
+    assert figure["value"] > 0 and figure["unit"] == "x" and "page faults" in figure["note"]
+    assert told == [False, True, True, False, False, True, True]
+    monkeypatch.setattr("clipnerf.bench.memory.allocator", lambda: Allocator(False, "it is off"))
+    assert "training, freed memory kept" not in figures_of(bench(small))
+    assert "since it is off" in capsys.readouterr().err
 
 
 def test_the_large_step_is_the_promised_one():

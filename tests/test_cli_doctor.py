@@ -8,6 +8,8 @@ from clipnerf.cli import main
 from clipnerf.config.verbs import DoctorConfig
 from clipnerf.doctor import doctor
 from clipnerf.fields.hash_grid import Choice
+from clipnerf.runs import allocator
+from clipnerf.runs.allocator import Allocator
 
 
 def _finding(report, name):
@@ -30,9 +32,9 @@ def test_a_missing_bundle_is_a_finding_not_an_error(tmp_path, capsys):
     assert not report.ok
     bundle = _finding(report, "bundle")
     assert bundle.state == "!!" and "none' does not exist" in bundle.says and bundle.advice
-    assert {"python", "torch", "cpu", "cuda", "open_clip", "embreex", "ffmpeg", "disk"} <= {
-        finding.name for finding in report.findings
-    }
+    names = {finding.name for finding in report.findings}
+    assert {"python", "torch", "cpu", "threads", "memory", "cuda"} <= names
+    assert {"open_clip", "embreex", "ffmpeg", "disk"} <= names
     assert all("\n" not in line for line in report.lines())
     assert main(["doctor", "--bundle", str(tmp_path / "none")]) == 1
     assert "!! bundle" in capsys.readouterr().out
@@ -81,3 +83,26 @@ def test_the_backend_of_the_hash_grid_is_said_with_its_reason(monkeypatch):
     finding = module._hash_grid()
     assert finding.state == "--" and finding.says == "torch (triton is broken)"
     assert "mend one" in finding.advice
+
+
+def test_the_allocator_is_said_with_its_reason(monkeypatch):
+    monkeypatch.setattr(allocator, "_state", Allocator(True, "glibc 2.36 keeps freed memory"))
+    finding = module._memory()
+    assert finding.state == "ok" and "glibc 2.36 keeps" in finding.says
+    assert "CLIPNERF_MALLOC=0" in finding.says
+    monkeypatch.setattr(allocator, "_state", Allocator(False, "MALLOC_CONF is set"))
+    finding = module._memory()
+    assert finding.state == "--" and finding.says.endswith("MALLOC_CONF is set")
+
+
+@pytest.mark.parametrize(
+    ("threads", "policy", "load", "state"),
+    [(2, "", 7.0, "--"), (2, "", 0.5, "ok"), (2, "PASSIVE", 7.0, "ok"), (1, "", 7.0, "ok")],
+)
+def test_threads_that_spin_on_a_busy_machine_are_said(monkeypatch, threads, policy, load, state):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr(module, "_cores", lambda: 2)
+    monkeypatch.setattr(module.os, "getloadavg", lambda: (load, load, load), raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    finding = module._threads()
+    assert finding.state == state and bool(finding.advice) == (state == "--")

@@ -16,7 +16,7 @@ from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.export.video import read_video
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.finished import FinishedObjects
-from clipnerf.rendering.occupancy import OccupancyGrid
+from clipnerf.rendering.density_grid import DensityGrid
 from tests.tiny_bundle import tiny_bundle, tiny_generator
 
 
@@ -184,13 +184,13 @@ def test_an_orbit_in_pieces_finds_each_objects_empty_space_once(editor, tmp_path
     codes = editor.sample(seeds=[0, 1])
     whole = read_video(editor.orbit(codes, tmp_path / "whole.mp4", frames=5, size=16))
     built: list[int] = []
-    build = OccupancyGrid.build
+    build = DensityGrid.build
 
     def counting(*arguments, **options):
         built.append(1)
         return build(*arguments, **options)
 
-    monkeypatch.setattr(OccupancyGrid, "build", counting)
+    monkeypatch.setattr(DensityGrid, "build", counting)
     monkeypatch.setattr("clipnerf.editor.ORBIT_PIXELS", 2 * 2 * 16 * 16)
     pieces = read_video(editor.orbit(codes, tmp_path / "pieces.mp4", frames=5, size=16))
     assert len(built) == 2

@@ -12,9 +12,11 @@ from clipnerf.cli import main
 from clipnerf.config.evaluation import RecognizerConfig
 from clipnerf.editing.universal import FILE_NAME
 from clipnerf.editor import Editor
+from clipnerf.evaluation import feature_figures
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.export.page import LARGEST
 from clipnerf.gan.generator import Generator
+from clipnerf.vision.feature_network import FeatureNetwork
 from tests.tiny_bundle import tiny_bundle, tiny_generator, tiny_universal
 
 WISHES = [
@@ -71,6 +73,8 @@ def write_evaluation(bundle: Path) -> Path:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     monkeypatch.setattr("clipnerf.evaluate.TIMED", 2)
+    # absent, wherever the tests run: the network looks at 260 pixels
+    monkeypatch.setattr(feature_figures.feature_network, "_wheel_file", lambda package: None)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,34 @@ def test_everything_at_hand_is_measured(bundle, tmp_path, capsys):
     assert len(page.encode()) <= LARGEST
     assert "a narrow chair" in page and "<script" not in page
     assert sorted(p.name for p in out.iterdir()) == ["evaluation.html", "evaluation.json"]
+
+
+@pytest.mark.filterwarnings("ignore:.* pictures in .* are smaller than")
+def test_the_network_that_no_training_sees(bare, tmp_path, capsys, monkeypatch):
+    (bare / "clip.safetensors").unlink()
+    argv = ["evaluate", str(bare), *FEW, "--category", "chairs", "--out", str(tmp_path / "out")]
+    assert main([*argv, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "EfficientNet-Lite2: absent; pip install 'clipnerf[features]'" in " ".join(said.split())
+    torch.manual_seed(0)
+    network = FeatureNetwork(feature_figures.NETWORK, "random")
+    network.size = 32
+    monkeypatch.setattr("clipnerf.evaluate.features_absence", lambda: None)
+    monkeypatch.setattr("clipnerf.evaluate.load_judge", lambda device: network)
+    assert main(argv) == 0
+    text = capsys.readouterr().out
+    assert "EfficientNet-Lite2, ImageNet, random" in text and "floor, other real pictures" in text
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert found["variety"] == {} and found["networks"]["features"]["hash"] == network.hash
+    assert found["features"]["floor"]["samples"] == found["features"]["generated"]["samples"] == 16
+    assert "Frechet distance, EfficientNet-Lite2, ImageNet" in (
+        tmp_path / "out" / "evaluation.html"
+    ).read_text()
+
+    trained = {feature_figures.TRAINED_AGAINST: feature_figures.NETWORK}
+    tiny_generator().save(bare / "generator.safetensors", extra=trained)
+    said = fails(capsys, *argv[1:])
+    assert "was trained against the features of tf_efficientnet_lite2" in said
 
 
 def write_universal(bundle: Path) -> None:

@@ -18,7 +18,7 @@ LAYERS = (
      "evaluation.__main__"),
     ("editor", "bundle", "aim", "changes", "local", "paint", "exemplar", "morph", "turning"),
     ("gan.pretrain", "editing", "inversion", "segmentation", "clip.train", "evaluation"),
-    ("gan", "clip", "data", "export", "runs"),
+    ("gan", "clip", "data", "export", "runs", "vision"),
     ("rendering", "fields", "convolutions"),
     ("config",),
     ("errors", ""),
@@ -40,6 +40,7 @@ HOMES = {
     "PIL": ("data", "export.page", "export.sheet", "export.view_plot", "runs.folder"),
     "tinycudann": ("fields.backends.tcnn",),
     "triton": ("fields.backends.triton", "fields.backends.triton_kernels"),
+    "timm": ("vision.feature_network",),
     "lpips": ("evaluation.published",),
     "torch_fidelity": ("evaluation.published",),
 }

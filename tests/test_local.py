@@ -12,7 +12,7 @@ from clipnerf.export.video import read_video
 from clipnerf.fields.region import RegionField
 from clipnerf.local import THRESHOLD, Known, Locals, last_of
 from clipnerf.morph import between
-from clipnerf.rendering.occupancy import EMPTY_SHARE
+from clipnerf.rendering.density_grid import EMPTY_SHARE
 from tests.tiny_bundle import tiny_bundle
 
 BOX = (-1.0, -1.0, 0.1, 1.0, 1.0, 1.0)

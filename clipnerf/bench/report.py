@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 from clipnerf.bench.hash_grids import hash_grids, sweep
+from clipnerf.bench.memory import kept_memory
 from clipnerf.bench.timing import Figure
 from clipnerf.bench.training import training
 from clipnerf.bench.views import editor_of, views
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.config.verbs import BenchConfig, bundle_path
+from clipnerf.runs.allocator import keep_freed_memory
 from clipnerf.runs.atomic import atomic_write, writable_dir
 from clipnerf.runs.provenance import git_commit, versions
 
@@ -31,6 +33,7 @@ def bench(config: BenchConfig) -> Path | None:
     out = Path(config.out) if config.out else None
     if out is not None:
         writable_dir(out.parent)
+    keep_freed_memory()  # as every training does
     if config.threads:
         torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -48,6 +51,7 @@ def bench(config: BenchConfig) -> Path | None:
 def measure(config: BenchConfig, preset: PretrainConfig, device: torch.device) -> list[Figure]:
     """All figures; training first, so that the peak of memory is its own."""
     figures = training(preset, config.seconds, device)
+    figures += kept_memory(preset, config.seconds, device)
     figures += hash_grids(config.seconds, device)
     if config.sweep:
         figures += sweep(config.seconds / 25, device)

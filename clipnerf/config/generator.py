@@ -53,6 +53,9 @@ class FieldConfig:
     """Added before the softplus of the density: below zero, space starts nearly empty."""
     density_scale: float = 10.0
     """Factor of the softplus: density in 1 / world unit for an activation of one."""
+    mirror: bool = False
+    """Geometry is symmetric about the plane y = 0, for categories whose left is their right: twice
+    the detail a row of the table, parts in pairs, and objects that face along x or against it."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""
@@ -132,10 +135,12 @@ class GeneratorConfig:
     """The prior over cameras."""
     box: list[float] = dataclasses.field(default_factory=lambda: [1.0, 1.0, 1.0])
     """Half the extent of the box that holds the object along x, y, z; world units, at most 1."""
-    samples: int = 16
-    """Samples a ray in training, spread over the part of the ray inside the box."""
-    render_samples: int = 48
+    samples: int = 12
+    """Samples a ray in training; a first pass over a grid says where on the ray they lie."""
+    render_samples: int = 20
     """Samples a ray in finished pictures."""
+    grid_cells: int = 28
+    """Cells of the first pass in training, along the longest axis of the box."""
     front_azimuth_deg: float = 0.0
     """Azimuth at which this generator's objects turned out to face the camera, degrees. No poses
     are given in training, so it is found afterwards; 'azimuth 0' of a person means this."""
@@ -153,6 +158,7 @@ class GeneratorConfig:
             self.box,
             "three numbers above 0, at most 1",
         )
+        _check(2 <= self.grid_cells <= 256, "generator.grid_cells", self.grid_cells, "2 to 256")
         for key in ("samples", "render_samples"):
             _check(
                 2 <= getattr(self, key) <= 4096, f"generator.{key}", getattr(self, key), "2 to 4096"
@@ -175,6 +181,8 @@ class DiscriminatorConfig:
     """Channels of the first layer; doubled with every halving of the patch, up to max_width."""
     max_width: int = 192
     """Channels at most."""
+    pose: bool = False
+    """It also guesses where the camera stood; set by loss.pose, and kept in its file."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""

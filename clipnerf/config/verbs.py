@@ -330,6 +330,10 @@ class SynthesizeConfig:
     """Write the part masks of all pictures."""
     regions: bool = False
     """Write fine label maps, and phrases that refer to pieces of each picture."""
+    fov_deg: float = 30.0
+    """Field of view, degrees, 10 to 60; generator.camera.fov_deg has to be the same."""
+    oversampling: int = 3
+    """Rays along each side of a pixel, 1 to 8. 1 for pretrain: a fake has one ray a pixel too."""
 
     @property
     def folder(self) -> Path:
@@ -343,6 +347,8 @@ class SynthesizeConfig:
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         _check(self.views >= 1, "views", self.views, "1 or more")
         _check(0 <= self.pairs <= self.count, "pairs", self.pairs, "0 to count")
+        _check(10 <= self.fov_deg <= 60, "fov_deg", self.fov_deg, "10 to 60 degrees")
+        _check(1 <= self.oversampling <= 8, "oversampling", self.oversampling, "1 to 8")
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ class Objective:
             return self.render(viewed, draw.camera), after
 
     def render(self, codes: Codes, camera: Camera) -> Picture:
-        """Whole pictures the way training sees them: every ray and sample, no occupancy."""
+        """Whole pictures the way training sees them: every ray and sample, none left out."""
         view = self.generator.render_patch(
             codes,
             camera,

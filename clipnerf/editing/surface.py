@@ -17,7 +17,8 @@ from clipnerf.fields.field import AppearanceStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import pixel_grid, rays_through, sample_along
+from clipnerf.rendering.density_grid import place_samples
+from clipnerf.rendering.rays import pixel_grid, rays_through
 from clipnerf.rendering.volume import render_weights
 
 LEAST_WEIGHT = 1e-3
@@ -75,7 +76,7 @@ def see_surface(generator: Generator, codes: Codes, camera: Camera, samples: int
 
     Args:
         generator: with disentangled conditioning.
-        samples: samples a ray, in the middle of their strata.
+        samples: samples a ray, in the middle of their intervals.
     """
     shape, _ = generator.styles(codes)
     rays = rays_through(camera, pixel_grid(camera.width, camera.height, generator.device),
@@ -83,7 +84,7 @@ def see_surface(generator: Generator, codes: Codes, camera: Camera, samples: int
     batch, pixels = rays.near.shape
     kept = max(int(rays.hit.sum(1).max()), 1)
     rays, order = rays.hits_first(kept)
-    t, delta = sample_along(rays, samples)
+    t, delta = place_samples(generator.density_grid(shape).along(rays), rays, samples)
     points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
     features = generator.field.features(generator.field.deform(points.flatten(1, 2), shape))
     sigma = generator.field.density(features, shape).view(batch, kept, samples)

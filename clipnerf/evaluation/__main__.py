@@ -12,6 +12,7 @@ from clipnerf.config.evaluation import RecognizerConfig, TrainRecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import ClipNerfError
 from clipnerf.evaluation.disentanglement import disentanglement
+from clipnerf.evaluation.feature_figures import check_judge, load_judge
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.recognizer_training import train_recognizer
 from clipnerf.evaluation.variety import Variety
@@ -39,8 +40,13 @@ def measure_variety(a: argparse.Namespace) -> None:
 
         clip = Clip.load(a.clip).to(a.device)
     recognizer = Recognizer.load(a.recognizer).to(a.device) if a.recognizer else None
+    judge = None
+    if a.features:
+        check_judge(a.generator)
+        judge = load_judge(a.device)
     data = PictureDataset(a.data, a.size)
-    variety = Variety(data, clip, recognizer, a.samples, a.size, ray_samples=a.ray_samples)
+    more = {"ray_samples": a.ray_samples, "judge": judge}
+    variety = Variety(data, clip, recognizer, a.samples, a.size, **more)
     report = variety.measure(generator)
     print("\n".join(report.lines()))
     codes = disentanglement(generator, size=a.size)
@@ -84,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     variety.add_argument("--data", required=True, help="folder or zip of real pictures")
     variety.add_argument("--clip", default="", help="CLIP for FD-CLIP, precision, recall ...")
     variety.add_argument("--recognizer", default="", help="recogniser for the shares")
+    variety.add_argument(
+        "--features", action="store_true", help="distances by EfficientNet-Lite2 as well"
+    )
     variety.add_argument("--samples", type=int, default=1000, help="generated pictures")
     variety.add_argument("--ray-samples", type=int, help="samples a ray; as in training if not set")
     variety.add_argument("--out", default="", help="JSON file")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clipnerf.evaluation.features import as_8_bit
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.generator import Generator
 from clipnerf.runs.hardware import network_dtype
 
@@ -85,7 +85,7 @@ def shoot_all(
             generator.box,
             some,
             *generator.styles(some),
-            grid_cells(size * size * count),
+            finished_cells(generator.box, size * size * count),
             network_dtype("auto", generator.device),
         )
         view = objects.render(

@@ -11,6 +11,7 @@ from clipnerf.evaluation.clip_edits import ClipFigures
 from clipnerf.evaluation.disentanglement import Disentanglement
 from clipnerf.evaluation.edit_distance import DistanceAfterEdits
 from clipnerf.evaluation.edits import Floor, GroupMeans, WishResult
+from clipnerf.evaluation.feature_figures import FeatureReport
 from clipnerf.evaluation.means import Absence
 from clipnerf.evaluation.strength import Steadiness
 from clipnerf.evaluation.variety import VarietyReport
@@ -72,10 +73,10 @@ class KindFigures:
 class Evaluation:
     """One evaluation of a bundle.
 
-    networks: guide, judge, recognizer, generator, entangled: those at hand.
+    networks: guide, judge, recognizer, generator, entangled, features: those at hand.
     protocol: what each figure is meaningless without, in words.
     variety: encoder -> figures; the key "recognizer" where there is no CLIP.
-    fid: with Inception, where it is present.
+    fid: with Inception, where it is present. features: with EfficientNet-Lite2, likewise.
     views: of the bundle's generator by its own CLIP.
     accuracy: of the recogniser on real pictures, attribute by attribute.
     """
@@ -94,6 +95,7 @@ class Evaluation:
     kinds: dict[str, KindFigures]
     absent: tuple[Absence, ...]
     provenance: dict[str, Any]
+    features: FeatureReport | None = None
 
     @property
     def same_judge(self) -> bool:

@@ -17,6 +17,7 @@ from clipnerf.data.shapes.synthesize import synthesize
 from clipnerf.evaluation import published
 from clipnerf.evaluation.clip_edits import Words, embed_words
 from clipnerf.evaluation.edits import Floor, find_floor, is_colour
+from clipnerf.evaluation.feature_figures import FeatureMeasure, FeatureReport
 from clipnerf.evaluation.features import image_features
 from clipnerf.evaluation.matching import PairEncoder
 from clipnerf.evaluation.means import Means
@@ -29,9 +30,12 @@ from clipnerf.evaluation.variety import Variety, VarietyReport
 from clipnerf.evaluation.wishes import Wish
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.vision.feature_network import FeatureNetwork
 
 REAL_SEED = 1
 """Of the real pictures that are drawn: seed 0 is what models are trained on."""
+OTHER_SEED = 2
+"""Of the other real pictures, whose figures beside the first are the floor."""
 RELIABLE = 0.75
 """Least accuracy on real pictures of an attribute that is counted: what cannot be seen on every
 object, such as the colour of armrests, cannot be read."""
@@ -48,6 +52,7 @@ class Eyes:
     words: Mapping[str, Words]
     recognizer: Recognizer | None
     lpips: Distance | None = None
+    judge: FeatureNetwork | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Reals:
     """Real and generated pictures, and their features by each encoder.
 
     edited: how many of the generated ones are edited as well.
-    fid: by Inception, where it is present.
+    fid: by Inception, where it is present. features: by EfficientNet-Lite2, likewise.
     """
 
     variety: Variety
@@ -106,6 +111,7 @@ class Reals:
     generated: Mapping[str, Float[Tensor, "samples embed"]]
     edited: int
     fid: float | None
+    features: FeatureReport | None = None
 
 
 @contextmanager
@@ -125,23 +131,33 @@ def real_pictures(
         yield None
 
 
+def other_reals(means: Means, variety: Variety, count: int, size: int) -> Tensor | None:
+    """Real pictures that are not among those compared with; None where there are too few."""
+    if means.data:
+        return variety.others()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = synthesize(means.category, count, size, OTHER_SEED, Path(folder) / "other")
+        return PictureDataset(drawn, size).batch(range(count))
+
+
 def open_eyes(
     clips: Mapping[str, PairEncoder],
     wishes: Sequence[Wish],
     neutral: str,
     recognizer: Recognizer | None,
     device: torch.device,
+    judge: FeatureNetwork | None = None,
 ) -> Eyes:
     """Everything that looks, with the words of the wishes; LPIPS where it is present."""
     words = {eye: embed_words(clip, wishes, neutral) for eye, clip in clips.items() if wishes}
     if published.lpips_absence() is not None:
-        return Eyes(clips, words, recognizer)
+        return Eyes(clips, words, recognizer, judge=judge)
     network = published.load_lpips(device)
 
     def distance(first: Tensor, second: Tensor) -> Tensor:
         return published.lpips_distances(network, first, second, device)
 
-    return Eyes(clips, words, recognizer, distance)
+    return Eyes(clips, words, recognizer, distance, judge)
 
 
 def compare_with_reals(
@@ -151,8 +167,13 @@ def compare_with_reals(
     samples: int,
     size: int,
     tell: Tell,
+    means: Means | None = None,
 ) -> Reals | None:
-    """Variety by every eye, from the same pictures; None where there is no eye at all."""
+    """Variety by every eye, from the same pictures; None where there is no eye at all.
+
+    Args:
+        means: where other reals come from, for the floor of EfficientNet-Lite2; none where None.
+    """
     clips, recognizer = eyes.clips, eyes.recognizer
     measures = {
         eye: Variety(data, clip, recognizer if eye == GUIDE else None, samples, size)
@@ -160,14 +181,19 @@ def compare_with_reals(
     }
     if GUIDE not in measures and recognizer is not None:
         measures["recognizer"] = Variety(data, None, recognizer, samples, size)
-    if not measures:
+    if not measures and eyes.judge is None:
         return None
-    first = next(iter(measures.values()))
+    judged = Variety(data, None, None, samples, size, judge=eyes.judge) if not measures else None
+    first = judged or next(iter(measures.values()))
     real, made = first.real(), first.generated(generator, tell=tell)
     fid = None
     if published.inception_absence() is None:
         seen = [published.inception_features(some, generator.device) for some in (real, made)]
         fid = frechet_distance(*seen)
+    features = None
+    if eyes.judge is not None:
+        others = None if means is None else other_reals(means, first, samples, size)
+        features = FeatureMeasure(eyes.judge, real, others).measure(made)
     return Reals(
         variety=first,
         reports={eye: each.measure(generator, made) for eye, each in measures.items()},
@@ -176,6 +202,7 @@ def compare_with_reals(
         generated={eye: image_features(clip, made) for eye, clip in clips.items()},
         edited=samples // 2,
         fid=fid,
+        features=features,
     )
 
 

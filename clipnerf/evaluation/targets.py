@@ -9,6 +9,7 @@ from functools import partial
 from operator import attrgetter, eq, ge, le
 
 from clipnerf.evaluation.edits import mean
+from clipnerf.evaluation.feature_figures import TITLE
 from clipnerf.evaluation.record import JUDGE, Evaluation, KindFigures
 
 MATCHING = 0.90
@@ -86,6 +87,9 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
             made.append(Row(f"{name}, {_eye(found, eye)}", {BUNDLE: value}))
     if found.fid is not None:
         made.append(Row("FID, Inception", {BUNDLE: found.fid}, digits=1))
+    for name, value, floor in found.features.rows() if found.features is not None else ():
+        note = "" if floor is None else f"floor, other real pictures: {floor:.3f}"
+        made.append(Row(f"{name}, {TITLE}", {BUNDLE: value}, note=note))
     shares = [report for report in found.variety.values() if report.shares]
     if shares:
         rare = shares[0].below_half

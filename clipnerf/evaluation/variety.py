@@ -1,9 +1,10 @@
 """How much of the data's variety a generator covers, measured alike during training and after.
 
-Two views of one question. In CLIP features: is every real picture near some generated one (recall,
-coverage), is every generated picture near some real one (precision, density)? By a recogniser: how
-often does each colour and each part come, beside the data? A value that comes less than half as
-often as in the data is named: what the generator has dropped no edit can reach.
+Views of one question. In CLIP features: is every real picture near some generated one (recall,
+coverage), is every generated picture near some real one (precision, density)? The same in the
+features of a network that no training has seen. By a recogniser: how often does each colour and
+each part come, beside the data? A value that comes less than half as often as in the data is named:
+what the generator has dropped no edit can reach.
 
 Imports nothing of the trainings, so that `gan.pretrain` may call it at every preview.
 """
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
+from clipnerf.evaluation.feature_figures import TITLE, FeatureMeasure, FeatureReport
 from clipnerf.evaluation.features import ImageEncoder, as_8_bit, image_features
 from clipnerf.evaluation.metrics import (
     density_coverage,
@@ -30,17 +32,16 @@ from clipnerf.evaluation.metrics import (
 )
 from clipnerf.evaluation.pictures import Tell, nobody
 from clipnerf.evaluation.recognizer import Readings, Recognizer
+from clipnerf.evaluation.views_with_opacity import generated_views
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
 from clipnerf.runs.hardware import network_dtype
-from clipnerf.runs.seeds import torch_generator
+from clipnerf.vision.feature_network import FeatureNetwork
 
 FIRST_SEED = 100_000
 """Objects are measured by the seeds from here on: not those that people look at."""
 LEAST_SAMPLES = 8
-BATCH_PIXELS = 2**17
-"""Pixels rendered in one call."""
 Shares = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -51,6 +52,7 @@ class VarietyReport:
     shares: attribute -> value -> (share in the data, share in the generated), read by the same
         recogniser, so that its slips are in both; empty without a recogniser.
     protocol: numbers of pictures, size, seeds and models: what a figure is meaningless without.
+    features: by the network that no training has seen, where one was given.
     """
 
     fd_clip: float | None
@@ -61,6 +63,7 @@ class VarietyReport:
     coverage: float | None
     shares: Shares
     protocol: dict[str, Any]
+    features: FeatureReport | None = None
 
     def ratio(self, attribute: str, value: str) -> float:
         """Generated share over the data's; 1 where the data has none."""
@@ -80,6 +83,8 @@ class VarietyReport:
         names = ("fd_clip", "kd", "precision", "recall", "density", "coverage")
         found = {name: getattr(self, name) for name in names}
         numbers = {name: value for name, value in found.items() if value is not None}
+        if self.features is not None:
+            numbers |= self.features.scalars()
         if self.shares:
             ratios = [self.ratio(key, value) for key in self.shares for value in self.shares[key]]
             gaps = [
@@ -105,6 +110,8 @@ class VarietyReport:
                 f"precision {self.precision:.3f}  recall {self.recall:.3f}  "
                 f"density {self.density:.3f}  coverage {self.coverage:.3f}",
             ]
+        if self.features is not None:
+            lines += self.features.lines()
         for key, values in self.shares.items():
             cells = [
                 f"{value} {100 * data:.1f}/{100 * made:.1f}"
@@ -132,9 +139,12 @@ class Variety:
         samples: generated pictures, 1000 as a rule: metrics of other numbers do not compare.
         size: pixels at which both are seen; smaller is quicker.
         ray_samples: samples a ray; the generator's training value where None.
+        judge: its features give the figures of :mod:`feature_figures`, and the floor by those
+            pictures of ``data`` that are not used as reals; none where None. It sees 260 pixels,
+            and so costs about as much as the rendering.
 
     Raises:
-        UsageError: neither CLIP nor recogniser, or too few samples.
+        UsageError: nothing to look with, or too few samples.
     """
 
     def __init__(
@@ -146,21 +156,24 @@ class Variety:
         size: int = 64,
         *,
         ray_samples: int | None = None,
+        judge: FeatureNetwork | None = None,
     ) -> None:
-        if clip is None and recognizer is None:
+        if clip is None and recognizer is None and judge is None:
             raise UsageError("variety needs a CLIP model, a recogniser or both to look with")
         if min(samples, len(data)) < LEAST_SAMPLES:
             raise UsageError(
                 f"variety of {samples} samples beside {len(data)} pictures of {data.path}; "
                 f"at least {LEAST_SAMPLES} of each are needed"
             )
-        self.clip, self.recognizer = clip, recognizer
+        self.clip, self.recognizer, self.judge = clip, recognizer, judge
         self.samples, self.size, self.ray_samples = samples, size, ray_samples
         # RandomState's stream is frozen: the same pictures with every version of NumPy
         order = np.random.RandomState(0).permutation(len(data))
         self._index = torch.from_numpy(np.sort(order[:samples]))
+        self._others = torch.from_numpy(np.sort(order[samples : 2 * samples]))
         self._data = data
         self._reals: tuple[Tensor | None, Readings | None] | None = None
+        self._judged: FeatureMeasure | None = None
 
     def measure(
         self,
@@ -173,9 +186,8 @@ class Variety:
             pictures: what ``generated`` gave, where it is at hand already.
         """
         real_features, real_readings = self._look_at_reals()
-        features, readings = self._look(
-            self.generated(generator) if pictures is None else pictures
-        )
+        pictures = self.generated(generator) if pictures is None else pictures
+        features, readings = self._look(pictures)
         figures: dict[str, float | None] = dict.fromkeys(
             ("fd_clip", "kd", "precision", "recall", "density", "coverage")
         )
@@ -189,9 +201,15 @@ class Variety:
             made = readings.shares()
             for key, values in real_readings.shares().items():
                 shares[key] = {value: (data, made[key][value]) for value, data in values.items()}
-        return VarietyReport(**figures, shares=shares, protocol=self._protocol(generator))
+        if self.judge is not None and self._judged is None:
+            self._judged = FeatureMeasure(self.judge, self.real(), self.others())
+        return VarietyReport(
+            **figures,
+            shares=shares,
+            protocol=self._protocol(generator),
+            features=self._judged.measure(pictures) if self._judged is not None else None,
+        )
 
-    @torch.no_grad()
     def generated(
         self, generator: Generator, codes: Codes | None = None, tell: Tell = nobody
     ) -> Float[Tensor, "pictures 3 size size"]:
@@ -201,22 +219,8 @@ class Variety:
             codes: what is to stand before the first so many cameras in the place of ``objects``.
         """
         codes = self.objects(generator) if codes is None else codes
-        camera = generator.sample_cameras(
-            self.samples, self.size, torch_generator(0, 0, 0, "variety")
-        )
-        at_once = max(BATCH_PIXELS // self.size**2, 1)
-        parts = []
-        for start in range(0, len(codes), at_once):
-            some = codes[start : start + at_once]
-            view = generator.render(
-                some,
-                camera[start : start + len(some)],
-                samples=self._ray_samples(generator),
-                precision="auto",
-            )
-            parts.append(as_8_bit(view.rgb).cpu())
-            tell(len(some))
-        return torch.cat(parts)
+        samples = self._ray_samples(generator)
+        return generated_views(generator, codes, self.size, samples, self.samples, tell).rgb
 
     def objects(self, generator: Generator, count: int | None = None) -> Codes:
         """The first ``count`` of the objects that are judged; all where None."""
@@ -225,7 +229,16 @@ class Variety:
 
     def real(self) -> Float[Tensor, "reals 3 size size"]:
         """The pictures beside them. Another size is sampled as the generator samples its rays."""
-        pictures = self._data.batch(self._index).cpu()
+        return self._sized(self._index)
+
+    def others(self) -> Float[Tensor, "others 3 size size"] | None:
+        """As many real pictures again, none of them in ``real``; None where too few are left."""
+        if len(self._others) < LEAST_SAMPLES:
+            return None
+        return self._sized(self._others)
+
+    def _sized(self, index: Tensor) -> Tensor:
+        pictures = self._data.batch(index).cpu()
         if self._data.size == self.size:
             return pictures
         return as_8_bit(Patches.whole(len(pictures)).crop(pictures, self.size))
@@ -257,4 +270,5 @@ class Variety:
             "generator": generator.hash,
             "clip": f"{self.clip.name} ({self.clip.hash})" if self.clip is not None else None,
             "recognizer": self.recognizer.hash if self.recognizer is not None else None,
+            "features": f"{TITLE} ({self.judge.hash})" if self.judge is not None else None,
         }

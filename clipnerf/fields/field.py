@@ -8,6 +8,10 @@
 appearance codes have one geometry, bit for bit (CLIP-NeRF, section 3.1, tightened). With
 ``conditioning='entangled'`` there is no deformation and both codes reach everything: the paper's
 baseline.
+
+With ``mirror`` the geometry is symmetric about the plane y = 0 (the object's own left and right):
+what is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. The
+colour is told the side beside it, for light comes from one.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
 
 EMPTY, SOLID = 0.5, 5.0
 """sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
+SIDE = 20.0
+"""Steepness, 1 / world unit, of the side that colour sees: -1 right of the plane, 1 left of it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class ConditionalField(nn.Module):
         view_direction: whether colour sees the viewing direction.
         density_bias, density_scale: sigma = scale * softplus(. + bias).
         backend: hash-grid backend.
+        mirror: geometry is symmetric about y = 0; features of points then end with their side.
 
     The buffer ``progress`` holds (octaves let into the deformation, strength of the density's
     modulation); the trainer raises it, and it travels with the weights.
@@ -134,6 +141,7 @@ class ConditionalField(nn.Module):
         density_bias: float = -3.0,
         density_scale: float = 10.0,
         backend: str = "auto",
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         if conditioning not in ("disentangled", "entangled"):
@@ -146,6 +154,7 @@ class ConditionalField(nn.Module):
         self.deform_limit = deform_limit
         self.view_direction = view_direction
         self.density_bias, self.density_scale = density_bias, density_scale
+        self.mirror = mirror
         self.grid = HashGrid(layout, backend)
         seen = code_dim * 2 if self.entangled else code_dim
         self.shape_mapping = CodeMapping(seen, style_dim)
@@ -174,7 +183,7 @@ class ConditionalField(nn.Module):
         )
         self.color_layers = nn.ModuleList(
             [
-                ModulatedLinear(at_point + 3 * view_direction, color_width, style_dim),
+                ModulatedLinear(at_point + mirror + 3 * view_direction, color_width, style_dim),
                 ModulatedLinear(color_width, color_width, style_dim),
                 ModulatedLinear(color_width, 3, style_dim, gain=1.0),
             ]
@@ -186,6 +195,11 @@ class ConditionalField(nn.Module):
         # filled by value: a copy from the CPU would make a GPU's queue run dry
         self.progress[0].fill_(min(octaves, self.deform_octaves))
         self.progress[1].fill_(topology)
+
+    @property
+    def point_features(self) -> int:
+        """Numbers of a point, as :meth:`features` gives them."""
+        return self.grid.out_features + frequency_features(3, self.position_octaves) + self.mirror
 
     @property
     def detail_layers(self) -> tuple[int, int]:
@@ -215,6 +229,9 @@ class ConditionalField(nn.Module):
             window = octave_window(3, self.deform_octaves, self.progress[0])
             deform = (Affine(deform[0].weight * window[:, None], deform[0].bias), *deform[1:])
         density = _fold(self.density_layers, style, self.progress[1], own[1])
+        if self.mirror:  # no weight for the side: geometry must not see it
+            first = Affine(F.pad(density[0].weight, (0, 0, 0, 1)), density[0].bias)
+            density = (first, *density[1:])
         return ShapeStyle(deform, density)
 
     def appearance_style(
@@ -272,18 +289,33 @@ class ConditionalField(nn.Module):
     def _moved(self, points: Tensor, deform: tuple[Affine, ...], dtype: torch.dtype) -> Tensor:
         if self.entangled:
             return points
-        waves = frequency_encoding(points, self.deform_octaves)
-        shift = _mlp(waves.to(dtype), deform)
-        return points + self.deform_limit * torch.tanh(shift.to(points.dtype))
+        half = self._half(points)
+        waves = frequency_encoding(half, self.deform_octaves)
+        shift = self.deform_limit * torch.tanh(_mlp(waves.to(dtype), deform).to(points.dtype))
+        if not self.mirror:
+            return points + shift
+        x, y, z = (half + shift).unbind(-1)
+        # back to its own side, so that left and right stay apart
+        return torch.stack((x, torch.where(points[..., 1] < 0, -y, y), z), dim=-1)
+
+    def _half(self, points: Tensor) -> Tensor:
+        """The point itself, or its image on the left of the mirror's plane."""
+        if not self.mirror:
+            return points
+        x, y, z = points.unbind(-1)
+        return torch.stack((x, y.abs(), z), dim=-1)
 
     def features(
         self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "batch points features"]:
-        """Hash features and low-frequency position at deformed points."""
-        flat = deformed.flatten(0, 1)
+        """Hash features and low-frequency position at deformed points; with ``mirror`` the side."""
+        flat = self._half(deformed.flatten(0, 1))
         hashed = self.grid(flat / (2 * self.extent) + 0.5, dtype)
-        position = frequency_encoding(flat, self.position_octaves).to(dtype)
-        return torch.cat((hashed, position), dim=1).view(*deformed.shape[:2], -1)
+        parts = [hashed, frequency_encoding(flat, self.position_octaves).to(dtype)]
+        if self.mirror:
+            side = torch.tanh(SIDE * deformed[..., 1].reshape(-1, 1))
+            parts.append(side.to(dtype))
+        return torch.cat(parts, dim=1).view(*deformed.shape[:2], -1)
 
     def density(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle

@@ -11,6 +11,8 @@ from clipnerf.errors import ClipNerfError
 
 # A symptom has to last for this many checks in a row: GANs pass through bad moments.
 PATIENCE = 8
+SURE = 0.15
+"""Hinge loss below which the feature discriminator is nearly always right; 2 is knowing nothing."""
 
 
 class Alarms:
@@ -25,7 +27,7 @@ class Alarms:
 
     def __init__(self, grace_kimg: float = 4.0) -> None:
         self.grace_kimg = grace_kimg
-        self.counts = {"white": 0, "saturated": 0, "collapsed": 0}
+        self.counts = {"white": 0, "saturated": 0, "collapsed": 0, "overpowered": 0}
 
     def finite(self, step: int, **losses: float) -> None:
         """Raise if a loss is NaN or infinite."""
@@ -61,12 +63,27 @@ class Alarms:
             "saturated": f"the box is filled (mean opacity {mean:.3f})",
             "collapsed": f"the pictures have become alike (variety {variety:.3f} of the data's)",
         }
-        for name, count in self.counts.items():
-            if count >= PATIENCE:
+        for name in message:
+            if self.counts[name] >= PATIENCE:
                 raise ClipNerfError(
                     f"step {step}: {message[name]} for {PATIENCE} checks; training stopped; try "
                     "another seed, a higher loss.r1_gamma or a lower loss.lr_discriminator"
                 )
+
+    def features(self, step: int, loss: float) -> str | None:
+        """A warning when the feature discriminator has long been sure of everything.
+
+        No failure by itself: the patch discriminator goes on teaching. But a generator that cannot
+        please it gives up variety.
+        """
+        self.counts["overpowered"] = self.counts["overpowered"] + 1 if loss < SURE else 0
+        if self.counts["overpowered"] % PATIENCE or not self.counts["overpowered"]:
+            return None
+        return (
+            f"step {step}: the feature discriminator is sure of everything (loss_f {loss:.3f} for "
+            f"{self.counts['overpowered']} checks); lower features.weight or features.lr, or let "
+            "it in later by features.start_kimg"
+        )
 
     def state(self) -> dict[str, int]:
         """What a checkpoint keeps."""

@@ -37,6 +37,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(widths[-1], config.max_width, 4), nn.LeakyReLU(0.2), nn.Flatten(1)
         )
         self.logit = nn.Linear(config.max_width, 1)
+        self.direction = nn.Linear(config.max_width, 3) if config.pose else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)
@@ -47,12 +48,28 @@ class Discriminator(nn.Module):
         self, pictures: Float[Tensor, "batch 3 size size"], patches: Patches
     ) -> Float[Tensor, " batch"]:
         """Logits of patches in [0, 1], float32."""
+        return self.logit(self._seen(pictures, patches)).squeeze(1).float()
+
+    def with_direction(
+        self, pictures: Float[Tensor, "batch 3 size size"], patches: Patches
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 3"]]:
+        """Logits, and a guess of the direction in which the camera stands as seen from the origin.
+
+        Asked of fakes, whose cameras are known: a generator that is taught by the same guess turns
+        all its objects one way, for the direction can then be told from the picture (pi-GAN, Chan
+        et al. 2021, section 3.3).
+        """
+        assert self.direction is not None, "config.pose is off"
+        seen = self._seen(pictures, patches)
+        return self.logit(seen).squeeze(1).float(), self.direction(seen).float()
+
+    def _seen(self, pictures: Tensor, patches: Patches) -> Float[Tensor, "batch features"]:
         size = pictures.shape[-1]
         where = patches.points(size).mT.reshape(len(pictures), 2, size, size)
         x = torch.cat((pictures * 2 - 1, where.to(pictures.dtype) * 2 - 1), dim=1)
         for layer in self.convolutions:
             x = F.leaky_relu(layer(x), 0.2)
-        return self.logit(self.last(x)).squeeze(1).float()
+        return self.last(x)
 
     def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
         """Write weights and configuration as one safetensors file."""

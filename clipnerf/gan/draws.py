@@ -7,6 +7,7 @@ device for a number, which would let a GPU's queue run dry.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from clipnerf.config.pretrain import PretrainConfig, ScheduleConfig
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.density_grid import grid_cells
 from clipnerf.rendering.rays import rays_through
 from clipnerf.runs.seeds import torch_generator
 
@@ -36,8 +38,10 @@ class Draw:
         codes: of the fakes.
         camera: one a fake, from the prior.
         patches: where reals and fakes are seen.
-        jitter: place of each sample inside its stratum, [0, 1).
-        density_noise: noise on the density, relative to 1 / stratum width; None once faded out.
+        jitter: place of each sample inside its interval, [0, 1).
+        density_noise: noise on the density, relative to 1 / length of the interval; None once faded
+            out.
+        places: of the first pass's points in their cells, [0, 1).
         points: where the priors on the volume are judged, in units of the box, [-1, 1).
         offsets: standard normal; to the neighbours of ``points``, in units of their distance.
         kept: rays of a picture that may meet the box; R at most. Known on the host.
@@ -48,12 +52,18 @@ class Draw:
     patches: Patches
     jitter: Float[Tensor, "batch rays samples"]
     density_noise: Float[Tensor, "batch rays samples"] | None
+    places: Float[Tensor, "batch x y z 3"]
     points: Float[Tensor, "batch points 3"]
     offsets: Float[Tensor, "batch points 3"]
     kept: int
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @property
+    def size(self) -> int:
+        """Rays along a side of the patches."""
+        return math.isqrt(self.jitter.shape[1])
 
     def to(self, device: torch.device) -> Draw:
         """The same numbers on a device; does not wait for it."""
@@ -69,6 +79,7 @@ class Draw:
             patches=Patches(send(self.patches.scale, device), send(self.patches.offset, device)),
             jitter=send(self.jitter, device),
             density_noise=None if noise is None else send(noise, device),
+            places=send(self.places, device),
             points=send(self.points, device),
             offsets=send(self.offsets, device),
             kept=self.kept,
@@ -99,16 +110,22 @@ def draw(
     camera = sample_cameras(config.generator.camera, batch, config.data.size, noise)
     points = torch.rand(batch, PRIOR_POINTS, 3, generator=noise) * 2 - 1
     offsets = torch.randn(batch, PRIOR_POINTS, 3, generator=noise)
-    size = config.discriminator.patch
+    coarse = kimg < config.schedule.coarse_kimg
+    size = config.discriminator.patch // (2 if coarse else 1)
+    # rays twice as far apart see nothing as thin
+    longest = config.generator.grid_cells * 2 // (3 if coarse else 2)
+    cells = grid_cells(config.generator.box, longest)
     kept = count_kept(camera, patches, size, box, device)
     rays = torch_generator(config.seed, rank, step, "rays", device)
     shape = (batch, size * size, config.generator.samples)
     jitter = torch.rand(shape, generator=rays, device=device)
+    places = torch.rand(batch, *cells, 3, generator=rays, device=device)
     strength = config.schedule.density_noise * (1 - ramp(kimg, config.schedule.noise_kimg))
     density_noise = None
     if strength > 0:
         density_noise = strength * torch.randn(shape, generator=rays, device=device)
-    return Draw(codes, camera, patches, jitter, density_noise, points, offsets, kept).to(device)
+    drawn = Draw(codes, camera, patches, jitter, density_noise, places, points, offsets, kept)
+    return drawn.to(device)
 
 
 def sample_patches(
@@ -144,7 +161,7 @@ def count_kept(
     Computed on the host; a ray that merely grazes the box may count otherwise on a device, and
     shows nothing either way.
     """
-    pixels = patches.points(size) * torch.tensor([camera.width, camera.height])
+    pixels = patches.points(size, camera.width) * camera.width
     step = max(size * size // GPU_SIZES, 1) if device.type == "cuda" else CPU_STEP
     return rays_through(camera, pixels, box).most_hits(step)
 

@@ -2,21 +2,23 @@
 
 All views of one object are one batch of rays: its empty space is found once, and a GPU gets few,
 large launches. What skipping changes is bounded: by ``EMPTY_SHARE`` for fog that counts as empty
-(``rendering/occupancy.py`` says why) and by ``HIDDEN_SHARE`` for colours that are not evaluated,
+(``rendering/density_grid.py`` says why) and by ``HIDDEN_SHARE`` for colours that are not evaluated,
 half of one of 255 levels together; the other half is left to parts between the grid's points.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.occupancy import OccupancyGrid
-from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
+from clipnerf.rendering.density_grid import DensityGrid, cell_values, grid_cells, place_samples
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput, expected_depth, render_weights
 
 HIDDEN_SHARE = 0.25 / 255
@@ -29,13 +31,9 @@ CUDA_POINTS = 2**22
 FINE_PIXELS = 2**18
 
 
-def grid_cells(pixels: int) -> int:
-    """Cells along an axis that suit ``pixels`` of one object in all (of some 48 samples each).
-
-    With 64 instead of 36, 0.36 instead of 0.41 of the box counts as occupied (100 random objects
-    of data/pretrained/chairs), for 215,000 densities more.
-    """
-    return 64 if pixels >= FINE_PIXELS else 36
+def finished_cells(box: Float[Tensor, " 3"], pixels: int) -> list[int]:
+    """Cells of the grid that suit ``pixels`` of one object in all, along x, y, z."""
+    return grid_cells(box.tolist(), 80 if pixels >= FINE_PIXELS else 44)
 
 
 class FinishedObjects:
@@ -46,7 +44,7 @@ class FinishedObjects:
         box: half the extent along x, y, z, world units.
         codes: B objects.
         shape, appearance: the styles of ``codes``.
-        cells: of the occupancy grids, along an axis.
+        cells: of the grids of the first pass, along x, y, z.
         dtype: of the networks; sampling and compositing are float32.
     """
 
@@ -57,7 +55,7 @@ class FinishedObjects:
         codes: Codes,
         shape: ShapeStyle,
         appearance: AppearanceStyle,
-        cells: int = 36,
+        cells: Sequence[int],
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.field, self.box, self.cells, self.dtype = field, box, cells, dtype
@@ -70,20 +68,21 @@ class FinishedObjects:
         else:
             self.geometries = first_equal(codes.geometry)
             self.looks = first_equal(codes.look)
-        self._occupancies: dict[int, OccupancyGrid] = {}
+        self._grids: dict[int, tuple[DensityGrid, Bool[Tensor, "x y z"]]] = {}
 
-    def occupancy(self, geometry: int) -> OccupancyGrid:
-        """Occupied cells of the object in a row of the codes."""
-        if geometry not in self._occupancies:
+    def first_pass(self, geometry: int) -> tuple[DensityGrid, Bool[Tensor, "x y z"]]:
+        """Grid of the object in a row of the codes, and which of its cells are occupied."""
+        if geometry not in self._grids:
             shape = self.shape.rows(self._row(geometry))
 
             def density(points: Tensor) -> Tensor:
                 return self.field.geometry(points, shape, self.dtype)[1]
 
-            self._occupancies[geometry] = OccupancyGrid.build(
+            grid = DensityGrid.build(
                 density, self.box, self.cells, max_points=2**16 if self.on_cpu else 2**20
             )
-        return self._occupancies[geometry]
+            self._grids[geometry] = grid, grid.occupied()[0]
+        return self._grids[geometry]
 
     @torch.no_grad()
     def render(
@@ -145,14 +144,16 @@ class FinishedObjects:
         out[:, :3] = background
         if max_points is None:
             max_points = CPU_POINTS * torch.get_num_threads() if self.on_cpu else CUDA_POINTS
-        occupancy, shape = self.occupancy(geometry), self.shape.rows(self._row(geometry))
+        (grid, occupied), shape = self.first_pass(geometry), self.shape.rows(self._row(geometry))
         styles = {look: self.appearance.rows(self._row(look)) for look in looks}
         of_view = torch.tensor(looks, device=device)
         # rays that miss the box are done
-        for some in rays.hit[0].nonzero().squeeze(1).split(max(max_points // samples, 1)):
+        hit = rays.hit[0].nonzero().squeeze(1)
+        for some in hit.split(max(max_points // samples, 1)) if len(hit) else ():
             color, opacity, depth = self._trace(
                 rays.gather(some[None]),
-                occupancy,
+                grid,
+                occupied,
                 shape,
                 styles,
                 of_view[some // pixels.shape[1]],
@@ -165,7 +166,8 @@ class FinishedObjects:
     def _trace(
         self,
         rays: Rays,
-        occupancy: OccupancyGrid,
+        grid: DensityGrid,
+        occupied: Bool[Tensor, "x y z"],
         shape: ShapeStyle,
         styles: dict[int, AppearanceStyle],
         look: Int64[Tensor, " rays"],
@@ -181,10 +183,11 @@ class FinishedObjects:
             styles, look: appearances, and which of them each ray sees.
         """
         origins, directions = rays.origins[0], rays.directions[0]
-        t, delta = (values[0] for values in sample_along(rays, samples))
-        where = occupancy.along(origins, directions, t).flatten().nonzero().squeeze(1)
+        t, delta = (values[0] for values in place_samples(grid.along(rays), rays, samples))
+        where = cell_values(occupied, self.box, origins, directions, t).flatten().nonzero()
+        where = where.squeeze(1)
         if not len(where):
-            nothing = torch.zeros_like(delta)
+            nothing = torch.zeros_like(rays.near[0])
             return torch.full_like(origins, background), nothing, rays.far[0]
         ray = where // samples
         points = origins[ray] + t.flatten()[where, None] * directions[ray]

@@ -16,17 +16,19 @@ from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.fields.layout import GridLayout
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import CPU_STEP, sample_cameras
-from clipnerf.gan.finished import FinishedObjects, grid_cells
+from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.layers import with_layers
 from clipnerf.gan.patches import Patches
+from clipnerf.gan.tracing import trace, trace_sparingly
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import Rays, pixel_grid, rays_through, sample_along
-from clipnerf.rendering.volume import RenderOutput, composite, expected_depth, render_weights
+from clipnerf.rendering.density_grid import DensityGrid, grid_cells
+from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
+from clipnerf.rendering.volume import RenderOutput
 from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
-SMALL_POINTS = 2**16
+SMALL_PIXELS = 2**11
 
 
 def build_field(config: GeneratorConfig) -> ConditionalField:
@@ -56,6 +58,7 @@ def build_field(config: GeneratorConfig) -> ConditionalField:
         density_bias=f.density_bias,
         density_scale=f.density_scale,
         backend=f.backend,
+        mirror=f.mirror,
     )
 
 
@@ -127,48 +130,57 @@ class Generator(nn.Module):
         """Cameras from the prior."""
         return sample_cameras(self.config.camera, batch, size, generator).to(self.device)
 
+    def density_grid(
+        self,
+        shape: ShapeStyle,
+        places: Float[Tensor, "batch x y z 3"] | None = None,
+        dtype: torch.dtype = torch.float32,
+        max_points: int | None = None,
+    ) -> DensityGrid:
+        """The first pass over the objects of a style: what says where on a ray samples lie.
+
+        Args:
+            shape: geometry of B objects; nothing else reaches it.
+            places: of the points in their cells, [0, 1) (training); the middle where None.
+            dtype: of the networks.
+            max_points: points evaluated at a time; ``MAX_POINTS`` where None.
+        """
+        batch = len(shape.density[0].weight)
+
+        def density(points: Tensor) -> Tensor:
+            return self.field.geometry(points.expand(batch, -1, -1), shape, dtype)[1]
+
+        return DensityGrid.build(
+            density,
+            self.box,
+            self.first_pass_cells if places is None else places.shape[1:4],
+            places=places,
+            max_points=max((max_points or MAX_POINTS) // batch, 1),
+        )
+
+    @property
+    def first_pass_cells(self) -> list[int]:
+        """Cells along x, y, z of the first pass in training."""
+        return grid_cells(self.config.box, self.config.grid_cells)
+
     def trace(
         self,
         rays: Rays,
         shape: ShapeStyle,
         appearance: AppearanceStyle,
+        grid: DensityGrid,
         *,
         samples: int,
         background: float = 1.0,
-        jitter: Float[Tensor, "batch rays samples"] | None = None,
-        density_noise: Float[Tensor, "batch rays samples"] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> tuple[
         Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]
     ]:
-        """Colour, opacity and depth of rays, all at once.
-
-        Args:
-            rays: rays of B objects.
-            samples: samples a ray.
-            background: grey level behind the object.
-            jitter: places of the samples in their strata, [0, 1) (training); the middle where None.
-            density_noise: added to the density, relative to 1 / stratum width.
-            dtype: of the networks; sampling and compositing are float32.
-        """
-        batch, count = rays.near.shape
-        t, delta = sample_along(rays, samples, jitter)
-        points = rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
-        points = points.flatten(1, 2)
-        features, sigma = self.field.geometry(points, shape, dtype)
-        sigma = sigma.view(batch, count, samples)
-        if density_noise is not None:
-            # Annealed noise keeps early densities from saturating (NeRF, appendix A)
-            sigma = torch.relu(sigma + density_noise / delta.clamp(min=1e-6)[..., None])
-        weights = render_weights(sigma, delta)
-        directions = None
-        if self.field.view_direction:
-            directions = rays.directions[:, :, None].expand(-1, -1, samples, -1).flatten(1, 2)
-        rgb = self.field.color(features, appearance, directions, points)
-        rgb = rgb.view(batch, count, samples, 3)
-        color, opacity = composite(weights, rgb, background)
-        # a ray that misses may be traced for another picture's sake, and must not show it
-        return color, opacity, expected_depth(weights, t, rays.far) * rays.hit
+        """Colour, opacity and depth of rays, all at once; see ``gan/tracing.py``."""
+        return trace(
+            self.field, rays, shape, appearance, grid,
+            samples=samples, background=background, dtype=dtype,
+        )  # fmt: skip
 
     def render_rays(
         self,
@@ -193,7 +205,7 @@ class Generator(nn.Module):
         parts = []
         for start in range(0, kept, step):
             piece = slice(start, start + step)
-            color, opacity, depth = trace(rays[piece])
+            color, opacity, depth = trace(rays.piece(piece))
             parts.append(torch.cat((color, opacity[..., None], depth[..., None]), dim=-1))
         return put_back(torch.cat(parts, dim=1), order, total, background)
 
@@ -224,21 +236,21 @@ class Generator(nn.Module):
         samples = samples or self.config.render_samples
         dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
-        # finding the empty space of an object costs as much as a small picture of it
-        small = camera.width * camera.height * samples <= SMALL_POINTS
-        if torch.is_grad_enabled() or small:
+        # a fine grid of an object costs as much as a small picture of it
+        if torch.is_grad_enabled() or camera.width * camera.height <= SMALL_PIXELS:
+            grid = self.density_grid(styles[0], dtype=dtype, max_points=max_points)
             out = self.render_rays(
                 pixels.expand(len(codes), -1, -1),
                 camera,
                 lambda rays: self.trace(
-                    rays, *styles, samples=samples, background=background, dtype=dtype
+                    rays, *styles, grid, samples=samples, background=background, dtype=dtype
                 ),
                 samples=samples,
                 background=background,
                 max_points=max_points or MAX_POINTS,
             )
             return as_output(out, camera.height, camera.width)
-        cells = grid_cells(camera.width * camera.height)
+        cells = finished_cells(self.box, camera.width * camera.height)
         objects = FinishedObjects(self.field, self.box, codes, *styles, cells, dtype)
         return objects.render(camera, samples=samples, background=background, max_points=max_points)
 
@@ -253,6 +265,8 @@ class Generator(nn.Module):
         background: float = 1.0,
         jitter: Float[Tensor, "batch rays samples"] | None = None,
         density_noise: Float[Tensor, "batch rays samples"] | None = None,
+        places: Float[Tensor, "batch x y z 3"] | None = None,
+        lattice: int | None = None,
         kept: int | None = None,
         precision: str | None = None,
     ) -> RenderOutput:
@@ -261,30 +275,38 @@ class Generator(nn.Module):
         Args:
             patches: where each picture is sampled.
             samples: samples a ray; ``config.samples`` where None.
-            jitter: places of the samples in their strata, for as many rays as a patch has (those
+            jitter: places of the samples in their intervals, for as many rays as a patch has (those
                 that meet the box take the first of them); the middle where None.
-            density_noise: added to the density, relative to 1 / stratum width; likewise.
+            density_noise: added to the density, relative to 1 / length of the interval; likewise.
+            places: see :meth:`density_grid`.
+            lattice: rays go through the pixels' centres of pictures of so many pixels
+                (:meth:`Patches.points`).
             kept: rays of a picture to trace, where the host knows how many may meet the box; asked
                 of the device where None.
             precision: of the networks; the configuration's where None.
         """
         camera = camera.to(self.device).expand(len(codes))
-        points = patches.to(self.device).points(size)
+        points = patches.to(self.device).points(size, lattice)
         pixels = torch.stack((points[..., 0] * camera.width, points[..., 1] * camera.height), -1)
         rays = rays_through(camera, pixels, self.box)
         if kept is None:
             kept = rays.most_hits(CPU_STEP)
         rays, order = rays.hits_first(kept)
         shape, appearance = self.styles(codes)
-        color, opacity, depth = self.trace(
+        dtype = network_dtype(precision or self.config.precision, self.device)
+        # how many rays are empty, a GPU would have to wait for
+        way = trace_sparingly if self.device.type == "cpu" else trace
+        color, opacity, depth = way(
+            self.field,
             rays,
             shape,
             appearance,
+            self.density_grid(shape, places, dtype),
             samples=samples or self.config.samples,
             background=background,
             jitter=None if jitter is None else jitter[:, :kept],
             density_noise=None if density_noise is None else density_noise[:, :kept],
-            dtype=network_dtype(precision or self.config.precision, self.device),
+            dtype=dtype,
         )
         out = torch.cat((color, opacity[..., None], depth[..., None]), dim=-1)
         return as_output(put_back(out, order, size * size, background), size, size)

@@ -61,7 +61,7 @@ class StepGraphs:
         Args:
             kind: what else decides which kernels run, such as R1.
         """
-        key = (kind, drawn.kept, tuple(real.shape), drawn.density_noise is None)
+        key = (kind, drawn.kept, drawn.size, tuple(real.shape), drawn.density_noise is None)
         if key not in self._graphs:
             self._seen[key] = self._seen.get(key, 0) + 1
             if self._seen[key] <= EAGER_FIRST:

@@ -12,6 +12,7 @@ from torch import Tensor
 from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.patches import Patches
+from clipnerf.rendering.cameras import Camera
 
 # The smallest colour channel from which matter counts as white.
 WHITE_FROM = 0.75
@@ -37,6 +38,17 @@ def r1_penalty(
     logits = discriminator(real, patches)
     (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
     return 0.5 * gradient.square().sum((1, 2, 3)).mean()
+
+
+def direction_loss(
+    guess: Float[Tensor, "batch 3"], camera: Camera
+) -> Float[Tensor, ""]:
+    """1 - cosine between the guessed direction of the camera and the true one, [0, 2], mean.
+
+    Bounded, whatever the guess: a squared error of what the discriminator's last layer says was
+    seen to explode, and to empty the generator with it.
+    """
+    return (1 - F.cosine_similarity(guess, camera.c2w[:, :3, 3], dim=1)).mean()
 
 
 def volume_priors(

@@ -29,11 +29,20 @@ class Patches:
     def __len__(self) -> int:
         return len(self.scale)
 
-    def points(self, size: int) -> Float[Tensor, "batch points 2"]:
-        """Sampling points (x, y) relative to the picture, [0, 1], row by row."""
+    def points(self, size: int, lattice: int | None = None) -> Float[Tensor, "batch points 2"]:
+        """Sampling points (x, y) relative to the picture, [0, 1], row by row.
+
+        Args:
+            size: points along a side.
+            lattice: move each point to the nearest pixel's centre of pictures of so many pixels; a
+                ray through it then sees what that pixel shows, and no pixels are mixed.
+        """
         steps = (torch.arange(size, device=self.scale.device) + 0.5) / size
         grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(1, -1, 2)
-        return self.offset[:, None] + grid * self.scale[:, None, None]
+        points = self.offset[:, None] + grid * self.scale[:, None, None]
+        if lattice is None:
+            return points
+        return ((points * lattice).floor().clamp(0, lattice - 1) + 0.5) / lattice
 
     def crop(
         self, pictures: Float[Tensor, "batch channels height width"], size: int
@@ -43,6 +52,15 @@ class Patches:
         return F.grid_sample(
             pictures, points, mode="bilinear", padding_mode="border", align_corners=False
         )
+
+    def pick(
+        self, pictures: Float[Tensor, "batch channels pixels pixels"], size: int
+    ) -> Float[Tensor, "batch channels size size"]:
+        """The pixels nearest to the patches' points: those of ``points(size, pixels)``, unmixed."""
+        pixels = pictures.shape[-1]
+        column, row = (self.points(size, pixels) * pixels).long().unbind(-1)
+        index = (row * pixels + column)[:, None].expand(-1, pictures.shape[1], -1)
+        return pictures.flatten(2).gather(2, index).unflatten(2, (size, size))
 
     def to(self, device: torch.device | str) -> Patches:
         """The same patches on a device."""

@@ -92,9 +92,13 @@ def _train(
             last = step == config.steps
             shown: dict[str, float] = {}
             if step % config.status_every == 0 or last:
-                losses = {k: result[k] for k in ("loss_g", "loss_d", "r1", "logit_gap")}
+                names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
+                losses = {k: result[k] for k in names if k in result}
                 shown = ddp.average_scalars(losses | {"opacity": result["opacity"].mean()})
                 alarms.finite(step, loss_g=shown["loss_g"], loss_d=shown["loss_d"])
+                warning = alarms.features(step, shown["loss_f"]) if "loss_f" in shown else None
+                if run is not None and warning is not None:
+                    progress.write(warning)
                 if run is not None:
                     alarms.pictures(
                         step, trainer.kimg, result["real"], result["fake"], result["opacity"]
@@ -111,10 +115,10 @@ def _train(
                 # never a bad checkpoint in the place of a good one
                 alarms.finite(step, **trainer.magnitudes())
                 run.save_state(step, trainer.state() | {"alarms": alarms.state()})
-                trainer.average.save(run.path / "generator.safetensors")
+                trainer.average.save(run.path / "generator.safetensors", trainer.provenance())
                 trainer.discriminator.save(run.path / "discriminator.safetensors")
             if step % config.preview_every == 0 or last:
-                run.picture(step, "preview", preview_sheet(trainer.average, config.data.size))
+                run.picture(step, "preview", preview_sheet(trainer.average, shown_size(config)))
                 if variety is not None:
                     report = variety.measure(trainer.average)
                     run.log(step, kimg=trainer.kimg, **report.scalars())
@@ -134,7 +138,12 @@ def variety_of(config: PretrainConfig, data: PictureDataset) -> Variety | None:
         clip = Clip.load(config.metrics_clip)
     path = config.metrics_recognizer
     recognizer = Recognizer.load(path) if path else None
-    return Variety(data, clip, recognizer, config.metrics_samples, config.data.size)
+    return Variety(data, clip, recognizer, config.metrics_samples, shown_size(config))
+
+
+def shown_size(config: PretrainConfig) -> int:
+    """Pixels of previews and measurements; the pictures themselves are kept finer."""
+    return min(config.preview_size, config.data.size)
 
 
 def plan(config: PretrainConfig) -> dict[str, str]:

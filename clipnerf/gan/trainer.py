@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.draws import Draw, draw, ramp
+from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.graphs import StepGraphs
 from clipnerf.gan.losses import (
     blur,
+    direction_loss,
     discriminator_loss,
     generator_loss,
     r1_penalty,
@@ -38,10 +44,14 @@ class Trainer:
         self.config, self.device = config, device
         torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
         self.generator = Generator(config.generator).to(device)
-        self.discriminator = Discriminator(config.discriminator).to(device)
+        judge = dataclasses.replace(config.discriminator, pose=config.loss.pose > 0)
+        self.discriminator = Discriminator(judge).to(device)
         if device.type == "cuda":
             # the layout in which tensor cores take convolutions
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.features: FeatureDiscriminator | None = None
+        if config.features.weight > 0:
+            self.features = FeatureDiscriminator(config.features).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.box = torch.tensor(config.generator.box)
         self.step = 0
@@ -49,12 +59,21 @@ class Trainer:
         table = self.generator.field.grid.table
         networks = [p for p in self.generator.parameters() if p is not table]
         groups = [{"params": networks}, {"params": [table]}]
-        self.rates = (loss.lr_generator, loss.lr_grid, loss.lr_discriminator)
+        self.rates = (
+            loss.lr_generator,
+            loss.lr_grid,
+            loss.lr_discriminator,
+            config.features.lr,
+        )
         # a graph keeps numbers of the host as they were, so it needs rates that live on the device
         graphed = config.cuda_graphs and device.type == "cuda" and ddp.world_size() == 1
         options: dict[str, Any] = {"betas": (0.0, 0.99), "fused": True, "capturable": graphed}
         self.optimizer_g = torch.optim.Adam(groups, **options)
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), **options)
+        self.optimizer_f: torch.optim.Optimizer | None = None
+        if self.features is not None:
+            heads = self.features.heads.parameters()
+            self.optimizer_f = torch.optim.Adam(heads, lr=config.features.lr, **options)
         self.graphs = StepGraphs(self._both_players) if graphed else None
 
     @property
@@ -73,7 +92,9 @@ class Trainer:
         half = self.config.loss.lr_half_kimg
         factor = 0.5 ** (kimg / half) if half > 0 else 1.0
         groups = [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]
-        for group, rate in zip(groups, self.rates, strict=True):
+        if self.optimizer_f is not None:
+            groups += self.optimizer_f.param_groups
+        for group, rate in zip(groups, self.rates, strict=False):
             if self.graphs is None:
                 group["lr"] = rate * factor
                 continue
@@ -119,6 +140,32 @@ class Trainer:
         return self.config.loss.r1_gamma > 0 and self.step % self.config.loss.r1_every == 0
 
     @property
+    def r1_gamma(self) -> float:
+        """Weight of that penalty in the coming step."""
+        loss = self.config.loss
+        if loss.r1_gamma_end is None:
+            return loss.r1_gamma
+        done = 0.5 - 0.5 * math.cos(math.pi * ramp(self.kimg, loss.r1_kimg))
+        return loss.r1_gamma + (loss.r1_gamma_end - loss.r1_gamma) * done
+
+    @property
+    def smoothness(self) -> float:
+        """Weight of the smoothness of density in the coming step."""
+        loss = self.config.loss
+        gone = ramp(self.kimg, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
+        return loss.smoothness * (1 - gone)
+
+    @property
+    def feature_weight(self) -> float:
+        """Weight of the feature discriminator for the generator in the coming step."""
+        features = self.config.features
+        if features.weight == 0 or self.kimg < features.start_kimg:
+            return 0.0
+        # above zero from its first step on, for the heads learn while it is
+        done = ramp(self.kimg - features.start_kimg + 1e-3, features.fade_kimg)
+        return features.weight * done
+
+    @property
     def softness(self) -> float:
         """Blur of reals and fakes in the coming step, standard deviation in patch pixels."""
         schedule = self.config.schedule
@@ -126,14 +173,20 @@ class Trainer:
 
     def _both_players(self, real: Tensor, drawn: Draw) -> dict[str, Tensor]:
         real, opacity, fake = self.look(real, drawn)
-        losses = self._discriminator_step(real, fake.detach(), drawn.patches)
-        losses |= self._generator_step(fake, drawn)
+        losses = self._discriminator_step(real, fake.detach(), drawn)
+        seen: list[Tensor] | None = None
+        if self.features is not None and self.feature_weight > 0:
+            seen = self.features.features(fake)
+            losses |= self._feature_step(real, [f.detach() for f in seen], drawn.patches)
+        losses |= self._generator_step(fake, drawn, seen)
         return losses | {"real": real, "fake": fake.detach(), "opacity": opacity}
 
     def look(self, real: Tensor, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
-        """Reals at the patches, opacity of the fakes, and the fakes: both alike blurred."""
-        size = self.config.discriminator.patch
-        real = blur(drawn.patches.crop(real, size), self.softness)
+        """Reals at the patches, opacity of the fakes, and the fakes: sampled and blurred alike.
+
+        Rays go through the centres of the reals' pixels, so that neither side is the smoother.
+        """
+        size = drawn.size
         view = self.generator.render_patch(
             drawn.codes,
             drawn.camera,
@@ -141,56 +194,95 @@ class Trainer:
             size,
             jitter=drawn.jitter,
             density_noise=drawn.density_noise,
+            places=drawn.places,
+            lattice=real.shape[-1],
             kept=drawn.kept,
         )
-        return real, view.opacity.detach(), blur(view.rgb, self.softness)
+        real, fake = drawn.patches.pick(real, size), view.rgb
+        patch = self.config.discriminator.patch
+        if size < patch:
+            real, fake = (
+                F.interpolate(x, (patch, patch), mode="bilinear", align_corners=False)
+                for x in (real, fake)
+            )
+        return blur(real, self.softness), view.opacity.detach(), blur(fake, self.softness)
 
     def judge(self, pictures: Tensor, patches: Patches) -> Tensor:
-        """Logits, float32; the convolutions in bfloat16 on a GPU that multiplies it natively."""
-        if self.device.type != "cuda":
-            return self.discriminator(pictures, patches)
+        """Logits, float32; the convolutions in bfloat16 where that is multiplied natively."""
+        return self._with_autocast(self.discriminator, pictures, patches)
+
+    def _with_autocast(self, call: Callable[..., Any], *inputs: Any) -> Any:
         dtype = network_dtype(self.config.generator.precision, self.device)
         # weights are cast anew every time: a graph must not keep the cast of another step
-        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32, cache_enabled=False):
-            return self.discriminator(pictures, patches)
+        kind, lower = self.device.type, dtype != torch.float32
+        with torch.autocast(kind, torch.bfloat16, enabled=lower, cache_enabled=False):
+            return call(*inputs)
 
-    def _discriminator_step(
-        self, real: Tensor, fake: Tensor, patches: Patches
-    ) -> dict[str, Tensor]:
-        loss = self.config.loss
+    def _discriminator_step(self, real: Tensor, fake: Tensor, drawn: Draw) -> dict[str, Tensor]:
+        loss, patches = self.config.loss, drawn.patches
         self.optimizer_d.zero_grad(set_to_none=True)
-        real_logits, fake_logits = self.judge(real, patches), self.judge(fake, patches)
+        real_logits = self.judge(real, patches)
+        fake_logits, wrong = self.judge_fake(fake, drawn)
         value = discriminator_loss(real_logits, fake_logits)
-        total = value
+        total = value + loss.pose * wrong
         penalty = value.new_zeros(())
         if self.with_r1:
             penalty = r1_penalty(self.discriminator, real, patches)
-            total = value + loss.r1_gamma * loss.r1_every * penalty
+            total = total + self.r1_gamma * loss.r1_every * penalty
         total.backward()
         ddp.average_gradients(self.discriminator.parameters(), complete=True)
         self.optimizer_d.step()
         gap = real_logits.detach().mean() - fake_logits.detach().mean()
         return {"loss_d": value.detach(), "r1": penalty.detach(), "logit_gap": gap}
 
-    def _generator_step(self, fake: Tensor, drawn: Draw) -> dict[str, Tensor]:
+    def judge_fake(self, fake: Tensor, drawn: Draw) -> tuple[Tensor, Tensor]:
+        """Logits of fakes, and how wrong the guess of their cameras is; 0 where nothing guesses."""
+        if self.discriminator.direction is None:
+            logits = self.judge(fake, drawn.patches)
+            return logits, logits.new_zeros(())
+        logits, guess = self._with_autocast(self.discriminator.with_direction, fake, drawn.patches)
+        return logits, direction_loss(guess, drawn.camera)
+
+    def _feature_step(
+        self, real: Tensor, fake: list[Tensor], patches: Patches
+    ) -> dict[str, Tensor]:
+        """The heads of the feature discriminator learn."""
+        assert self.features is not None and self.optimizer_f is not None
+        self.optimizer_f.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            seen = self.features.features(real)
+        value = hinge_loss(self.features(seen, patches), self.features(fake, patches))
+        value.backward()
+        ddp.average_gradients(self.features.heads.parameters(), complete=True)
+        self.optimizer_f.step()
+        return {"loss_f": value.detach()}
+
+    def _generator_step(
+        self, fake: Tensor, drawn: Draw, seen: list[Tensor] | None
+    ) -> dict[str, Tensor]:
         loss = self.config.loss
         self.optimizer_g.zero_grad(set_to_none=True)
         self.discriminator.requires_grad_(False)
-        value = generator_loss(self.judge(fake, drawn.patches))
+        logits, wrong = self.judge_fake(fake, drawn)
+        value = generator_loss(logits)
         self.discriminator.requires_grad_(True)
-        total = value
-        if loss.smoothness > 0 or loss.white_matter > 0:
+        total = value + loss.pose * wrong
+        if seen is not None and self.features is not None:
+            self.features.heads.requires_grad_(False)
+            total = total - self.feature_weight * self.features(seen, drawn.patches).mean()
+            self.features.heads.requires_grad_(True)
+        if self.smoothness > 0 or loss.white_matter > 0:
             smoothness, white = volume_priors(
                 self.generator.field,
                 self.generator.styles(drawn.codes),
                 drawn.points * self.generator.box,
                 drawn.offsets * loss.smoothness_distance,
             )
-            total = value + loss.smoothness * smoothness + loss.white_matter * white
+            total = total + self.smoothness * smoothness + loss.white_matter * white
         total.backward()
         ddp.average_gradients(self.generator.parameters(), complete=True)
         self.optimizer_g.step()
-        return {"loss_g": value.detach()}
+        return {"loss_g": value.detach(), "pose": wrong.detach()}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -217,20 +309,30 @@ class Trainer:
 
     def state(self) -> dict:
         """What a checkpoint holds."""
-        return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer_g": self.optimizer_g.state_dict(),
-            "optimizer_d": self.optimizer_d.state_dict(),
-        }
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def _parts(self) -> dict[str, Any]:
+        names = ["generator", "discriminator", "average", "optimizer_g", "optimizer_d"]
+        if self.features is not None:
+            names += ["features", "optimizer_f"]
+        return {name: getattr(self, name) for name in names}
+
+    def provenance(self) -> dict[str, str]:
+        """What the generator's file says beside its weights: networks that it was trained against.
+
+        A figure in the features of one of them would flatter it.
+        """
+        if self.features is None:
+            return {}
+        network = self.features.network
+        return {"feature_network": f"{network.name} ({network.hash}, from {network.source})"}
 
     def load(self, step: int, state: dict) -> None:
         """Take up a checkpoint."""
         self.step = step
-        for name, value in state.items():
-            getattr(self, name).load_state_dict(value)
-        for optimizer in (self.optimizer_g, self.optimizer_d):
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        for optimizer in filter(None, (self.optimizer_g, self.optimizer_d, self.optimizer_f)):
             for group in optimizer.param_groups:
                 # of this run's device, not of the one that wrote the checkpoint
                 group["capturable"] = self.graphs is not None and self.device.type == "cuda"

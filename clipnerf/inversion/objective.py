@@ -116,10 +116,11 @@ class Target:
         camera = pose.camera(generator.config.camera, self.size)
         pixels = self.pixels if index is None else self.pixels[:, index]
         styles = generator.styles(codes)
+        grid = generator.density_grid(styles[0])
         out = generator.render_rays(
             pixels.expand(len(codes), -1, -1),
             camera,
-            lambda rays: generator.trace(rays, *styles, samples=self.samples),
+            lambda rays: generator.trace(rays, *styles, grid, samples=self.samples),
             samples=self.samples,
             max_points=2**30,  # gradients hold all of them anyway
         )

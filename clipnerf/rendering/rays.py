@@ -30,13 +30,19 @@ class Rays:
         """Which rays meet the box."""
         return self.far > self.near
 
-    def __getitem__(self, piece: slice) -> Rays:
+    def __getitem__(self, pictures: slice | Tensor) -> Rays:
+        """The rays of a selection of pictures."""
+        return Rays(
+            self.origins[pictures],
+            self.directions[pictures],
+            self.near[pictures],
+            self.far[pictures],
+        )
+
+    def piece(self, some: slice) -> Rays:
         """A range of each picture's rays."""
         return Rays(
-            self.origins[:, piece],
-            self.directions[:, piece],
-            self.near[:, piece],
-            self.far[:, piece],
+            self.origins[:, some], self.directions[:, some], self.near[:, some], self.far[:, some]
         )
 
     def most_hits(self, step: int) -> int:
@@ -111,19 +117,3 @@ def box_interval(
     near = torch.minimum(first, second).amax(-1).clamp(min=0)
     far = torch.maximum(first, second).amin(-1)
     return near, torch.maximum(far, near)
-
-
-def sample_along(
-    rays: Rays, samples: int, jitter: Float[Tensor, "batch rays samples"] | None = None
-) -> tuple[Float[Tensor, "batch rays samples"], Float[Tensor, "batch rays"]]:
-    """Stratified distances t inside [near, far], and the width of a stratum.
-
-    Args:
-        rays: the rays.
-        samples: strata a ray, all of one width.
-        jitter: positions in [0, 1) inside the strata; the middle where None.
-    """
-    delta = (rays.far - rays.near) / samples
-    inside = 0.5 if jitter is None else jitter
-    steps = torch.arange(samples, device=delta.device, dtype=delta.dtype) + inside
-    return rays.near[..., None] + steps * delta[..., None], delta

@@ -35,7 +35,8 @@ class RenderOutput:
 
 
 def render_weights(
-    sigma: Float[Tensor, "*rays samples"], delta: Float[Tensor, "*rays"]
+    sigma: Float[Tensor, "*rays samples"],
+    delta: Float[Tensor, "*rays"] | Float[Tensor, "*rays samples"],
 ) -> Float[Tensor, "*rays samples"]:
     """Share of a ray's light that each sample sends: exp(-before) - exp(-after).
 
@@ -44,9 +45,10 @@ def render_weights(
 
     Args:
         sigma: densities, 1 / world unit, 0 or more.
-        delta: width of a stratum on each ray, world units.
+        delta: length of the interval that each sample stands for, or of all on a ray, world units.
     """
-    after = torch.cumsum(sigma * delta[..., None], dim=-1)
+    each = delta if delta.shape == sigma.shape else delta[..., None]
+    after = torch.cumsum(sigma * each, dim=-1)
     passing = torch.exp(-after)
     before = torch.cat((torch.ones_like(passing[..., :1]), passing[..., :-1]), dim=-1)
     return before - passing

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.runs.allocator import keep_freed_memory
 from clipnerf.runs.last_words import TIMEOUT_VARIABLE, exit_code, one_voice
 
 TIMEOUT_S = 900.0
@@ -32,12 +33,15 @@ def joined(device: str | None = None) -> Iterator[torch.device]:
     with its exit code. That a collective failed, or that torchrun said SIGTERM since a rank has
     died, is such a line too. In a plain process errors pass as they are.
 
+    Every training begins here, so here the process is told to keep freed memory.
+
     Raises:
         UsageError: as :func:`init_from_env`.
         ClipNerfError: the body's own, or another rank is lost.
         SystemExit: another rank has said why.
     """
     global _failed
+    keep_freed_memory()
     if not _launched():
         yield init_from_env(device)
         return

@@ -103,6 +103,12 @@ def load_weights(path: str | Path, kind: str) -> Weights:
     return Weights(tensors=tensors, config=config, metadata=metadata)
 
 
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of anybody's safetensors file, by name, on the CPU; raises what safetensors does."""
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}
+
+
 def weights_hash(tensors: Mapping[str, Tensor]) -> str:
     """16 hexadecimal digits that change with any name, dtype, shape or bit of ``tensors``."""
     digest = hashlib.sha256()

@@ -22,7 +22,6 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.segmenter import TrainRegionConfig
 from clipnerf.config.verbs import bundle_path
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.fields.encoding import frequency_features
 from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -104,7 +103,7 @@ class RegionTrainer:
         field, settings = generator.field, generator.config.field
         with seeded(config.seed, "region weights"):
             self.field = RegionField(
-                field.grid.out_features + frequency_features(3, field.position_octaves),
+                field.point_features,
                 settings.style_dim,
                 self.text.shape[1],
                 width=config.width,

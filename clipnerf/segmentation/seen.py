@@ -23,7 +23,8 @@ from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import pixel_grid, rays_through, sample_along
+from clipnerf.rendering.density_grid import place_samples
+from clipnerf.rendering.rays import pixel_grid, rays_through
 from clipnerf.rendering.volume import render_weights
 from clipnerf.runs.seeds import torch_generator
 from clipnerf.runs.weights import load_weights, save_weights
@@ -71,8 +72,9 @@ def draw_points(
     pixel = torch.multinomial(opacity + 1e-6, count, replacement=True, generator=rng)
     grid = pixel_grid(camera.width, camera.height, opacity.device)
     rays = rays_through(camera, grid, generator.box).gather(pixel)
-    t, delta = sample_along(rays, generator.config.render_samples)
     shape, _ = generator.styles(codes)
+    weights = generator.density_grid(shape).along(rays)
+    t, delta = place_samples(weights, rays, generator.config.render_samples)
     along = rays.origins[..., None, :] + t[..., None] * rays.directions[..., None, :]
     _, sigma = generator.field.geometry(along.flatten(1, 2), shape)
     weights = render_weights(sigma.view_as(t), delta) + 1e-9

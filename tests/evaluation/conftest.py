@@ -14,6 +14,7 @@ from clipnerf.data.dataset import PictureDataset
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.recognizer_training import train_recognizer
 from clipnerf.gan.generator import Generator
+from clipnerf.vision.feature_network import FeatureNetwork
 
 COLORS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 220)}
 
@@ -72,6 +73,15 @@ def generator() -> Generator:
     for parameter in generator.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.3)
     return generator.requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="session")
+def judge() -> FeatureNetwork:
+    """The network that measures, with random weights; it sees 32 pixels, to be quick."""
+    torch.manual_seed(0)
+    network = FeatureNetwork("tf_efficientnet_lite2", "random")
+    network.size = 32
+    return network
 
 
 class FakeClip:

@@ -60,7 +60,7 @@ def test_a_real_generator_is_measured_and_left_alone(shapes, clip, recognizer, g
 def test_the_batch_does_not_matter(shapes, clip, generator, monkeypatch):
     variety = Variety(shapes, clip, None, samples=10, size=16)
     whole = variety.generated(generator)
-    monkeypatch.setattr("clipnerf.evaluation.variety.BATCH_PIXELS", 3 * 16 * 16)
+    monkeypatch.setattr("clipnerf.evaluation.views_with_opacity.BATCH_PIXELS", 3 * 16 * 16)
     parts = variety.generated(generator)
     assert whole.shape == (10, 3, 16, 16)
     # a matrix product of another height may round otherwise, by one level of 255 at most
@@ -88,6 +88,21 @@ def test_without_clip_or_without_recogniser(shapes, clip, recognizer, generator)
     assert "share_gap" not in features.scalars()
     with pytest.raises(UsageError, match="CLIP model, a recogniser or both"):
         Variety(shapes, None, None)
+
+
+def test_the_judge_of_features(shapes, judge, generator):
+    variety = Variety(shapes, None, None, samples=10, size=16, judge=judge)
+    assert variety.others().shape == (10, 3, 16, 16)
+    assert not torch.equal(variety.others(), variety.real())
+    report = variety.measure(generator)
+    assert report.fd_clip is None and report.features.floor.samples == 10
+    assert report.features.generated.frechet > report.features.floor.frechet
+    text = "\n".join(report.lines())
+    assert "EfficientNet-Lite2, ImageNet (floor)" in text and "Frechet distance" in text
+    assert report.scalars()["frechet_lite2"] == report.features.generated.frechet
+    assert judge.hash in report.protocol["features"]
+    whole = Variety(shapes, None, None, samples=240, size=16, judge=judge)
+    assert whole.others() is None
 
 
 def test_too_few_samples_are_refused(shapes, clip):

@@ -71,3 +71,13 @@ def test_counts_survive_a_checkpoint():
     second.load(first.state())
     with pytest.raises(ClipNerfError, match="alike"):
         watch(second, *SYMPTOMS["alike"], 1)
+
+
+def test_a_feature_discriminator_that_is_always_right_is_named_with_the_keys_to_turn():
+    alarms = Alarms()
+    said = [alarms.features(step, 0.02) for step in range(2 * PATIENCE)]
+    assert [n for n, line in enumerate(said) if line] == [PATIENCE - 1, 2 * PATIENCE - 1]
+    line = said[PATIENCE - 1] or ""
+    assert "\n" not in line
+    assert all(key in line for key in ("features.weight", "features.lr", "features.start_kimg"))
+    assert alarms.features(99, 1.2) is None and alarms.features(100, 0.02) is None

@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.finished import HIDDEN_SHARE, FinishedObjects, first_equal
+from clipnerf.gan.finished import HIDDEN_SHARE, FinishedObjects, finished_cells, first_equal
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.occupancy import EMPTY_SHARE
+from clipnerf.rendering.density_grid import EMPTY_SHARE
 from clipnerf.rendering.volume import RenderOutput
 
 
 @pytest.fixture(autouse=True)
 def no_picture_is_small(monkeypatch):
     """The pictures here are so small that a search for empty space would not pay."""
-    monkeypatch.setattr("clipnerf.gan.generator.SMALL_POINTS", 0)
+    monkeypatch.setattr("clipnerf.gan.generator.SMALL_PIXELS", 0)
 
 
 def both_ways(generator, codes, camera, **options) -> tuple[RenderOutput, RenderOutput]:
+    generator.config.grid_cells = 44  # samples lie in the same places both ways
     with torch.enable_grad():
         dense = generator.render(codes, camera, **options)
     with torch.no_grad():
@@ -121,7 +122,7 @@ def test_skipping_saves_densities_and_hidden_colours(make_object, monkeypatch):
     codes, camera = Codes.from_seeds([0], 8), generator.camera(30.0, 20.0, 32)
     with torch.no_grad():
         generator.render(codes[[0] * 6], camera, samples=48)
-    grid = 36**3  # found once for six pictures of one object
+    grid = math.prod(finished_cells(generator.box, 0))  # once for six pictures of one object
     pixels = 6 * 32 * 32 * 48
     assert seen["density"] - grid < 0.35 * pixels
     assert seen["color"] < 0.3 * (seen["density"] - grid)
@@ -163,7 +164,8 @@ def test_what_is_traced_together_does_not_depend_on_appearance(make_generator):
 def test_views_in_any_order_are_the_views_of_their_objects(make_generator):
     generator = make_generator()
     codes = Codes.from_seeds([0, 1], 8)
-    objects = FinishedObjects(generator.field, generator.box, codes, *generator.styles(codes), 20)
+    styles = generator.styles(codes)
+    objects = FinishedObjects(generator.field, generator.box, codes, *styles, [20] * 3)
     camera = generator.camera(torch.tensor([0.0, 40.0, 80.0, 120.0, 160.0]), 20.0, 10)
     rows = [1, 0, 0, 1, 0]
     views = objects.render(camera, rows, samples=6)
@@ -213,8 +215,9 @@ def test_chunks_give_the_same_picture(make_object, max_points):
 def test_max_points_bounds_what_is_evaluated_at_a_time(make_generator, monkeypatch):
     generator = make_generator()
     codes = Codes.from_seeds([0], 8)
-    objects = FinishedObjects(generator.field, generator.box, codes, *generator.styles(codes))
-    assert bool(objects.occupancy(0).occupied.any())
+    styles = generator.styles(codes)
+    objects = FinishedObjects(generator.field, generator.box, codes, *styles, [36] * 3)
+    assert bool(objects.first_pass(0)[1].any())
     seen: list[int] = []
     features = generator.field.features
 

@@ -157,7 +157,7 @@ def test_rendering_in_chunks_is_the_same_picture(make_generator, max_points):
 
 
 def test_chunks_bound_how_many_points_are_evaluated_at_a_time(make_generator, monkeypatch):
-    generator = make_generator()
+    generator = make_generator(grid_cells=4)
     points: list[int] = []
     features = generator.field.features
 
@@ -181,7 +181,8 @@ def test_a_picture_does_not_depend_on_its_batch(make_generator):
     alone = RenderOutput.cat([generator.render(codes[n], camera[n]) for n in range(2)])
     missed = (alone.depth == 0).flatten(1).sum(1)
     assert bool((missed > 0).all()) and missed[0] != missed[1]
-    assert_same(together, alone)
+    # a batched product rounds otherwise, and samples lie where rounded densities say
+    assert_same(together, alone, atol=1e-4)
 
 
 def test_a_patch_is_a_crop_of_the_whole_rendering(make_generator):

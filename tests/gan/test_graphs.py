@@ -41,7 +41,7 @@ def test_a_copy_of_a_draw_has_tensors_of_its_own(pretrain_config):
     drawn = Trainer(pretrain_config(), CPU).draw(3)
     other = copy(drawn)
     assert isinstance(other, Draw) and other.kept == drawn.kept
-    assert len(tensors(drawn)) == 10
+    assert len(tensors(drawn)) == 11
     for one, two in zip(tensors(drawn), tensors(other), strict=True):
         assert torch.equal(one, two) and one.data_ptr() != two.data_ptr()
 

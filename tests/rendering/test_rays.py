@@ -7,7 +7,7 @@ import torch
 
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera
-from clipnerf.rendering.rays import Rays, box_interval, pixel_grid, rays_through, sample_along
+from clipnerf.rendering.rays import box_interval, pixel_grid, rays_through
 
 BOX = torch.tensor([0.5, 0.6, 0.7])
 ROOT3 = math.sqrt(3)
@@ -107,17 +107,6 @@ def test_the_rays_of_a_patch_are_a_crop_of_the_pictures_rays():
         for name in ("origins", "directions", "near", "far"):
             whole = getattr(full, name)[b].view(16, 16, -1)[y : y + 8, x : x + 8]
             torch.testing.assert_close(getattr(crop, name)[b].view(8, 8, -1), whole)
-
-
-def test_samples_lie_in_the_middle_of_equal_strata_or_anywhere_inside():
-    near, far = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 2.0]])
-    rays = Rays(torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), near, far)
-    t, delta = sample_along(rays, 4)
-    assert t.tolist() == [[[1.25, 1.75, 2.25, 2.75], [2.0, 2.0, 2.0, 2.0]]]
-    assert delta.tolist() == [[0.5, 0.0]] and rays.hit.tolist() == [[True, False]]
-    jitter = torch.rand(1, 2, 4)
-    moved, _ = sample_along(rays, 4, jitter)
-    torch.testing.assert_close(moved, t + (jitter - 0.5) * delta[..., None])
 
 
 def test_gathered_rays_are_those_rays():

@@ -62,10 +62,10 @@ def _triangles(primitive: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _screen(size: int) -> np.ndarray:
+def _screen(size: int, k: int, fov_deg: float) -> np.ndarray:
     """Directions of all sub-pixel rays in camera axes, [size * k, size * k, 3], OpenCV."""
-    fine = size * OVERSAMPLING
-    half = np.tan(np.radians(FOV_DEG) / 2)
+    fine = size * k
+    half = np.tan(np.radians(fov_deg) / 2)
     u = ((np.arange(fine) + 0.5) / fine * 2 - 1) * half
     x, y = np.meshgrid(u, u)
     return np.stack([x, y, np.ones_like(x)], axis=-1)
@@ -87,13 +87,19 @@ def render(
     size: int,
     part_names: tuple[str, ...],
     region_labels: Sequence[int] | None = None,
+    *,
+    fov_deg: float = FOV_DEG,
+    oversampling: int = OVERSAMPLING,
 ) -> Picture:
-    """One view of an object, `size` pixels square, 3 x 3 rays a pixel, box filter.
+    """One view of an object, `size` pixels square.
 
-    The camera is the orbit camera of the project (fov 30 degrees, radius 4, front at azimuth 0).
-    A pixel's mask is the part, or the background, that most of its rays met.
+    The camera is the orbit camera of the project (radius 4, front at azimuth 0). A pixel's mask is
+    the part, or the background, that most of its rays met.
 
     region_labels: a label, 1 to 255, of each part, for a second label map.
+    fov_deg: field of view of the picture, degrees.
+    oversampling: rays along each side of a pixel, whose mean it is. With 1, a pixel is what the ray
+        through its centre meets, as in the patches that a generator renders in training.
     """
     meshes = [
         (_triangles(part.primitive) if part.mesh is None else part.mesh) @ part.linear.T
@@ -106,12 +112,12 @@ def render(
 
     # Only the pixels that the object can cover are worth a ray.
     seen = (triangles.reshape(-1, 3) - position) @ c2w
-    half = np.tan(np.radians(FOV_DEG) / 2)
+    half = np.tan(np.radians(fov_deg) / 2)
     pixels = (seen[:, :2] / seen[:, 2:] / half + 1) / 2 * size
     left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, size)
     right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, size)
-    k = OVERSAMPLING
-    window = _screen(size)[top * k : bottom * k, left * k : right * k]
+    k = oversampling
+    window = _screen(size, k, fov_deg)[top * k : bottom * k, left * k : right * k]
     rows, columns = bottom - top, right - left
 
     directions = np.ascontiguousarray(window.reshape(-1, 3) @ c2w.T, dtype=np.float32)

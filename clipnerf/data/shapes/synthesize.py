@@ -24,7 +24,7 @@ from PIL import Image
 from clipnerf.data.shapes import category as find_category
 from clipnerf.data.shapes import regions_of as find_regions
 from clipnerf.data.shapes.parts import Object
-from clipnerf.data.shapes.render import render
+from clipnerf.data.shapes.render import FOV_DEG, OVERSAMPLING, render
 from clipnerf.errors import UsageError
 from clipnerf.runs.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
 from clipnerf.runs.progress import Progress
@@ -52,6 +52,8 @@ def synthesize(
     pairs: int | bool = 0,
     masks: bool = False,
     regions: bool = False,
+    fov_deg: float = FOV_DEG,
+    oversampling: int = OVERSAMPLING,
 ) -> Path:
     """Writes `count` pictures and returns the folder.
 
@@ -65,6 +67,9 @@ def synthesize(
         pairs: how many of the first pictures get an edited twin (True: all), with masks of both.
         masks: write the part masks of all pictures.
         regions: write fine label maps, and phrases that refer to pieces of each picture.
+        fov_deg: field of view, degrees, 10 to 60; a generator's camera has to have the same.
+        oversampling: rays along each side of a pixel, 1 to 8. 1 for `pretrain`, whose fakes have one
+            ray a pixel as well.
 
     Raises:
         UsageError: a value out of range, or a folder that holds something else.
@@ -77,17 +82,23 @@ def synthesize(
     _check("seed", seed, 0, 2**32 - 1)
     _check("views", views, 1, 10_000)
     _check("pairs", pairs, 0, count)
+    _check("fov_deg", fov_deg, 10, 60)
+    _check("oversampling", oversampling, 1, 8)
     out = Path(out)
     settings = {"category": category, "size": size, "seed": seed, "views": views}
     if regions:  # not a key of every folder, so that those made before are still completed
         settings["regions"] = True
+    if fov_deg != FOV_DEG:
+        settings["fov_deg"] = fov_deg
+    if oversampling != OVERSAMPLING:
+        settings["oversampling"] = oversampling
     _claim(out, settings, count)
     named = find_regions(category) if regions else None
 
     records, pair_records = [], []
     with Progress(count, desc=f"synthesize {category}", unit="img") as progress:
         for index in range(count):
-            view = _View(module, seed, index, views)
+            view = _View(module, seed, index, views, fov_deg, oversampling)
             record = view.record()
             pair = index < pairs
             if masks or pair:
@@ -114,7 +125,10 @@ def synthesize(
 class _View:
     """Picture `index` before it is drawn: its object and its camera."""
 
-    def __init__(self, module: ModuleType, seed: int, index: int, views: int) -> None:
+    def __init__(
+        self, module: ModuleType, seed: int, index: int, views: int, fov_deg: float, oversampling: int
+    ) -> None:
+        self.optics: dict[str, Any] = {"fov_deg": fov_deg, "oversampling": oversampling}
         self._module, self._seed, self._index = module, seed, index
         self._object_index = index // views
         self.object: Object = module.sample(np.random.RandomState([seed, self._object_index]))
@@ -171,7 +185,7 @@ class _View:
         return record, edited
 
 
-def _check(name: str, value: int, low: int, high: int) -> None:
+def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise UsageError(f"{name} is {value}; allowed is {low} to {high}")
 
@@ -216,7 +230,8 @@ def _picture(
     labels = None
     if named is not None:
         labels = [named.REGIONS.index(named.region_of(part)) + 1 for part in thing.parts]
-    drawn = render(thing.parts, view.azimuth_deg, view.elevation_deg, size, module.PARTS, labels)
+    pose = view.azimuth_deg, view.elevation_deg
+    drawn = render(thing.parts, *pose, size, module.PARTS, labels, **view.optics)
     _save(out / name, Image.fromarray(drawn.rgb))
     if mask is not None:
         picture = Image.fromarray(drawn.mask)
