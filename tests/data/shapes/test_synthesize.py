@@ -52,12 +52,12 @@ def test_an_interrupted_call_is_completed_by_the_same_call(folder, tmp_path, mon
     whole, out = contents(folder), tmp_path / "again"
     drawn = 0
 
-    def stop(*args):
+    def stop(*args, **optics):
         nonlocal drawn
         drawn += 1
         if drawn == 7:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **optics)
 
     real = module.render
     monkeypatch.setattr(module, "render", stop)
