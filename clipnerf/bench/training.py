@@ -17,7 +17,7 @@ from clipnerf.gan.trainer import Trainer
 GRAPH_WARM_UP = 60
 """Steps in which most of the shapes of a step are seen, and recorded."""
 
-GPU_STEP = {"batch": 32, "patch": 64, "samples": 48, "size": 128}
+GPU_STEP = {"batch": 32, "patch": 64, "samples": 48, "size": 256}
 """The step of the promise: batch, rays along a patch's side, samples a ray, picture size."""
 
 
@@ -25,6 +25,10 @@ def training(config: PretrainConfig, seconds: float, device: torch.device) -> li
     """The preset's step from the middle of its schedule, on pictures of noise; on a GPU the
     promise's step too."""
     say("training")
+    # untrained features cost what trained ones do, and have to be had from nowhere
+    config = dataclasses.replace(
+        config, features=dataclasses.replace(config.features, weights="random")
+    )
     figures = _step(config, seconds, device, ">= 25" if device.type == "cpu" else "")
     if device.type == "cuda":
         say("training, with CUDA graphs")
@@ -121,6 +125,7 @@ def _stages(trainer: Trainer, real: Tensor, seconds: float, device: torch.device
         "draw": "draws",
         "look": "generator forward",
         "_discriminator_step": "discriminator",
+        "_feature_step": "feature heads",
         "_generator_step": "generator backward and step",
         "_update_average": "average",
     }
@@ -141,6 +146,7 @@ def _stages(trainer: Trainer, real: Tensor, seconds: float, device: torch.device
         "generator forward": mean["generator forward"],
         "generator backward and step": mean["generator backward and step"],
         "discriminator without R1": without,
+        "feature heads": mean.get("feature heads", 0.0),
         "R1, spread over its steps": max(mean["discriminator"] - without, 0.0),
         "average": mean["average"],
     }

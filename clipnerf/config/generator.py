@@ -137,7 +137,7 @@ class GeneratorConfig:
     """Half the extent of the box that holds the object along x, y, z; world units, at most 1."""
     samples: int = 12
     """Samples a ray in training; a first pass over a grid says where on the ray they lie."""
-    render_samples: int = 20
+    render_samples: int = 16
     """Samples a ray in finished pictures."""
     grid_cells: int = 28
     """Cells of the first pass in training, along the longest axis of the box."""

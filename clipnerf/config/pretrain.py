@@ -169,6 +169,9 @@ class PretrainConfig:
     """Losses and optimisers."""
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     """What fades in and out."""
+    start_from: str = ""
+    """Folder of a run or a bundle whose generator, discriminator and feature heads a new run begins
+    with, at the thousand pictures they had seen; optimisers begin anew. Empty: from nothing."""
     out: str = "runs/pretrain"
     """Run folder; the same command again resumes it."""
     steps: int = 5000

@@ -101,7 +101,9 @@ def drawn_views(
         pose = np.random.RandomState([seed, index, _POSE])
         angles = round(pose.uniform(0.0, 360.0), 2) % 360.0, round(pose.uniform(*ELEVATION_DEG), 2)
         pictures.append(render(parts, *angles, size, module.PARTS, **optics).rgb)
-        fine = render(parts, *angles, FINER * size, module.PARTS, **optics).mask > 0
+        # one ray a fine pixel: the same rays whose mean is a pixel of the picture
+        finer = render(parts, *angles, FINER * size, module.PARTS, oversampling=1, **optics)
+        fine = finer.mask > 0
         coverages.append(fine.reshape(size, FINER, size, FINER).mean((1, 3)))
         tell(1)
     rgb = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

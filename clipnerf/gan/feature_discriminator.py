@@ -8,7 +8,9 @@ discriminator, which sees finer edges.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from clipnerf.config.pretrain import FeatureConfig
+from clipnerf.errors import UsageError
 from clipnerf.gan.patches import Patches
+from clipnerf.runs.weights import load_weights, save_weights
 from clipnerf.vision.feature_network import FeatureNetwork
 
 
@@ -56,6 +60,24 @@ class FeatureDiscriminator(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> FeatureDiscriminator:
         self.network._apply(fn)  # moves with the heads
         return super()._apply(fn, recurse)
+
+    def save(self, path: str | Path) -> None:
+        """Write heads and mixtures, in half precision, and the configuration."""
+        tensors = {name: t.to(torch.float16) for name, t in self.state_dict().items()}
+        config = dataclasses.asdict(self.config)
+        save_weights(path, tensors, kind="feature_discriminator", config=config)
+
+    def take_up(self, path: str | Path) -> None:
+        """Heads and mixtures of a file; UsageError if they belong to another network or size."""
+        weights = load_weights(path, "feature_discriminator")
+        for key in ("network", "size", "mix_width", "head_width"):
+            found, wanted = weights.config.get(key), getattr(self.config, key)
+            if found != wanted:
+                raise UsageError(
+                    f"features.{key} is {wanted!r}, but {path} was trained with {found!r}; "
+                    "use the same, or leave the file out"
+                )
+        self.load_state_dict(weights.tensors)
 
     def features(self, pictures: Float[Tensor, "batch 3 size size"]) -> list[Tensor]:
         """Mixed maps of patches in [0, 1], finest first; gradients reach the pictures."""

@@ -74,6 +74,8 @@ def _train(
         step, state = found
         alarms.load(state.pop("alarms"))
         trainer.load(step, state)
+    elif config.start_from:
+        trainer.start_from(Path(config.start_from))
     ddp.check_same("weights", weights_hash(dict(trainer.generator.state_dict())))
     variety = None if run is None else variety_of(config, data)
     total, done = config.steps * config.batch, trainer.step * config.batch
@@ -115,8 +117,7 @@ def _train(
                 # never a bad checkpoint in the place of a good one
                 alarms.finite(step, **trainer.magnitudes())
                 run.save_state(step, trainer.state() | {"alarms": alarms.state()})
-                trainer.average.save(run.path / "generator.safetensors", trainer.provenance())
-                trainer.discriminator.save(run.path / "discriminator.safetensors")
+                trainer.save(run.path)
             if step % config.preview_every == 0 or last:
                 run.picture(step, "preview", preview_sheet(trainer.average, shown_size(config)))
                 if variety is not None:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
+from clipnerf.errors import UsageError
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.draws import Draw, draw, ramp
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
@@ -31,6 +33,10 @@ from clipnerf.gan.patches import Patches
 from clipnerf.runs import ddp
 from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.seeds import seed_for
+from clipnerf.runs.weights import load_weights
+
+HEADS = "features.safetensors"
+"""What a run calls the heads of its feature discriminator."""
 
 
 class Trainer:
@@ -322,10 +328,44 @@ class Trainer:
 
         A figure in the features of one of them would flatter it.
         """
-        if self.features is None:
-            return {}
-        network = self.features.network
-        return {"feature_network": f"{network.name} ({network.hash}, from {network.source})"}
+        said = {"kimg": f"{self.kimg:g}"}
+        if self.features is not None:
+            network = self.features.network
+            said["feature_network"] = f"{network.name} ({network.hash}, from {network.source})"
+        return said
+
+    def save(self, folder: Path) -> None:
+        """The files that people use: average, discriminator, heads of the second one."""
+        self.average.save(folder / "generator.safetensors", self.provenance())
+        self.discriminator.save(folder / "discriminator.safetensors")
+        if self.features is not None:
+            self.features.save(folder / HEADS)
+
+    def start_from(self, folder: Path) -> None:
+        """Begin with the files of another run or of a bundle, at the kimg of its generator.
+
+        Raises:
+            UsageError: files that are missing, or of other sizes than the configuration's.
+        """
+        weights = load_weights(folder / "generator.safetensors", "generator")
+        judge = load_weights(folder / "discriminator.safetensors", "discriminator")
+        try:
+            self.generator.load_state_dict(weights.tensors)
+            self.average.load_state_dict(weights.tensors)
+            # one that guesses the camera may begin with one that does not
+            missing = self.discriminator.load_state_dict(judge.tensors, strict=False)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UsageError(
+                f"start_from is {str(folder)!r}, whose networks are of other sizes ({reason}); "
+                "give the configuration that they were trained with"
+            ) from error
+        wrong = [k for k in missing.missing_keys if not k.startswith("direction.")]
+        if wrong or missing.unexpected_keys:
+            raise UsageError(f"start_from is {str(folder)!r}, whose discriminator is another one")
+        if self.features is not None and (folder / HEADS).is_file():
+            self.features.take_up(folder / HEADS)
+        self.step = round(float(weights.metadata.get("kimg", 0)) * 1000 / self.config.batch)
 
     def load(self, step: int, state: dict) -> None:
         """Take up a checkpoint."""

@@ -148,3 +148,41 @@ def test_colour_sees_the_direction_only_where_it_is_asked_to():
 def test_an_unknown_conditioning_is_named():
     with pytest.raises(ValueError, match="'mixed'.*'disentangled'"):
         make_field(conditioning="mixed")
+
+
+def mirrored(points: torch.Tensor) -> torch.Tensor:
+    return points * torch.tensor([1.0, -1.0, 1.0])
+
+
+def test_mirrored_geometry_is_the_same_on_both_sides_bit_for_bit_and_colour_is_not():
+    field = stirred(make_field(mirror=True))
+    points, code = torch.rand(1, 300, 3) * 2 - 1, torch.randn(1, 8)
+    style = field.shape_style(code)
+    features, sigma = field.geometry(points, style)
+    other, as_dense = field.geometry(mirrored(points), style)
+    assert torch.equal(sigma, as_dense) and float(sigma.std()) > 0
+    assert torch.equal(features[..., :-1], other[..., :-1])
+    assert torch.equal(features[..., -1], -other[..., -1])
+    look = field.appearance_style(code)
+    assert float((field.color(features, look) - field.color(other, look)).abs().max()) > 0.01
+    # left and right stay apart in the canonical space, where regions are looked for
+    moved = field.deform(points, style)
+    torch.testing.assert_close(field.deform(mirrored(points), style), mirrored(moved))
+    assert field.point_features == features.shape[-1]
+
+
+def test_without_a_mirror_the_sides_differ():
+    field = stirred(make_field())
+    points, style = torch.rand(1, 100, 3) * 2 - 1, field.shape_style(torch.randn(1, 8))
+    one, other = (field.geometry(p, style)[1] for p in (points, mirrored(points)))
+    assert float((one - other).abs().max()) > 1e-3
+
+
+def test_the_side_reaches_no_weight_of_density():
+    field = stirred(make_field(mirror=True))
+    style = field.shape_style(torch.randn(1, 8))
+    assert not style.density[0].weight[:, -1].any()
+    features = torch.randn(1, 50, field.point_features)
+    moved = features.clone()
+    moved[..., -1] += 3
+    assert torch.equal(field.density(features, style), field.density(moved, style))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from clipnerf.config.pretrain import FeatureConfig
+from clipnerf.errors import UsageError
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.pretrain import pretrain
@@ -98,3 +99,37 @@ def test_a_resumed_run_is_the_uninterrupted_one_and_its_files_name_the_network(
     for name, tensor in files[0].tensors.items():
         assert torch.equal(tensor, files[1].tensors[name]), name
     assert "tf_efficientnet_lite0" in files[0].metadata["feature_network"]
+
+
+def test_a_run_begins_with_the_files_of_another(pretrain_config, tmp_path):
+    config = pretrain_config(features=UNTRAINED, out=str(tmp_path / "first"))
+    config.loss.pose = 0.5
+    pretrain(config)
+    again = dataclasses.replace(config, out=str(tmp_path / "second"), start_from=config.out)
+    trainer = Trainer(again, torch.device("cpu"))
+    trainer.start_from(tmp_path / "first")
+    assert trainer.step == 4
+    first = load_weights(tmp_path / "first" / "generator.safetensors", "generator").tensors
+    for network in (trainer.generator, trainer.average):
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, first[name]), name
+    heads = load_weights(tmp_path / "first" / "features.safetensors", "feature_discriminator")
+    for name, tensor in trainer.features.state_dict().items():
+        torch.testing.assert_close(tensor, heads.tensors[name].float())
+    pretrain(dataclasses.replace(again, steps=6))
+    lines = (tmp_path / "second" / "stats.jsonl").read_text().splitlines()
+    assert len(lines) == 2 and '"step": 6' in lines[-1]
+
+
+def test_files_of_other_sizes_are_refused_in_one_line(pretrain_config, tmp_path):
+    config = pretrain_config(features=UNTRAINED, out=str(tmp_path / "first"), steps=1)
+    pretrain(config)
+    wider = dataclasses.replace(config.discriminator, width=12, max_width=12)
+    with pytest.raises(UsageError, match="start_from is .*other sizes") as caught:
+        Trainer(dataclasses.replace(config, discriminator=wider), torch.device("cpu")).start_from(
+            tmp_path / "first"
+        )
+    assert "\n" not in str(caught.value)
+    other = dataclasses.replace(config, features=dataclasses.replace(UNTRAINED, head_width=16))
+    with pytest.raises(UsageError, match="features.head_width is 16"):
+        Trainer(other, torch.device("cpu")).start_from(tmp_path / "first")

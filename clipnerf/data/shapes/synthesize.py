@@ -185,7 +185,7 @@ class _View:
         return record, edited
 
 
-def _check(name: str, value: float, low: float, high: float) -> None:
+def _check(name: str, value: int | float, low: int | float, high: int | float) -> None:
     if not low <= value <= high:
         raise UsageError(f"{name} is {value}; allowed is {low} to {high}")
 

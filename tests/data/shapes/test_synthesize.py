@@ -52,12 +52,12 @@ def test_an_interrupted_call_is_completed_by_the_same_call(folder, tmp_path, mon
     whole, out = contents(folder), tmp_path / "again"
     drawn = 0
 
-    def stop(*args):
+    def stop(*args, **optics):
         nonlocal drawn
         drawn += 1
         if drawn == 7:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **optics)
 
     real = module.render
     monkeypatch.setattr(module, "render", stop)
@@ -170,3 +170,22 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
     with pytest.raises(ClipNerfError, match="the disk is full"):
         synthesize("chairs", 2, 16, 0, tmp_path / "set")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["synthesize.json"]
+
+
+def test_field_of_view_and_rays_a_pixel_reach_the_pictures(tmp_path):
+    def drawn(name: str, **options) -> np.ndarray:
+        folder = synthesize("cars", 1, 48, 0, tmp_path / name, **options)
+        return np.asarray(Image.open(folder / "00000.png")).astype(int)
+
+    plain = drawn("plain")
+    wide, near = (
+        (np.abs(p - 255).sum(-1) > 30).any(0).sum() for p in (plain, drawn("near", fov_deg=24.0))
+    )
+    half = [np.tan(np.radians(fov) / 2) for fov in (30, 24)]
+    assert abs(near / wide - half[0] / half[1]) < 0.1
+    # one ray a pixel: no mixtures of object and background
+    sharp = drawn("sharp", oversampling=1)
+    colors = [len(np.unique(p.reshape(-1, 3), axis=0)) for p in (plain, sharp)]
+    assert colors[1] < 0.5 * colors[0]
+    with pytest.raises(UsageError, match="cars"):
+        synthesize("cars", 1, 48, 0, tmp_path / "sharp")

@@ -1,0 +1,76 @@
+"""What changes along a training, and configurations that would spoil it."""
+
+import pytest
+import torch
+
+from clipnerf.config.pretrain import DataConfig, LossConfig, ScheduleConfig
+from clipnerf.errors import UsageError
+from clipnerf.gan.losses import direction_loss
+from clipnerf.gan.trainer import Trainer
+from clipnerf.rendering.cameras import Camera
+
+CPU = torch.device("cpu")
+
+
+def along(trainer: Trainer, name: str, kimgs: list[float]) -> list[float]:
+    found = []
+    for kimg in kimgs:
+        trainer.step = round(kimg * 1000 / trainer.config.batch)
+        found.append(getattr(trainer, name))
+    return found
+
+
+def test_r1_falls_as_half_a_cosine_and_stays(pretrain_config):
+    loss = LossConfig(r1_gamma=1.5, r1_gamma_end=0.3, r1_kimg=40.0)
+    found = along(Trainer(pretrain_config(loss=loss), CPU), "r1_gamma", [0, 20, 40, 90])
+    assert found == pytest.approx([1.5, 0.9, 0.3, 0.3])
+    constant = Trainer(pretrain_config(loss=LossConfig(r1_gamma=1.5)), CPU)
+    assert along(constant, "r1_gamma", [0, 20, 90]) == [1.5] * 3
+
+
+def test_smoothness_fades_out_where_it_is_asked_to(pretrain_config):
+    loss = LossConfig(smoothness=0.1, smoothness_kimg=30.0)
+    found = along(Trainer(pretrain_config(loss=loss), CPU), "smoothness", [0, 15, 30, 60])
+    assert found == pytest.approx([0.1, 0.05, 0, 0])
+    kept = Trainer(pretrain_config(loss=LossConfig(smoothness=0.1)), CPU)
+    assert along(kept, "smoothness", [0, 60]) == [0.1, 0.1]
+
+
+def test_the_first_patches_are_coarse_and_seen_at_the_full_size(pretrain_config):
+    config = pretrain_config(schedule=ScheduleConfig(coarse_kimg=0.01, blur_kimg=0.0))
+    trainer = Trainer(config, CPU)
+    real = torch.rand(4, 3, 16, 16)
+    for step, rays in ((0, 4), (2, 4), (3, 8), (9, 8)):
+        trainer.step = step
+        drawn = trainer.draw(4)
+        assert drawn.size == rays
+        seen, opacity, fake = trainer.look(real, drawn)
+        assert seen.shape == fake.shape == (4, 3, 8, 8) and opacity.shape[-1] == rays
+
+
+def test_pictures_coarser_than_the_finest_patch_are_refused_with_the_way_out(pretrain_config):
+    config = pretrain_config(schedule=ScheduleConfig(smallest_scale=0.25))
+    with pytest.raises(UsageError, match="4 pixels of data.size 16; .*patches of 8 pixels"):
+        config.validate()
+    config.data = DataConfig(path=config.data.path, size=32)
+    config.validate()
+
+
+def test_the_guess_of_the_camera_is_a_bounded_angle():
+    camera = Camera.orbit(torch.tensor([0.0, 90.0, 200.0]), 20.0, size=8)
+    true = camera.c2w[:, :3, 3]
+    assert float(direction_loss(true * 7, camera)) == pytest.approx(0, abs=1e-6)
+    assert float(direction_loss(-true, camera)) == pytest.approx(2)
+    assert float(direction_loss(1e6 * torch.randn(3, 3), camera)) <= 2
+
+
+def test_the_discriminator_guesses_only_where_it_is_asked_to(pretrain_config):
+    asked = Trainer(pretrain_config(loss=LossConfig(pose=0.5)), CPU)
+    not_asked = Trainer(pretrain_config(), CPU)
+    assert asked.discriminator.direction is not None
+    assert not_asked.discriminator.direction is None
+    real = torch.rand(4, 3, 16, 16)
+    assert float(asked.train_step(real)["pose"]) > 0
+    assert float(not_asked.train_step(real)["pose"]) == 0
+    # both players are taught by it
+    assert bool(asked.discriminator.direction.weight.grad.abs().sum() > 0)
