@@ -28,7 +28,14 @@ from clipnerf.evaluation.disentanglement import disentanglement
 from clipnerf.evaluation.edits import check_wishes, group_of
 from clipnerf.evaluation.feature_figures import TITLE, check_judge, features_absence, load_judge
 from clipnerf.evaluation.gallery import Gallery, picks, swap_grid
-from clipnerf.evaluation.kind import ROUTED, SWEPT, KindPictures, measure_kind, with_seconds
+from clipnerf.evaluation.kind import (
+    ROUTED,
+    SWEPT,
+    KindPictures,
+    measure_kind,
+    together,
+    with_seconds,
+)
 from clipnerf.evaluation.means import Absence, Means, find_means
 from clipnerf.evaluation.page import page
 from clipnerf.evaluation.pictures import OTHER_VIEWS, VIEWS
@@ -315,9 +322,11 @@ def _pictures(
     kinds = kinds if clip else 0
     read, data = bool(means.recognizer), bool(means.data or means.category)
     eye = clip or bool(means.judge) or features_absence() is None
+    alike = {len(some) for some in together(wishes)} - {1} if kinds else set()
     return {
         "variety": samples if data and (eye or read) else 0,
-        "unedited": objects * (len(VIEWS) + read * (len(OTHER_VIEWS) + len(VIEWS))),
+        "unedited": objects
+        * (len(VIEWS) * (1 + sum(alike)) + read * (len(OTHER_VIEWS) + len(VIEWS))),
         "edited": kinds * len(wishes) * objects * len(VIEWS),
         "strengths": kinds * len(wishes) * min(SWEPT, objects) * (len(STRENGTHS) - 2),
         "after edits": kinds * data * len({group_of(wish) for wish in wishes}) * (samples // 2),

@@ -1,8 +1,8 @@
 """Local edits: the part of an object that words name is changed, and nothing else.
 
 A region is a phrase (found by the bundle's region field, for any object, at once), a box, or a mask
-painted over one view. Outside it the edited object is the unedited one bit for bit, and an edit of
-colour moves no bit of geometry anywhere.
+painted over one view. Outside it the field of the edited object is that of the unedited one bit for
+bit, and an edit of colour moves no bit of geometry anywhere.
 """
 
 from __future__ import annotations

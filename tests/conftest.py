@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-# Before torch is imported: the tests share few cores, and results do not depend on the threads.
+# Before torch is imported: the tests share few cores, and hold with any number of threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402

@@ -244,6 +244,8 @@ def test_the_plan_says_what_is_missing_and_writes_nothing(bundle, bare, tmp_path
     assert main(argv) == 0
     said = capsys.readouterr().out
     assert "pictures, edited:      36" in said and "entangled.safetensors" in said
+    # three views, from other sides, recoloured, and as often as the two colours drawn at once
+    assert "pictures, unedited:    45" in said
     assert "judge:                 absent; give --judge" in said
     assert main(["evaluate", str(bare), "--quick", "--out", str(out), "--dry-run"]) == 0
     said = capsys.readouterr().out

@@ -102,7 +102,9 @@ def test_an_edit_of_colours_leaves_the_found_geometry_alone(written, bundle):
 def test_the_editor_inverts_paths_and_tensors(bundle, photo):
     editor = Editor.load(bundle, "cpu")
     found = editor.invert([photo, photo], QUICK, framing="none")
-    assert len(found) == 2 and torch.equal(found.psnr[0], found.psnr[1])
+    assert len(found) == 2
+    # two places of one batch
+    torch.testing.assert_close(found.psnr[0], found.psnr[1], atol=0.05, rtol=0)
     view = editor.render(editor.sample([1]), 10, 20, 16).rgb
     assert len(editor.invert(view, QUICK)) == 1
     with pytest.raises(UsageError, match="tensor of shape"):

@@ -22,6 +22,11 @@ from clipnerf.evaluation.wishes import Wish
 
 WAYS = 5
 """Prompts a choice, as in the paper's user study; fewer where a group has fewer."""
+STILL = 1e-3
+"""Length of a change of embedding that counts as none: pictures drawn in other batches may differ
+by a level here and there, which has a direction too. (A hundred such levels of a 64 px picture
+change the embedding of either bundle's CLIP by 0.0004, an edit of strength 0.02 by 0.008 or more.)
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class ClipFigures:
     matching: by group; among the prompts of the group.
     assigned: by group; five pictures of an object to five prompts, one to one.
     similarity: cosine of the edited picture and its prompt; unedited: of the picture before.
-    direction: cosine of the change of the picture's embedding with the change of the words'.
+    direction: cosine of the change of the picture's embedding with the change of the words'; 0
+        where the picture stays.
     The last three by prompt.
     """
 
@@ -80,7 +86,9 @@ def clip_figures(
     prompts = [wish.prompt for wish in wishes]
     similarity = (after * words.prompts[:, None]).sum(-1).mean(1)
     unedited = (before @ words.prompts.mT).mean(0)
-    direction = cosine_similarity(after - before, words.directions[:, None], dim=-1).mean(1)
+    change = after - before
+    along = cosine_similarity(change, words.directions[:, None], dim=-1)
+    direction = torch.where(change.norm(dim=-1) > STILL, along, 0.0).mean(1)
     matching, assigned = {}, {}
     for group in GROUPS:
         rows = [row for row, wish in enumerate(wishes) if group_of(wish) == group]

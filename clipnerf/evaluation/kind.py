@@ -81,7 +81,7 @@ def measure_kind(
     }
     seen = _Seen(subjects, eyes)
     results: list[WishResult] = []
-    for some in _together(able):
+    for some in together(able):
         edited = [
             edits.edit(
                 subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance
@@ -89,8 +89,9 @@ def measure_kind(
             for wish in some
         ]
         every = shoot_all(subjects.generator, edited, size=subjects.size, tell=tell)
-        for wish, shots in zip(some, every, strict=True):
-            seen.look(wish, shots)
+        unedited = subjects.opacities(len(some), tell)
+        for wish, shots, opacity in zip(some, every, unedited, strict=True):
+            seen.look(wish, shots, opacity)
             if eyes.recognizer is not None and subjects.readings is not None:
                 after = read_objects(eyes.recognizer, shots.rgb)
                 results.append(
@@ -117,13 +118,13 @@ def measure_kind(
     return figures, KindPictures(seen.after, sweeps)
 
 
-def _together(wishes: Sequence[Wish]) -> list[list[Wish]]:
+def together(wishes: Sequence[Wish]) -> list[list[Wish]]:
     """The wishes in their order, in batches that are drawn at once: colours share a geometry."""
     batches: list[list[Wish]] = []
     for wish in wishes:
         last = batches[-1] if batches else []
-        together = last and len(last) < DRAWN_AT_ONCE
-        if together and group_of(wish) == group_of(last[0]) == "appearance":
+        room = last and len(last) < DRAWN_AT_ONCE
+        if room and group_of(wish) == group_of(last[0]) == "appearance":
             last.append(wish)
         else:
             batches.append([wish])
@@ -143,17 +144,17 @@ class _Seen:
         self.lpips: dict[str, list[float]] = {group: [] for group in GROUPS}
         self.equal: bool | None = None
 
-    def look(self, wish: Wish, shots: Shots) -> None:
-        """One wish's pictures."""
+    def look(self, wish: Wish, shots: Shots, unedited: Tensor) -> None:
+        """One wish's pictures; ``unedited``: opacity of the objects, drawn in the same place."""
         before, rgb = self.subjects.before, shots.rgb[:, 0]
         self.after[wish.prompt] = rgb
         for eye, clip in self.eyes.clips.items():
             self.features[eye].append(image_features(clip, rgb))
         group = group_of(wish)
         if group == "appearance":
-            iou = silhouette_iou(before.opacity.flatten(0, 1), shots.opacity.flatten(0, 1))
+            iou = silhouette_iou(unedited.flatten(0, 1), shots.opacity.flatten(0, 1))
             self.ious.append(float(iou.min()))
-            equal = torch.equal(before.opacity, shots.opacity)
+            equal = torch.equal(unedited, shots.opacity)
             self.equal = equal if self.equal is None else self.equal and equal
         if group == "shape":
             opacities = before.opacity[:, 0], shots.opacity[:, 0]

@@ -20,7 +20,7 @@ Numbers = Sequence[float | int] | np.ndarray
 STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 
 DECIMALS = 4
-"""Of the products that are compared: pictures drawn in other batches differ by less."""
+"""Of the ways that are compared: those of pictures drawn in other batches differ by less."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def spearman(x: Numbers, y: Numbers) -> float:
 
 def steadiness(curves: Float[Tensor, "strengths objects"]) -> Steadiness:
     """Of curves over STRENGTHS."""
-    rows = curves.double().round(decimals=DECIMALS).numpy()
+    # counted from the unedited: of a curve that stands still no rounding makes steps
+    ways = curves.double() - curves[STRENGTHS.index(0.0)]
+    rows = ways.round(decimals=DECIMALS).numpy()
     each = [spearman(STRENGTHS, rows[:, column]) for column in range(rows.shape[1])]
     return Steadiness(float(np.mean(each)), spearman(STRENGTHS, rows.mean(1)))
 

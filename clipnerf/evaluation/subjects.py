@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from clipnerf.evaluation.features import image_features
 from clipnerf.evaluation.matching import PairEncoder
 from clipnerf.evaluation.means import Means
 from clipnerf.evaluation.metrics import frechet_distance
-from clipnerf.evaluation.pictures import Shots, Tell, shoot
+from clipnerf.evaluation.pictures import Shots, Tell, shoot, shoot_all
 from clipnerf.evaluation.reading import ObjectReadings, read_objects
 from clipnerf.evaluation.recognizer import Recognizer
 from clipnerf.evaluation.record import GUIDE
@@ -77,6 +77,23 @@ class Subjects:
     accuracy: dict[str, float]
     ignored: tuple[str, ...]
     floor: Floor | None
+    _opacities: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    def opacities(
+        self, edits: int, tell: Tell
+    ) -> Sequence[Float[Tensor, "objects views 1 size size"]]:
+        """Of the unedited objects, drawn as often in one call as there are ``edits``.
+
+        What edits that are drawn together leave alone is compared with these, one by one: a matrix
+        product rounds by its size and by the row, and on many processors equal objects differ in
+        the last bits where they are not in the same place of an equal batch.
+        """
+        if edits == 1:
+            return [self.before.opacity]
+        if edits not in self._opacities:
+            every = shoot_all(self.generator, [self.codes] * edits, size=self.size, tell=tell)
+            self._opacities[edits] = [shots.opacity for shots in every]
+        return self._opacities[edits]
 
 
 @dataclass(frozen=True)

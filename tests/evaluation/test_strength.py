@@ -30,6 +30,11 @@ def test_objects_and_their_mean_are_two_figures():
     assert steadiness(torch.stack((up, up.exp()), dim=1)).objects == pytest.approx(1)
 
 
+def test_a_curve_that_stands_still_but_for_rounding_counts_as_nothing():
+    still = 0.12345 + 1e-5 * torch.tensor([1.0, -1.0, 1.0, 1.0, 0.0, -1.0, 1.0, 1.0, 1.0])
+    assert steadiness(torch.stack((still, still), dim=1)).objects == 0
+
+
 class Mover:
     """Moves the appearance by the strength."""
 

@@ -133,4 +133,4 @@ def test_a_shape_is_another_within_the_mask_and_the_same_bits_outside(field):
     assert not torch.allclose(sigma[full], wanted[full], atol=0.1)
     rows = torch.tensor([1])
     few = field.geometry(points[rows], style.rows(rows))[1]
-    torch.testing.assert_close(few, thick[rows])
+    torch.testing.assert_close(few, thick[rows], atol=1e-4, rtol=1e-4)  # of another batch
