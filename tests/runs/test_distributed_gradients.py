@@ -157,6 +157,7 @@ def of_both(draws: list[GanDraw]) -> GanDraw:
         ),
         jitter=cat("jitter"),
         density_noise=cat("density_noise"),
+        places=cat("places"),
         points=cat("points"),
         offsets=cat("offsets"),
         kept=max(drawn.kept for drawn in draws),
