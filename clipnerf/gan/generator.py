@@ -303,7 +303,7 @@ class Generator(nn.Module):
         rays, order = rays.hits_first(kept)
         shape, appearance = self.styles(codes)
         dtype = network_dtype(precision or self.config.precision, self.device)
-        # Not where nothing is random: there an object's picture is to be its own, whatever the batch.
+        # Not where nothing is random: there an object's picture is its own, whatever the batch.
         # And how many rays are empty, a GPU would have to wait for.
         sparing = jitter is not None and self.device.type == "cpu"
         way = trace_sparingly if sparing else trace
