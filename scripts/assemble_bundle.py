@@ -19,15 +19,16 @@ from clipnerf.data.dataset import PictureDataset
 from clipnerf.evaluation.front import find_front
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.trainer import HEADS
 from clipnerf.runs.atomic import atomic_write, writable_dir
-from clipnerf.runs.weights import save_weights
+from clipnerf.runs.weights import load_weights, save_weights
 
 
 def main() -> None:
     """Read the arguments, write the bundle's first three files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True, help="run folder of clipnerf pretrain")
-    parser.add_argument("--clip", required=True, help="compact CLIP")
+    parser.add_argument("--clip", default="", help="compact CLIP; the bundle has none without")
     parser.add_argument("--poses", default="", help="pictures with azimuth_deg: finds the front")
     parser.add_argument("--out", required=True, help="bundle folder")
     arguments = parser.parse_args()
@@ -39,7 +40,10 @@ def main() -> None:
         generator.config.front_azimuth_deg = front
         print(f"front at azimuth {front:g}; mean squared differences by turn:")
         print(" ".join(f"{error:.4f}" for error in errors))
-    generator.save(out / "generator.safetensors")
+    # which network it was trained against, and for how long, goes along
+    said = load_weights(run / "generator.safetensors", "generator").metadata
+    kept = {key: said[key] for key in ("feature_network", "kimg") if key in said}
+    generator.save(out / "generator.safetensors", kept)
 
     discriminator = Discriminator.load(run / "discriminator.safetensors")
     halves = {name: t.to(torch.float16) for name, t in discriminator.state_dict().items()}
@@ -49,8 +53,13 @@ def main() -> None:
         kind="discriminator",
         config=dataclasses.asdict(discriminator.config),
     )
-    with atomic_write(out / "clip.safetensors") as temporary:
-        shutil.copyfile(arguments.clip, temporary)
+    # the feature discriminator's heads, for a training that goes on from the bundle
+    copies = {run / HEADS: HEADS} if (run / HEADS).is_file() else {}
+    if arguments.clip:
+        copies[Path(arguments.clip)] = "clip.safetensors"
+    for source, name in copies.items():
+        with atomic_write(out / name) as temporary:
+            shutil.copyfile(source, temporary)
     total = sum(file.stat().st_size for file in out.glob("*.safetensors"))
     print(f"{out}: {total / 1e6:.1f} MB")
 

@@ -10,8 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 category=${1:-chairs}
 case "$category" in
-chairs) judge_width=12 judge_steps=1300 ;;
-cars) judge_width=10 judge_steps=1000 ;; # the cars' bundle is to stay below 12 MB
+chairs) judge_width=12 judge_steps=1300 fov=30 ;;
+cars) judge_width=10 judge_steps=1000 fov=26 ;; # the cars' bundle is to stay below 12 MB
 *)
   echo "build_pretrained.sh: category is '$category'; allowed: chairs, cars" >&2
   exit 2
@@ -26,16 +26,18 @@ clipnerf=.venv/bin/clipnerf
 python=.venv/bin/python
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 
-$clipnerf data synthesize "$category" --count 12000 --size 64 --seed 0 --out "$work/data"
-$clipnerf data synthesize "$category" --count 2000 --size 64 --seed 1 --pairs 1000 --out "$work/test"
-$clipnerf data synthesize "$category" --count 12000 --size 64 --seed 2 --out "$work/judge-data"
+$clipnerf data synthesize "$category" --count 8000 --size 256 --seed 0 --fov_deg "$fov" --oversampling 1 \
+  --out "$work/pictures" # one ray a pixel, as a fake has
+$clipnerf data synthesize "$category" --count 12000 --size 64 --seed 0 --fov_deg "$fov" --out "$work/data"
+$clipnerf data synthesize "$category" --count 2000 --size 64 --fov_deg "$fov" --seed 1 --pairs 1000 --out "$work/test"
+$clipnerf data synthesize "$category" --count 12000 --size 64 --fov_deg "$fov" --seed 2 --out "$work/judge-data"
 [ -e "$work/recognizer.safetensors" ] ||
   $python -m clipnerf.evaluation recognizer --data "$work/data" --test "$work/test" \
     --out "$work/recognizer.safetensors"
 $clipnerf train-clip --config "configs/train-clip-$category.yaml" --data "$work/data" --out "$work/clip"
 $clipnerf train-clip --config configs/train-clip-judge.yaml --data "$work/judge-data" --out "$work/judge" \
   --model.vision_width "$judge_width" --steps "$judge_steps" --zero_shot "configs/zero_shot/$category.yaml"
-$clipnerf pretrain --config "configs/pretrain-$category.yaml" --data.path "$work/data" --out "$work/gan"
+$clipnerf pretrain --config "configs/pretrain-$category.yaml" --data.path "$work/pictures" --out "$work/gan"
 $python scripts/assemble_bundle.py --run "$work/gan" --clip "$work/clip/clip.safetensors" \
   --poses "$work/test" --out "$bundle"
 
@@ -48,7 +50,7 @@ if [ "$category" = chairs ]; then # the cars' bundle is to stay small
   cp "$work/encoder/encoder.safetensors" "$bundle/"
 fi
 
-$clipnerf data synthesize "$category" --count 5000 --size 64 --seed 3 --regions true --out "$work/regions"
+$clipnerf data synthesize "$category" --count 5000 --size 64 --fov_deg "$fov" --seed 3 --regions true --out "$work/regions"
 $clipnerf train-segmenter --config "configs/train-segmenter-$category.yaml" --clip "$bundle" \
   --data "$work/regions" --out "$work/segmenter"
 cp "$work/segmenter/segmenter.safetensors" "$bundle/"
@@ -67,7 +69,7 @@ if [ "$category" = chairs ]; then # to compare with: the paper's mappers, the pa
       --generator "$bundle" --clip "$bundle/clip.safetensors" --out "$work/mapper-$which"
     cp "$work/mapper-$which/mapper_$which.safetensors" "$bundle/"
   done
-  $clipnerf pretrain --config "configs/pretrain-$category.yaml" --data.path "$work/data" \
+  $clipnerf pretrain --config "configs/pretrain-$category.yaml" --data.path "$work/pictures" \
     --generator.field.conditioning entangled --out "$work/entangled"
   cp "$work/entangled/generator.safetensors" "$bundle/evaluation/entangled.safetensors"
 fi

@@ -137,7 +137,7 @@ def test_the_machine_is_described(check, tmp_path):
 
 def test_the_preset_is_read_without_the_command_line(check):
     config = check.preset(data={"path": "x"}, steps=7)
-    assert (config.steps, config.data.path, config.data.size) == (7, "x", 64)
+    assert (config.steps, config.data.path, config.data.size) == (7, "x", 256)
     assert config.generator.box == [0.65, 0.65, 0.9]
     config.validate()
 

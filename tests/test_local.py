@@ -79,7 +79,7 @@ def test_a_local_colour_changes_its_region_alone(editor, codes, kind):
     shown = editor.region_picture(codes, region, size=16)
     assert shown.shape == (2, 1, 16, 16) and float(shown.min()) == 0 < float(shown.max()) <= 1
     outside = (shown == 0).expand_as(before.rgb)
-    # small pictures are rendered in full; that of the mask leaves out fog that counts as empty
+    # the picture of the mask leaves out fog that counts as empty
     limit = EMPTY_SHARE if kind == "phrase" else 0.0
     assert changed(before.rgb[outside], after.rgb[outside]) <= limit
     assert changed(before.rgb, after.rgb) > 0.02

@@ -63,6 +63,9 @@ class LossConfig:
     white_matter: float = 10.0
     """Weight of the opacity of matter as white as the background: white paint gives way to empty
     space. 0 for categories that are themselves white."""
+    saturation: float = 0.003
+    """Weight of what raw densities have beyond the range in which the softplus has a gradient:
+    empty space shall be able to become matter again."""
     ema_half_kimg: float = 5.0
     """Half-life of the generator's running average, thousand pictures."""
 
@@ -72,8 +75,9 @@ class LossConfig:
             _check(
                 0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1"
             )
-        weights = ("r1_gamma", "smoothness", "smoothness_distance", "white_matter", "pose")
-        for key in ("lr_half_kimg", "r1_kimg", "smoothness_kimg", *weights):
+        weights = ("r1_gamma", "smoothness", "white_matter", "saturation", "pose")
+        lengths = ("lr_half_kimg", "r1_kimg", "smoothness_kimg", "smoothness_distance")
+        for key in (*weights, *lengths):
             _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
         if self.r1_gamma_end is not None:
             _check(self.r1_gamma_end >= 0, "loss.r1_gamma_end", self.r1_gamma_end, "0 or more")

@@ -10,6 +10,7 @@ small network that learned azimuths from posed pictures.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -87,3 +88,41 @@ def own_front(
         away = math.radians(angle) - read_azimuth(reader, view.rgb)
         total += torch.stack((away.cos(), away.sin()), dim=1)
     return torch.atan2(total[:, 1], total[:, 0])
+
+
+@dataclass(frozen=True)
+class Facing:
+    """How far objects agree on a front.
+
+    Attributes:
+        front_deg: direction of the mean over objects, degrees in (-180, 180].
+        within_15, within_30: share of objects whose own front lies within so many degrees of it.
+        median_deg: median distance from it.
+    """
+
+    front_deg: float
+    within_15: float
+    within_30: float
+    median_deg: float
+
+
+def facing(fronts: Float[Tensor, " objects"]) -> Facing:
+    """Of each object's own front, radians, as of :func:`own_front`.
+
+    The mean is refined once on the objects within 60 degrees of it, so that a minority that faces
+    elsewhere does not pull it.
+    """
+    near = fronts
+    for _ in range(2):
+        middle = torch.atan2(near.sin().sum(), near.cos().sum())
+        away = (torch.remainder(fronts - middle + math.pi, 2 * math.pi) - math.pi).abs()
+        near = fronts[away < math.pi / 3] if bool((away < math.pi / 3).any()) else fronts
+    middle = torch.atan2(near.sin().sum(), near.cos().sum())
+    away = (torch.remainder(fronts - middle + math.pi, 2 * math.pi) - math.pi).abs()
+    degrees = torch.rad2deg(away)
+    return Facing(
+        float(torch.rad2deg(middle)),
+        float((degrees <= 15).float().mean()),
+        float((degrees <= 30).float().mean()),
+        float(degrees.median()),
+    )

@@ -323,6 +323,13 @@ class ConditionalField(nn.Module):
         """sigma >= 0 in 1 / world unit, float32, without local edits."""
         return self._sigma(_mlp(features, style.density))
 
+    def density_and_raw(
+        self, features: Float[Tensor, "batch points features"], style: ShapeStyle
+    ) -> tuple[Float[Tensor, "batch points"], Float[Tensor, "batch points"]]:
+        """sigma, and the number that the softplus is taken of before its bias."""
+        raw = _mlp(features, style.density)
+        return self._sigma(raw), raw.squeeze(-1).float()
+
     def _sigma(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
         return self.density_scale * F.softplus(raw.squeeze(-1).float() + self.density_bias)
 

@@ -28,12 +28,14 @@ CPU_POINTS = 2**16
 CUDA_POINTS = 2**22
 """Samples at a time, on a CPU for each thread: its cache holds what the networks make of them."""
 
-FINE_PIXELS = 2**18
+SMALL_PIXELS, FINE_PIXELS = 2**11, 2**18
+"""Of one object in all: up to, and from, where a coarse, or a fine, grid pays."""
 
 
 def finished_cells(box: Float[Tensor, " 3"], pixels: int) -> list[int]:
     """Cells of the grid that suit ``pixels`` of one object in all, along x, y, z."""
-    return grid_cells(box.tolist(), 80 if pixels >= FINE_PIXELS else 44)
+    longest = 28 if pixels <= SMALL_PIXELS else 44 if pixels < FINE_PIXELS else 80
+    return grid_cells(box.tolist(), longest)
 
 
 class FinishedObjects:

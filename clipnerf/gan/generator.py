@@ -28,7 +28,6 @@ from clipnerf.runs.hardware import network_dtype
 from clipnerf.runs.weights import load_weights, save_weights, weights_hash
 
 MAX_POINTS = 2**19
-SMALL_PIXELS = 2**11
 
 
 def build_field(config: GeneratorConfig) -> ConditionalField:
@@ -146,17 +145,28 @@ class Generator(nn.Module):
             max_points: points evaluated at a time; ``MAX_POINTS`` where None.
         """
         batch = len(shape.density[0].weight)
+        # one by one on a CPU: no slower, and where samples lie does not depend on the batch, whose
+        # products round otherwise
+        step = 1 if self.device.type == "cpu" else batch
+        parts = []
+        for start in range(0, batch, step):
+            rows = torch.arange(start, start + step, device=self.device)
+            some = shape if step == batch else shape.rows(rows)
+            own = None if places is None else places[start : start + step]
+            parts.append(self._density_grid(some, own, dtype, (max_points or MAX_POINTS) // step))
+        return DensityGrid(torch.cat(parts), self.box)
+
+    def _density_grid(
+        self, shape: ShapeStyle, places: Tensor | None, dtype: torch.dtype, max_points: int
+    ) -> Tensor:
+        batch = len(shape.density[0].weight)
 
         def density(points: Tensor) -> Tensor:
             return self.field.geometry(points.expand(batch, -1, -1), shape, dtype)[1]
 
-        return DensityGrid.build(
-            density,
-            self.box,
-            self.first_pass_cells if places is None else places.shape[1:4],
-            places=places,
-            max_points=max((max_points or MAX_POINTS) // batch, 1),
-        )
+        cells = self.first_pass_cells if places is None else places.shape[1:4]
+        limit = max(max_points, 1)
+        return DensityGrid.build(density, self.box, cells, places=places, max_points=limit).sigma
 
     @property
     def first_pass_cells(self) -> list[int]:
@@ -236,8 +246,7 @@ class Generator(nn.Module):
         samples = samples or self.config.render_samples
         dtype = network_dtype(precision, self.device)
         pixels = pixel_grid(camera.width, camera.height, self.device)
-        # a fine grid of an object costs as much as a small picture of it
-        if torch.is_grad_enabled() or camera.width * camera.height <= SMALL_PIXELS:
+        if torch.is_grad_enabled():
             grid = self.density_grid(styles[0], dtype=dtype, max_points=max_points)
             out = self.render_rays(
                 pixels.expand(len(codes), -1, -1),
@@ -294,8 +303,10 @@ class Generator(nn.Module):
         rays, order = rays.hits_first(kept)
         shape, appearance = self.styles(codes)
         dtype = network_dtype(precision or self.config.precision, self.device)
-        # how many rays are empty, a GPU would have to wait for
-        way = trace_sparingly if self.device.type == "cpu" else trace
+        # Not where nothing is random: there an object's picture is its own, whatever the batch.
+        # And how many rays are empty, a GPU would have to wait for.
+        sparing = jitter is not None and self.device.type == "cpu"
+        way = trace_sparingly if sparing else trace
         color, opacity, depth = way(
             self.field,
             rays,

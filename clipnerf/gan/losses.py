@@ -16,6 +16,8 @@ from clipnerf.rendering.cameras import Camera
 
 # The smallest colour channel from which matter counts as white.
 WHITE_FROM = 0.75
+# What the density's softplus is taken of, either side of which it has hardly a gradient.
+RAW_LIMIT = 8.0
 
 
 def generator_loss(fake_logits: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
@@ -56,7 +58,7 @@ def volume_priors(
     styles: tuple[ShapeStyle, AppearanceStyle],
     points: Float[Tensor, "batch points 3"],
     offsets: Float[Tensor, "batch points 3"],
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
     """What is wished of the volume itself, judged at random points in the box.
 
     Args:
@@ -68,18 +70,22 @@ def volume_priors(
         White matter: mean opacity, over a twentieth of a unit, of what is as white as the
         background. A picture cannot tell white paint from empty space, so emptiness is preferred;
         only density is pushed, never colour.
+        Saturation: mean square of what the raw density has beyond ``RAW_LIMIT``. Adam follows
+        gradients however small they are: without it raw densities were seen at -700, where nothing
+        can ever become matter again, and seats kept holes.
     """
     shape, appearance = styles
     both = torch.cat((points, points + offsets), dim=1)
     features = field.features(field.deform(both, shape))
-    sigma = field.density(features, shape)
+    sigma, raw = field.density_and_raw(features, shape)
     here, there = torch.log1p(sigma).chunk(2, dim=1)
     directions = torch.zeros_like(features[..., :3]) if field.view_direction else None
     with torch.no_grad():
         darkest = field.color(features, appearance, directions).amin(-1)
         whiteness = ((darkest - WHITE_FROM) / (1 - WHITE_FROM)).clamp(min=0)
     matter = (1 - torch.exp(-0.05 * sigma)) * whiteness
-    return (here - there).abs().mean(), matter.mean()
+    beyond = (raw.abs() - RAW_LIMIT).clamp(min=0)
+    return (here - there).abs().mean(), matter.mean(), beyond.square().mean()
 
 
 def blur(

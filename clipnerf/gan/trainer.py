@@ -277,14 +277,15 @@ class Trainer:
             self.features.heads.requires_grad_(False)
             total = total - self.feature_weight * self.features(seen, drawn.patches).mean()
             self.features.heads.requires_grad_(True)
-        if self.smoothness > 0 or loss.white_matter > 0:
-            smoothness, white = volume_priors(
+        if self.smoothness > 0 or loss.white_matter > 0 or loss.saturation > 0:
+            smoothness, white, beyond = volume_priors(
                 self.generator.field,
                 self.generator.styles(drawn.codes),
                 drawn.points * self.generator.box,
                 drawn.offsets * loss.smoothness_distance,
             )
             total = total + self.smoothness * smoothness + loss.white_matter * white
+            total = total + loss.saturation * beyond
         total.backward()
         ddp.average_gradients(self.generator.parameters(), complete=True)
         self.optimizer_g.step()

@@ -9,7 +9,7 @@ from clipnerf.config.inversion import EncoderConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.shapes.synthesize import synthesize
 from clipnerf.evaluation import own_front as module
-from clipnerf.evaluation.own_front import own_front, read_azimuth, train_front_reader
+from clipnerf.evaluation.own_front import facing, own_front, read_azimuth, train_front_reader
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.pose import Pose, pose_error_deg
@@ -59,3 +59,16 @@ def test_a_reader_learns_azimuths_from_posed_pictures(tmp_path, monkeypatch):
     assert error(reader) < 0.5 * before
     again = train_front_reader(data, 20, 16)
     assert torch.equal(again.pose.weight, reader.pose.weight)
+
+
+def test_objects_agree_on_a_front_however_a_minority_stands():
+    draw = torch.Generator().manual_seed(0)
+    most = torch.deg2rad(170 + 5 * torch.randn(95, generator=draw))
+    rest = torch.deg2rad(torch.tensor([260.0, 260, 265, 80, 80]))
+    found = facing(torch.cat((most, rest)))
+    # across the seam at 180 degrees
+    assert abs(found.front_deg - 170) < 1.5
+    assert 0.9 < found.within_15 <= 0.95 and found.within_30 == pytest.approx(0.95)
+    assert found.median_deg < 6
+    everywhere = facing(torch.rand(4000, generator=draw) * 2 * math.pi)
+    assert everywhere.within_15 < 0.15

@@ -23,11 +23,11 @@ def one_thread():
 def test_no_picture_of_100_random_codes_changes_by_more_than_a_shade(monkeypatch):
     """All samples of all rays against the skipping path; the camera goes around and up.
 
-    Both codes are random, each its own; so small a picture would be rendered without skipping.
+    Both codes are random, each its own; so small a picture would have a coarser grid.
     """
-    monkeypatch.setattr("clipnerf.gan.generator.SMALL_PIXELS", 0)
     generator = Generator.load(CHAIRS)
     generator.config.grid_cells = 44  # samples lie in the same places both ways
+    monkeypatch.setattr("clipnerf.gan.finished.SMALL_PIXELS", 0)
     largest = {"rgb": 0.0, "opacity": 0.0}
     covered = 0.0
     for start in range(0, OBJECTS, AT_ONCE):

@@ -21,9 +21,8 @@ def generator():
 
 
 @pytest.fixture(params=["trace", "finished"])
-def render(request, monkeypatch, generator):
+def render(request, generator):
     """Pictures by the path of training, and by that of finished pictures."""
-    monkeypatch.setattr("clipnerf.gan.generator.SMALL_PIXELS", 0)
 
     def made(codes, size: int = 20):
         with torch.set_grad_enabled(request.param == "trace"):

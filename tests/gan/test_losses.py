@@ -73,14 +73,42 @@ def priors(generator, distance: float = 0.02, points: int = 64):
     return volume_priors(generator.field, styles, where, offsets)
 
 
+def set_density(monkeypatch, generator, density, raw: float = 0.0) -> None:
+    """A field of this density; its raw one is a constant."""
+    monkeypatch.setattr(
+        generator.field,
+        "density_and_raw",
+        lambda x, style: (density(x), torch.full(x.shape[:2], raw)),
+    )
+
+
+@pytest.mark.parametrize(("raw", "beyond"), [(0.0, 0), (-8.0, 0), (-11.0, 9), (10.0, 4)])
+def test_raw_densities_beyond_the_softplus_are_drawn_back(
+    make_generator, monkeypatch, raw, beyond
+):
+    generator = make_generator()
+    set_density(monkeypatch, generator, lambda x: torch.ones(x.shape[:2]), raw)
+    assert float(priors(generator)[2]) == pytest.approx(beyond)
+
+
+def test_the_raw_density_is_what_the_density_is_made_of(make_generator):
+    field = make_generator().field
+    style = field.shape_style(torch.randn(2, 8))
+    features = field.features(torch.rand(2, 50, 3) - 0.5)
+    sigma, raw = field.density_and_raw(features, style)
+    softplus = torch.nn.functional.softplus(raw + field.density_bias)
+    torch.testing.assert_close(sigma, field.density_scale * softplus)
+    assert torch.equal(sigma, field.density(features, style))
+
+
 def test_smoothness_of_an_exponential_density_in_closed_form(make_generator, monkeypatch):
     generator = make_generator(stir=0.0)
     slope = torch.tensor([3.0, -1.0, 2.0])
     monkeypatch.setattr(generator.field, "features", lambda points: points)
-    monkeypatch.setattr(generator.field, "density", lambda x, style: torch.expm1(6 + x @ slope))
+    set_density(monkeypatch, generator, lambda x: torch.expm1(6 + x @ slope))
     monkeypatch.setattr(generator.field, "color", lambda x, style, directions: x)
     # log(1 + sigma) is linear, so its difference is a normal number of known width.
-    smoothness, _ = priors(generator, distance=0.02, points=4000)
+    smoothness, *_ = priors(generator, distance=0.02, points=4000)
     expected = float(slope.norm()) * 0.02 * math.sqrt(2 / math.pi)
     assert float(smoothness) == pytest.approx(expected, rel=0.03)
 
@@ -93,13 +121,13 @@ def test_white_matter_of_a_constant_density_in_closed_form(
     make_generator, monkeypatch, color, whiteness
 ):
     generator, sigma = make_generator(), 12.0
-    monkeypatch.setattr(generator.field, "density", lambda x, style: torch.full(x.shape[:2], sigma))
+    set_density(monkeypatch, generator, lambda x: torch.full(x.shape[:2], sigma))
     monkeypatch.setattr(
         generator.field,
         "color",
         lambda x, style, directions: torch.tensor(color).expand(*x.shape[:2], 3),
     )
-    smoothness, white = priors(generator)
+    smoothness, white, _ = priors(generator)
     assert float(smoothness) == 0
     assert float(white) == pytest.approx(whiteness * (1 - math.exp(-0.05 * sigma)), rel=1e-5)
 

@@ -34,15 +34,20 @@ from tests.runs.rank_gradients import (
 )
 
 TOLERANCE = 1e-5
+RENDERED = 3e-4
+"""Where rendered pictures are in between: samples lie where rounded densities say, and the field of
+the tiny generator is steep. A wrong mean over ranks would be off by a factor."""
 
 
-def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def assert_equal(
+    found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = TOLERANCE
+) -> None:
     """To the tolerance, in units of the largest number of the whole gradient."""
     assert found.keys() == expected.keys()
     largest = max(float(value.abs().max()) for value in expected.values())
     assert largest > 0
     for name, value in expected.items():
-        assert float((found[name] - value).abs().max()) <= TOLERANCE * largest, name
+        assert float((found[name] - value).abs().max()) <= tolerance * largest, name
 
 
 @pytest.mark.parametrize("which", WHICH)
@@ -52,8 +57,8 @@ def test_mapper(job, which, monkeypatch):
     scalars = ddp.average_scalars(trainer.find_gradients())
     expected = gradients(trainer.mapper)
     for of_rank in job.gradients:
-        assert_equal(of_rank[which]["gradients"], expected)
-        assert of_rank[which]["scalars"] == pytest.approx(scalars, abs=TOLERANCE)
+        assert_equal(of_rank[which]["gradients"], expected, RENDERED)
+        assert of_rank[which]["scalars"] == pytest.approx(scalars, abs=RENDERED)
 
 
 def give_both_draws(
@@ -157,6 +162,7 @@ def of_both(draws: list[GanDraw]) -> GanDraw:
         ),
         jitter=cat("jitter"),
         density_noise=cat("density_noise"),
+        places=cat("places"),
         points=cat("points"),
         offsets=cat("offsets"),
         kept=max(drawn.kept for drawn in draws),

@@ -104,7 +104,7 @@ def test_dice_finds_what_the_teacher_finds_in_less_than_half_of_the_views(bundle
         return float((logits > 0).float().mean()) / float(part.float().mean())
 
     without, with_dice = found(0.0), found(1.0)
-    assert with_dice > 0.4 > 2 * without, (without, with_dice)
+    assert with_dice > 0.4 and with_dice > 3 * without, (without, with_dice)
 
 
 def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monkeypatch):
