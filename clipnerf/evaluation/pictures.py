@@ -74,6 +74,9 @@ def shoot_all(
     The empty space of one geometry is found once for all its views and appearances: edits that
     leave the shape alone cost a fraction if they are drawn together.
     """
+    # where samples lie depends on the grid: of the size alone, as pictures of several calls are
+    # compared
+    cells = finished_cells(generator.box, size * size * len(VIEWS))
     total, count = len(edits[0]), len(edits) * len(views)
     azimuth, elevation = (torch.tensor([float(v[i]) for v in views]) for i in (0, 1))
     at_once = max(BATCH_PIXELS // (size * size * count), 1)
@@ -85,7 +88,7 @@ def shoot_all(
             generator.box,
             some,
             *generator.styles(some),
-            finished_cells(generator.box, size * size * count),
+            cells,
             network_dtype("auto", generator.device),
         )
         view = objects.render(

@@ -100,6 +100,18 @@ def test_bits_are_compared_with_those_of_the_same_place(editor, eyes, monkeypatc
     assert found.silhouette_iou == 1 and found.opacity_equal is True
 
 
+@pytest.mark.parametrize("size", [16, 32])
+def test_a_picture_is_the_same_however_many_are_drawn_with_it(editor, size):
+    codes = Codes.from_seeds([0], 16)
+    alone, view = shoot(editor.generator, codes, size=size), VIEWS[:1]
+    many = shoot_all(editor.generator, [codes] * 4, size=size)[3]
+    other = shoot(editor.generator, codes, view, size)
+    for rgb, opacity in ((many.rgb, many.opacity), (other.rgb, other.opacity)):
+        views = rgb.shape[1]
+        torch.testing.assert_close(rgb, alone.rgb[:, :views], atol=1.01 / 255, rtol=0)
+        torch.testing.assert_close(opacity, alone.opacity[:, :views], atol=1 / 255, rtol=0)
+
+
 def test_counts_groups_and_distances(editor, eyes, shapes):
     found, pictures, told = measured(Moves(), editor.generator, eyes, shapes)
     assert set(found.groups) == {"appearance", "shape"} and len(found.results) == 3
