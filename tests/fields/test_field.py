@@ -186,3 +186,15 @@ def test_the_side_reaches_no_weight_of_density():
     moved = features.clone()
     moved[..., -1] += 3
     assert torch.equal(field.density(features, style), field.density(moved, style))
+
+
+def test_a_mirrored_object_has_no_groove_where_its_halves_meet():
+    field = stirred(make_field(mirror=True))
+    style = field.shape_style(torch.randn(1, 8))
+    on_plane = (torch.rand(1, 100, 3) * 2 - 1) * torch.tensor([1.0, 0.0, 1.0])
+    for y, most in ((0.0, 1e-5), (0.3, None)):
+        points = (on_plane + torch.tensor([0.0, y, 0.0])).requires_grad_()
+        (slope,) = torch.autograd.grad(field.geometry(points, style)[1].sum(), points)
+        assert float(slope[..., 0].abs().max()) > 1e-2
+        steepest = float(slope[..., 1].abs().max())
+        assert steepest > 1e-2 if most is None else steepest <= most

