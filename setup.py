@@ -1,8 +1,14 @@
 """Installation: ``pip install -e .``, with ``[dev]`` for the checks in scripts/test.sh."""
 
+from __future__ import annotations
+
+import platform
+import sys
+import zlib
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 VERSION = next(
@@ -11,6 +17,54 @@ VERSION = next(
     if line.startswith("__version__")
 )
 README = ROOT / "README.md"
+
+FIELD = "clipnerf/fields/native/field.c"
+# One translation for each instruction set, chosen from when the library is loaded; (name, floats in
+# a vector, flags). Never the instruction set of the machine that compiles.
+X86 = (
+    ("avx512", 16, ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"]),
+    ("avx2", 8, ["-mavx2", "-mfma"]),
+)
+ARM = (("generic", 4, []),)
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno"]
+
+
+class BuildField(build_ext):
+    """Compiles the field for CPUs. It is optional: without a compiler everything else installs."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile ``field.c`` once for each instruction set of this architecture."""
+        machine = platform.machine().lower()
+        versions = X86 if machine in ("x86_64", "amd64") else ARM if "arm64" in machine else ()
+        versions = ARM if machine == "aarch64" else versions
+        if sys.platform == "win32" or not versions:
+            raise NotImplementedError(f"no native field for {sys.platform} on {machine}")
+        # what is loaded beside another field.c is not used
+        source = f"{zlib.crc32((ROOT / FIELD).read_bytes())}u"
+        objects = []
+        for name, lanes, flags in versions:
+            objects += self.compiler.compile(
+                ext.sources,
+                output_dir=str(Path(self.build_temp) / name),
+                macros=[("LANES", str(lanes)), ("SUFFIX", name), ("SOURCE", source)],
+                extra_postargs=[*FLAGS, *flags],
+                depends=ext.sources,
+            )
+        target = Path(self.get_ext_fullpath(ext.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_shared_object(objects, str(target), libraries=["m"])
+
+    def run(self) -> None:
+        """Say in one line what is lost where it cannot be built, and go on."""
+        try:
+            super().run()
+        except Exception as error:
+            print(f"warning: clipnerf's field for CPUs was not built ({error}); it will be slower")
+
+    def get_outputs(self) -> list[str]:
+        """What was built, for the list of installed files."""
+        return [path for path in super().get_outputs() if Path(path).is_file()]
+
 
 setup(
     name="clipnerf",
@@ -21,6 +75,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["clipnerf", "clipnerf.*"]),
+    package_data={"clipnerf.fields.native": ["field.c"]},
+    ext_modules=[Extension("clipnerf.fields.native._field", [FIELD], optional=True)],
+    cmdclass={"build_ext": BuildField},
     install_requires=[
         "torch>=2.6",
         "torchvision",

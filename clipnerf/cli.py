@@ -5,6 +5,7 @@ on stdout are the paths of what was made.
 """
 
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _print(overview())
         if argv[0] == "--version":
             return _print(__version__)
+        if debug:
+            logging.basicConfig(format="clipnerf: %(name)s: %(message)s")
+            logging.getLogger("clipnerf").setLevel(logging.DEBUG)
         with warnings.catch_warnings():
             _one_line_warnings(debug)
             command = parse(argv)

@@ -64,7 +64,7 @@ def doctor(config: DoctorConfig) -> DoctorReport:
         _cuda,
         _triton,
         _tinycudann,
-        _hash_grid,
+        _field,
         lambda: _package("open_clip", "open_clip", "open_clip_torch"),
         lambda: _package("embreex", "embreex", "embreex"),
         _ffmpeg,
@@ -175,7 +175,7 @@ def _tinycudann() -> Finding:
     return Finding("tinycudann", OK, _version("tinycudann") or "installed")
 
 
-def _hash_grid() -> Finding:
+def _field() -> Finding:
     """Which backend 'auto' means here."""
     try:
         import torch
@@ -186,11 +186,14 @@ def _hash_grid() -> Finding:
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         choice = choose("auto", torch.device(kind), GridLayout())
     except (ImportError, OSError) as error:
-        return Finding("hash grid", MISSING, _reason(error), "pip install torch")
+        return Finding("field", MISSING, _reason(error), "pip install torch")
     if kind == "cuda" and choice.name == "torch":
         advice = "the fused ones are for this; mend one of the two"
-        return Finding("hash grid", OPTIONAL, str(choice), advice)
-    return Finding("hash grid", OK, str(choice))
+        return Finding("field", OPTIONAL, str(choice), advice)
+    if kind == "cpu" and choice.name == "torch":
+        advice = "install a C compiler, then clipnerf again: 2 to 3 times as fast"
+        return Finding("field", OPTIONAL, str(choice), advice)
+    return Finding("field", OK, str(choice))
 
 
 def _package(name: str, module: str, distribution: str) -> Finding:

@@ -21,10 +21,10 @@ from torch import Tensor
 from clipnerf.data.photo import read_photo
 from clipnerf.data.shapes.wording import article
 from clipnerf.errors import UsageError
-from clipnerf.fields.field import AppearanceStyle
 from clipnerf.fields.local import BoxRegion, PaintedRegion, PhraseRegion, Region
 from clipnerf.fields.modulated import Affine
 from clipnerf.fields.region import RegionField
+from clipnerf.fields.styles import AppearanceStyle
 from clipnerf.gan.codes import Codes, Layer
 from clipnerf.gan.finished import FinishedObjects, finished_cells
 from clipnerf.gan.generator import Generator

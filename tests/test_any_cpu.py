@@ -17,6 +17,7 @@ AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "CLIPNERF_NATIVE": "avx2",
 }
 COMPARE_BITS = (
     "tests/test_evaluate.py::test_everything_at_hand_is_measured",

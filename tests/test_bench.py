@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from clipnerf.bench import bench
+from clipnerf.bench.fields import fields
 from clipnerf.bench.hash_grids import backends, hash_grids, sweep
 from clipnerf.bench.report import table
 from clipnerf.bench.timing import Figure, copy_bandwidth, peak_memory_gb
 from clipnerf.bench.training import GPU_STEP, large
+from clipnerf.config.generator import FieldConfig, GeneratorConfig
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.config.verbs import BenchConfig
 from clipnerf.errors import UsageError
+from clipnerf.fields.backends import native
 from clipnerf.fields.layout import GridLayout
 from clipnerf.runs.allocator import Allocator
 from tests.tiny_bundle import tiny_bundle
@@ -29,12 +32,14 @@ discriminator: {patch: 8, width: 4, max_width: 8}
 batch: 2
 steps: 100
 """
+ENTANGLED = FieldConfig(conditioning="entangled")
 TRAINING = ["generator forward", "generator backward", "discriminator without", "R1", "the rest"]
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     monkeypatch.setattr("clipnerf.bench.hash_grids.CPU_POINTS", 256)
+    monkeypatch.setattr("clipnerf.bench.fields.CPU_POINTS", 64)
     monkeypatch.setattr("clipnerf.bench.timing.CPU_COPY", 2**12)
     monkeypatch.setattr("clipnerf.bench.views.SIZES", (16,))
     monkeypatch.setattr("clipnerf.bench.views.ORBIT_SIZES", (16,))
@@ -148,3 +153,14 @@ def test_lines_hold_value_unit_and_goal():
 
 def test_peak_memory_is_that_of_this_process():
     assert 0.05 < peak_memory_gb(torch.device("cpu")) < 100
+
+
+@pytest.mark.parametrize("field", [FieldConfig(), FieldConfig(view_direction=True), ENTANGLED])
+def test_every_backend_of_the_field_is_timed_in_turn(field, monkeypatch):
+    monkeypatch.setattr("clipnerf.bench.fields.CPU_POINTS", 64)
+    cpu = torch.device("cpu")
+    found = {f.name.strip(): f for f in fields(GeneratorConfig(field=field), 0.01, cpu)}
+    assert found["field torch, forward"].value > found["field torch, with backward"].value > 0
+    if native.problem(cpu, GridLayout()) is None:
+        assert found["native, times torch, forward"].value > 0
+        assert "on the CPU" in found["field native, forward"].note

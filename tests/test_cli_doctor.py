@@ -1,7 +1,6 @@
 import importlib
 
 import pytest
-import torch
 
 from clipnerf import doctor as module
 from clipnerf.cli import main
@@ -73,14 +72,18 @@ def test_little_space_is_only_a_hint(monkeypatch):
     assert finding.state == "--" and "1.0 GB free" in finding.says
 
 
-def test_the_backend_of_the_hash_grid_is_said_with_its_reason(monkeypatch):
-    if not torch.cuda.is_available():
-        assert _finding(doctor(DoctorConfig()), "hash grid").says == "torch (on the CPU)"
+def test_the_backend_of_the_field_is_said_with_its_reason(monkeypatch):
+    choice = "clipnerf.fields.hash_grid.choose"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(choice, lambda *_: Choice("native", "avx2 on the CPU"))
+    finding = _finding(doctor(DoctorConfig()), "field")
+    assert finding.state == "ok" and finding.says == "native (avx2 on the CPU)"
+    monkeypatch.setattr(choice, lambda *_: Choice("torch", "on the CPU; native: not built"))
+    finding = module._field()
+    assert finding.state == "--" and "install a C compiler" in finding.advice
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr(
-        "clipnerf.fields.hash_grid.choose", lambda *_: Choice("torch", "triton is broken")
-    )
-    finding = module._hash_grid()
+    monkeypatch.setattr(choice, lambda *_: Choice("torch", "triton is broken"))
+    finding = module._field()
     assert finding.state == "--" and finding.says == "torch (triton is broken)"
     assert "mend one" in finding.advice
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from clipnerf.bench.fields import fields
 from clipnerf.bench.hash_grids import hash_grids, sweep
 from clipnerf.bench.memory import kept_memory
 from clipnerf.bench.timing import Figure
@@ -52,6 +53,7 @@ def measure(config: BenchConfig, preset: PretrainConfig, device: torch.device) -
     """All figures; training first, so that the peak of memory is its own."""
     figures = training(preset, config.seconds, device)
     figures += kept_memory(preset, config.seconds, device)
+    figures += fields(preset.generator, config.seconds, device)
     figures += hash_grids(config.seconds, device)
     if config.sweep:
         figures += sweep(config.seconds / 25, device)

@@ -34,7 +34,7 @@ class FieldConfig:
     finest_resolution: int = 96
     """Grid vertices along an axis on the finest level; 2-4 times the picture's width."""
     backend: str = "auto"
-    """Hash-grid backend: 'auto', 'tcnn', 'triton' or 'torch'; auto takes the first that runs."""
+    """Backend: 'auto' (the first that runs), 'tcnn', 'triton', 'native' (on a CPU) or 'torch'."""
     deform_octaves: int = 5
     """Octaves of the frequency encoding that the deformation sees."""
     deform_width: int = 48
@@ -81,10 +81,10 @@ class FieldConfig:
             "2 to finest_resolution",
         )
         _check(
-            self.backend in ("auto", "tcnn", "triton", "torch"),
+            self.backend in ("auto", "tcnn", "triton", "native", "torch"),
             "generator.field.backend",
             repr(self.backend),
-            "'auto', 'tcnn', 'triton' or 'torch'",
+            "'auto', 'tcnn', 'triton', 'native' or 'torch'",
         )
 
 

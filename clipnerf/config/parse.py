@@ -215,7 +215,8 @@ def _parser(verb: Verb, schema: type) -> ArgumentParser:
     )
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below.")
     parser.add_argument("--dry-run", action="store_true", help="Print the plan and stop.")
-    parser.add_argument("--debug", action="store_true", help="Show tracebacks of errors.")
+    said = "Show tracebacks of errors, and what is passed over."
+    parser.add_argument("--debug", action="store_true", help=said)
     parser.add_class_arguments(schema)
     return parser
 

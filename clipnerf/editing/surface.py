@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clipnerf.fields.field import AppearanceStyle
+from clipnerf.fields.styles import AppearanceStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera

@@ -17,19 +17,27 @@ it, for light comes from one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clipnerf.fields.backends import native
 from clipnerf.fields.encoding import frequency_encoding, frequency_features, octave_window
 from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
-from clipnerf.fields.local import ColorLayer, ShapeLayer
 from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
+from clipnerf.fields.styles import (
+    AppearanceStyle,
+    ShapeStyle,
+    fold,
+    modulated,
+    plain_mlp,
+    plain_rgb,
+    wide,
+)
 
 EMPTY, SOLID = 0.5, 5.0
 """sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
@@ -38,71 +46,6 @@ SIDE = 4.0
 to the left. At 20 the sides of one seat had two colours."""
 ROUNDING = 0.05
 """Distance from the mirror's plane, world units, within which |y| is rounded off."""
-
-
-@dataclass(frozen=True)
-class ShapeStyle:
-    """What z_s says about geometry, folded into weights; batch of B objects.
-
-    layers: local edits, each over what lies below it.
-    """
-
-    deform: tuple[Affine, ...]
-    density: tuple[Affine, ...]
-    layers: tuple[ShapeLayer, ...] = ()
-
-    def rows(self, index: Tensor) -> ShapeStyle:
-        """A selection of objects."""
-        return ShapeStyle(
-            tuple(a.rows(index) for a in self.deform),
-            tuple(a.rows(index) for a in self.density),
-            tuple(layer.rows(index) for layer in self.layers),
-        )
-
-
-@dataclass(frozen=True)
-class AppearanceStyle:
-    """What z_a says about colour, folded into weights; batch of B objects.
-
-    layers: local edits, each over what lies below it.
-    """
-
-    color: tuple[Affine, ...]
-    layers: tuple[ColorLayer, ...] = ()
-
-    def rows(self, index: Tensor) -> AppearanceStyle:
-        """A selection of objects."""
-        return AppearanceStyle(
-            tuple(a.rows(index) for a in self.color),
-            tuple(layer.rows(index) for layer in self.layers),
-        )
-
-
-def _fold(
-    layers: nn.ModuleList,
-    style: Float[Tensor, "batch style"],
-    strength: float | Tensor = 1.0,
-    detail: Float[Tensor, "batch layers style"] | None = None,
-) -> tuple[Affine, ...]:
-    """Weights of all layers; the first of them get a style of their own where there is detail."""
-    styles = [style] * len(layers)
-    if detail is not None:
-        for row in range(detail.shape[1]):
-            styles[row] = style + detail[:, row]
-    return tuple(
-        cast(ModulatedLinear, layer).fold(own, strength)
-        for layer, own in zip(layers, styles, strict=True)
-    )
-
-
-def _modulated(layers: nn.ModuleList) -> int:
-    return sum(cast(ModulatedLinear, layer).film is not None for layer in layers)
-
-
-def _mlp(x: Tensor, layers: tuple[Affine, ...]) -> Tensor:
-    for layer in layers[:-1]:
-        x = F.relu(layer(x), inplace=True)
-    return layers[-1](x)
 
 
 class ConditionalField(nn.Module):
@@ -208,8 +151,8 @@ class ConditionalField(nn.Module):
     @property
     def detail_layers(self) -> tuple[int, int]:
         """Layers that a style modulates, of geometry (deformation first) and of colour."""
-        shape = _modulated(self.deform_layers) + _modulated(self.density_layers)
-        return shape, _modulated(self.color_layers)
+        shape = modulated(self.deform_layers) + modulated(self.density_layers)
+        return shape, modulated(self.color_layers)
 
     def shape_style(
         self,
@@ -228,11 +171,11 @@ class ConditionalField(nn.Module):
         style = self.shape_mapping(code)
         warped = len(self.deform_layers)
         own = (None, None) if detail is None else (detail[:, :warped], detail[:, warped:])
-        deform = _fold(self.deform_layers, style, detail=own[0])
+        deform = fold(self.deform_layers, style, detail=own[0])
         if deform:
             window = octave_window(3, self.deform_octaves, self.progress[0])
             deform = (Affine(deform[0].weight * window[:, None], deform[0].bias), *deform[1:])
-        density = _fold(self.density_layers, style, self.progress[1], own[1])
+        density = fold(self.density_layers, style, self.progress[1], own[1])
         if self.mirror:  # no weight for the side: geometry must not see it
             first = Affine(F.pad(density[0].weight, (0, 0, 0, 1)), density[0].bias)
             density = (first, *density[1:])
@@ -248,7 +191,7 @@ class ConditionalField(nn.Module):
         if self.entangled != (z_s is not None):
             raise ValueError("z_s reaches colour in the entangled baseline only, and must there")
         style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
-        return AppearanceStyle(_fold(self.color_layers, style, detail=detail))
+        return AppearanceStyle(fold(self.color_layers, style, detail=detail))
 
     def geometry(
         self,
@@ -264,21 +207,21 @@ class ConditionalField(nn.Module):
         plain = self.features(self.deform(points, style, dtype), dtype)
         if not style.layers:
             return plain, self.density(plain, style)
-        solid = self._solid(_mlp(plain, style.density))
+        solid = self._solid(self._mlp(plain, style.density))
         deformed, masks = self.deform(points, style, dtype), []
         for layer in style.layers:
             other = self._moved(points, layer.deform, dtype)
             seen = self.features(other, dtype)
             # off an object's matter a region field was never taught
             before = layer.before(points, plain) * solid
-            after = layer.after(points, seen) * self._solid(_mlp(seen, layer.density))
+            after = layer.after(points, seen) * self._solid(self._mlp(seen, layer.density))
             mask = torch.maximum(before, after) * layer.strength
             deformed = deformed + mask[..., None] * (other - deformed)
             masks.append(mask[..., None])
         features = self.features(deformed, dtype)
-        raw = _mlp(features, style.density)
+        raw = self._mlp(features, style.density)
         for layer, mask in zip(style.layers, masks, strict=True):
-            raw = raw + mask * (_mlp(features, layer.density) - raw)
+            raw = raw + mask * (self._mlp(features, layer.density) - raw)
         return features, self._sigma(raw)
 
     def deform(
@@ -293,9 +236,17 @@ class ConditionalField(nn.Module):
     def _moved(self, points: Tensor, deform: tuple[Affine, ...], dtype: torch.dtype) -> Tensor:
         if self.entangled:
             return points
+        if self._native(points, dtype):
+            space = self._space(self.deform_octaves)
+            return native.deform(points, deform, space, self._plainly_moved)
+        return self._plainly_moved(points, deform, dtype)
+
+    def _plainly_moved(
+        self, points: Tensor, deform: Sequence[Affine], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
         half = self._half(points)
         waves = frequency_encoding(half, self.deform_octaves)
-        shift = self.deform_limit * torch.tanh(_mlp(waves.to(dtype), deform).to(points.dtype))
+        shift = self.deform_limit * torch.tanh(plain_mlp(waves.to(dtype), deform).to(points.dtype))
         if not self.mirror:
             return points + shift
         # the displacement's y turns with the side, and is 0 on the plane
@@ -313,29 +264,77 @@ class ConditionalField(nn.Module):
         self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "batch points features"]:
         """Hash features and low-frequency position at deformed points; with ``mirror`` the side."""
-        flat = self._half(deformed.flatten(0, 1))
-        hashed = self.grid(flat / (2 * self.extent) + 0.5, dtype)
-        parts = [hashed, frequency_encoding(flat, self.position_octaves).to(dtype)]
+        flat = deformed.flatten(0, 1)
+        if self._native(flat, dtype):
+            space = self._space(self.position_octaves)
+            found = native.features(flat, self.grid.table, space, self._plain_features)
+        else:
+            found = self._plain_features(flat, self.grid.table, dtype)
+        return found.view(*deformed.shape[:2], self.point_features)
+
+    def _plain_features(
+        self, points: Tensor, table: Tensor, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        half = self._half(points)
+        hashed = self.grid(half / (2 * self.extent) + 0.5, dtype, table)
+        parts = [hashed, frequency_encoding(half, self.position_octaves).to(dtype)]
         if self.mirror:
-            side = torch.tanh(SIDE * deformed[..., 1].reshape(-1, 1))
-            parts.append(side.to(dtype))
-        return torch.cat(parts, dim=1).view(*deformed.shape[:2], -1)
+            parts.append(torch.tanh(SIDE * points[:, 1:2]).to(dtype))
+        return torch.cat(parts, dim=1)
+
+    def _mlp(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
+        if not self._native(x):
+            return plain_mlp(x, layers)
+        return native.network(x, layers, native.NOTHING, plain_mlp)
+
+    def _native(self, x: Tensor, dtype: torch.dtype = torch.float32) -> bool:
+        """Whether the library for CPUs serves points or features. It computes in float32, faster
+        than the plain path does in bfloat16."""
+        kinds = (torch.float32, torch.bfloat16)
+        return (
+            self.grid.choice.name == "native"
+            and x.dtype == self.grid.table.dtype == torch.float32
+            and dtype in kinds
+            and x.numel() > 0
+        )
+
+    def _space(self, octaves: int) -> native.Space:
+        return native.space(
+            self.grid.layout,
+            octaves=octaves,
+            mirror=self.mirror,
+            extent=self.extent,
+            limit=self.deform_limit,
+            rounding=ROUNDING,
+            side=SIDE,
+        )
 
     def density(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle
     ) -> Float[Tensor, "batch points"]:
         """sigma >= 0 in 1 / world unit, float32, without local edits."""
-        return self._sigma(_mlp(features, style.density))
+        return self._ended(features, style.density)
 
     def density_and_raw(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle
     ) -> tuple[Float[Tensor, "batch points"], Float[Tensor, "batch points"]]:
         """sigma, and the number that the softplus is taken of before its bias."""
-        raw = _mlp(features, style.density)
-        return self._sigma(raw), raw.squeeze(-1).float()
+        raw = self._mlp(features, style.density)
+        return self._sigma(raw), wide(raw.squeeze(-1))
 
     def _sigma(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
-        return self.density_scale * F.softplus(raw.squeeze(-1).float() + self.density_bias)
+        return self._ended(raw, ())
+
+    def _ended(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
+        """The density at the end of some layers; without any, of a raw density."""
+        if not self._native(x):
+            return self._plain_sigma(x, layers).squeeze(-1)
+        end = native.softplus(self.density_bias, self.density_scale)
+        return native.network(x, layers, end, self._plain_sigma).squeeze(-1)
+
+    def _plain_sigma(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
+        raw = wide(plain_mlp(x, layers))
+        return self.density_scale * F.softplus(raw + self.density_bias)
 
     def _solid(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
         """How much matter there is, 0 to 1; exactly 0 in what is as good as empty."""
@@ -359,11 +358,16 @@ class ConditionalField(nn.Module):
             if directions is None:
                 raise ValueError("this field's colour depends on the direction; none was given")
             seen = torch.cat((features, directions.to(features.dtype)), dim=-1)
-        rgb = torch.sigmoid(_mlp(seen, style.color).float())
+        rgb = self._rgb(seen, style.color)
         for layer in style.layers:
             if points is None:
                 raise ValueError("this style has local edits; give the points as well")
             mask = (layer.mask(points, features) * layer.strength)[..., None]
-            other = layer.painted(torch.sigmoid(_mlp(seen, layer.color).float()))
+            other = layer.painted(self._rgb(seen, layer.color))
             rgb = rgb + mask * (other - rgb)
         return rgb
+
+    def _rgb(self, seen: Tensor, layers: Sequence[Affine]) -> Tensor:
+        if not self._native(seen):
+            return plain_rgb(seen, layers)
+        return native.network(seen, layers, native.SIGMOID, plain_rgb)

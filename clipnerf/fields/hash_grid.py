@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,12 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clipnerf.fields.backends import native as native_backend
 from clipnerf.fields.backends import tcnn as tcnn_backend
 from clipnerf.fields.backends import torch as torch_backend
 from clipnerf.fields.backends import triton as triton_backend
 from clipnerf.fields.layout import GridLayout
 
-BACKENDS = ("auto", "tcnn", "triton", "torch")
+LOG = logging.getLogger(__name__)
+BACKENDS = ("auto", "tcnn", "triton", "native", "torch")
 INIT_RANGE = 1e-4
 
 
@@ -32,8 +35,8 @@ class Choice:
 def choose(backend: str, device: torch.device, layout: GridLayout) -> Choice:
     """The backend that a grid uses on a device.
 
-    ``auto`` takes the first of tcnn, triton and torch that runs there; on a CPU, and where
-    PyTorch is asked for deterministic algorithms, torch.
+    ``auto`` takes the first of tcnn, triton and torch that runs there; on a CPU native, then torch;
+    on a GPU where PyTorch is asked for deterministic algorithms, torch.
 
     Raises:
         ValueError: a backend asked for by name that cannot run there; says why and what to do.
@@ -48,6 +51,7 @@ def _choose(backend: str, device: torch.device, layout: GridLayout, deterministi
     problems = {
         "tcnn": tcnn_backend.problem(device, layout),
         "triton": triton_backend.problem(device),
+        "native": native_backend.problem(device, layout),
     }
     if backend != "auto":
         if problems[backend]:
@@ -56,12 +60,18 @@ def _choose(backend: str, device: torch.device, layout: GridLayout, deterministi
                 "install it as README says"
             )
         return Choice(backend, "asked for")
+    if device.type == "cpu":
+        if not problems["native"]:
+            return Choice("native", f"{native_backend.instructions()} on the CPU")
+        LOG.debug("the field is computed by plain PyTorch; native: %s", problems["native"])
+        return Choice("torch", f"on the CPU; native: {problems['native']}")
     if device.type != "cuda":
         return Choice("torch", f"on the {device.type.upper()}")
     if deterministic:
         return Choice("torch", "deterministic algorithms are asked for")
     passed_over: list[str] = []
-    for name, why_not in problems.items():
+    for name in ("tcnn", "triton"):
+        why_not = problems[name]
         if not why_not:
             return Choice(name, "; ".join(passed_over))
         passed_over.append(why_not)
@@ -73,8 +83,8 @@ class HashGrid(nn.Module):
 
     Args:
         layout: sizes of the grid.
-        backend: ``auto``, ``tcnn``, ``triton`` or ``torch``; all share the layout and the one
-            parameter, ``table`` [rows, features], float32.
+        backend: ``auto``, ``tcnn``, ``triton``, ``native`` or ``torch``; all share the layout and
+            the one parameter, ``table`` [rows, features], float32.
 
     Raises:
         ValueError: if the backend is unknown.
@@ -106,18 +116,25 @@ class HashGrid(nn.Module):
         return choose(self.backend, self.table.device, self.layout)
 
     def forward(
-        self, x: Float[Tensor, "points dim"], dtype: torch.dtype = torch.float32
+        self,
+        x: Float[Tensor, "points dim"],
+        dtype: torch.dtype = torch.float32,
+        table: Float[Tensor, "rows entry"] | None = None,
     ) -> Float[Tensor, "points features"]:
         """Features at positions in [0, 1] (clamped outside), level-major, in ``dtype``.
 
-        Below float32 the GPU backends read the table in float16.
+        Below float32 the GPU backends read the table in float16. The native backend is one of the
+        whole field; the grid alone is PyTorch's there.
+
+        Args:
+            table: in the place of the grid's own.
         """
-        name = self.choice.name
+        name, table = self.choice.name, self.table if table is None else table
         if name == "triton":
-            return triton_backend.hash_grid(x, self.table, self.layout, dtype)
+            return triton_backend.hash_grid(x, table, self.layout, dtype)
         if name == "tcnn":
-            return tcnn_backend.hash_grid(x, self.table, self.layout, dtype)
-        return torch_backend.hash_grid(x, self.table, self.layout).to(dtype)
+            return tcnn_backend.hash_grid(x, table, self.layout, dtype)
+        return torch_backend.hash_grid(x, table, self.layout).to(dtype)
 
     def extra_repr(self) -> str:
         return f"{self.layout}, backend={self.backend}"

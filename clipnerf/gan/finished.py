@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.field import ConditionalField
+from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import DensityGrid, cell_values, grid_cells, place_samples

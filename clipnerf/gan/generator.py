@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from clipnerf.config.generator import CameraPriorConfig, FieldConfig, GeneratorConfig
 from clipnerf.errors import UsageError
-from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.layout import GridLayout
+from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.draws import CPU_STEP, sample_cameras
 from clipnerf.gan.finished import FinishedObjects, finished_cells

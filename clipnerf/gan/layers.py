@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.local import AnyOf, ColorLayer, Mask, ShapeLayer
+from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.field import ConditionalField
+from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.patches import Patches
 from clipnerf.rendering.cameras import Camera

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.fields.field import AppearanceStyle, ConditionalField, ShapeStyle
+from clipnerf.fields.field import ConditionalField
+from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.draws import CPU_STEP
 from clipnerf.rendering.density_grid import DensityGrid, place_samples
 from clipnerf.rendering.rays import Rays

@@ -13,10 +13,12 @@ LAYOUT = GridLayout(3, 4, 2, 9, 4, 20)
 
 @pytest.fixture
 def problems(monkeypatch):
-    """What the two GPU backends say; set by the test."""
-    said = {"tcnn": "", "triton": ""}
+    """What the backends say; set by the test."""
+    said = {"tcnn": "", "triton": "", "native": ""}
     monkeypatch.setattr(module.tcnn_backend, "problem", lambda device, layout=None: said["tcnn"])
     monkeypatch.setattr(module.triton_backend, "problem", lambda device: said["triton"])
+    monkeypatch.setattr(module.native_backend, "problem", lambda *_: said["native"])
+    monkeypatch.setattr(module.native_backend, "instructions", lambda: "avx2")
     module._choose.cache_clear()
     yield said
     module._choose.cache_clear()
@@ -34,8 +36,14 @@ def test_auto_takes_the_first_that_runs_and_says_why_not_the_others(problems):
     )
 
 
-def test_a_cpu_has_the_reference(problems):
-    assert choose("auto", CPU, LAYOUT).name == "torch"
+def test_a_cpu_has_the_field_in_c_or_the_reference_and_debug_says_why(problems, caplog):
+    problems["native"] = None
+    assert choose("auto", CPU, LAYOUT).name == "native"
+    problems["native"] = "it was not built"
+    module._choose.cache_clear()
+    with caplog.at_level("DEBUG", "clipnerf"):
+        assert str(choose("auto", CPU, LAYOUT)) == "torch (on the CPU; native: it was not built)"
+    assert "it was not built" in caplog.text
 
 
 def test_deterministic_algorithms_have_the_reference(problems):
@@ -47,7 +55,7 @@ def test_deterministic_algorithms_have_the_reference(problems):
     assert choose("auto", CUDA, LAYOUT).name == "tcnn"
 
 
-@pytest.mark.parametrize("name", ["tcnn", "triton"])
+@pytest.mark.parametrize("name", ["tcnn", "triton", "native"])
 def test_one_asked_for_by_name_that_cannot_run_is_an_error_with_the_way_out(problems, name):
     problems[name] = "it is broken"
     with pytest.raises(

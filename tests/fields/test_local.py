@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clipnerf.fields.field import AppearanceStyle, ConditionalField
+from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.local import (
     BEHIND,
     BOX_EDGE,
@@ -15,6 +15,7 @@ from clipnerf.fields.local import (
     ShapeLayer,
 )
 from clipnerf.fields.region import RegionField
+from clipnerf.fields.styles import AppearanceStyle
 from clipnerf.rendering.cameras import Camera
 from tests.tiny_bundle import CODE_DIM, tiny_generator
 

@@ -8,9 +8,10 @@ import torch
 
 from clipnerf.config.verbs import CHAIRS, bundle_path
 from clipnerf.fields import hash_grid
-from clipnerf.fields.backends import tcnn, triton
+from clipnerf.fields.backends import native, tcnn, triton
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.trainer import Trainer
 from tests.fields import fake_tinycudann
 
 CUDA = torch.cuda.is_available()
@@ -86,3 +87,21 @@ def test_in_float16_too(look, half_table):
 
 def test_tinycudann_shows_it_in_float16(look, half_table, tinycudann):
     assert psnr(look("tcnn"), look("torch")) > 50
+
+
+@pytest.mark.skipif(native.library().__class__ is str, reason=f"native: {native.library()}")
+def test_the_field_in_c_shows_it_too(look):
+    assert psnr(look("native"), look("torch")) > 80
+
+
+@pytest.mark.skipif(native.library().__class__ is str, reason=f"native: {native.library()}")
+def test_a_training_goes_as_beside_it(pretrain_config):
+    losses = []
+    real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for backend in ("native", "torch"):
+        config = pretrain_config(batch=4)
+        config.generator.field.backend = backend
+        trainer = Trainer(config, torch.device("cpu"))
+        steps = [trainer.train_step(real) for _ in range(6)]
+        losses.append([float(step[key]) for step in steps for key in ("loss_g", "loss_d")])
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
