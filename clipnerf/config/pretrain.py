@@ -103,6 +103,12 @@ class ScheduleConfig:
     """Modulation of the density by z_s fades in over this time, after the warp's head start."""
     topology_start: float = 0.2
     """Strength of that modulation at the start, 0 to 1."""
+    density_start: float = 1.0
+    """Density at the start, relative to generator.field.density_scale. Below 1 matter is soft at
+    first: what is opaque from its first layer on gets no gradient to open again, and boards stay
+    where legs should be."""
+    density_kimg: float = 40.0
+    """Density grows to its full scale over this time, by equal factors."""
     scale_kimg: float = 60.0
     """Over this time, patches smaller than the picture become as frequent as they will be."""
     smallest_scale: float = 0.5
@@ -116,9 +122,9 @@ class ScheduleConfig:
         """Raise UsageError for a value out of range."""
         for key, value in dataclasses.asdict(self).items():
             _check(value >= 0, f"schedule.{key}", value, "0 or more")
-        _check(
-            0 < self.smallest_scale <= 1, "schedule.smallest_scale", self.smallest_scale, "(0, 1]"
-        )
+        for key in ("smallest_scale", "density_start"):
+            value = getattr(self, key)
+            _check(0 < value <= 1, f"schedule.{key}", value, "(0, 1]")
 
 
 @dataclass

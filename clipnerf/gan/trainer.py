@@ -95,6 +95,8 @@ class Trainer:
         start = schedule.topology_start
         topology = start + (1 - start) * ramp(kimg, schedule.topology_kimg)
         self.generator.field.set_progress(opened, topology)
+        for model in (self.generator, self.average):
+            model.field.density_scale = self.density_scale
         half = self.config.loss.lr_half_kimg
         factor = 0.5 ** (kimg / half) if half > 0 else 1.0
         groups = [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]
@@ -131,7 +133,7 @@ class Trainer:
         drawn = drawn or self.draw(len(real))
         self.advance_schedules()
         real = real.to(self.device, non_blocking=True)
-        if self.graphs is not None and self.softness == 0:
+        if self.graphs is not None and self.softness == 0 and self.hardness == 1:
             kind = "with R1" if self.with_r1 else "without R1"
             result = self.graphs(real, drawn, kind=kind)
         else:
@@ -160,6 +162,17 @@ class Trainer:
         loss = self.config.loss
         gone = ramp(self.kimg, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
         return loss.smoothness * (1 - gone)
+
+    @property
+    def hardness(self) -> float:
+        """Scale of the density in the coming step, relative to the configuration's."""
+        schedule = self.config.schedule
+        return schedule.density_start ** (1 - ramp(self.kimg, schedule.density_kimg))
+
+    @property
+    def density_scale(self) -> float:
+        """Scale of the density in the coming step."""
+        return self.config.generator.field.density_scale * self.hardness
 
     @property
     def feature_weight(self) -> float:
@@ -337,6 +350,11 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """The files that people use: average, discriminator, heads of the second one."""
+        # as it was trained so far: its file is looked at before all schedules have ended
+        field = dataclasses.replace(
+            self.average.config.field, density_scale=self.average.field.density_scale
+        )
+        self.average.config = dataclasses.replace(self.average.config, field=field)
         self.average.save(folder / "generator.safetensors", self.provenance())
         self.discriminator.save(folder / "discriminator.safetensors")
         if self.features is not None:

@@ -197,7 +197,7 @@ def test_nan_stops_with_a_message_and_the_last_checkpoint_is_good(
     assert all(bool(value.isfinite().all()) for value in weights.tensors.values())
 
 
-def test_schedules_start_open_and_close_as_configured(pretrain_config):
+def test_schedules_start_open_and_close_as_configured(pretrain_config, tmp_path):
     assert [ramp(0.0, 0.0), ramp(0.0, 4.0), ramp(1.0, 4.0), ramp(9.0, 4.0)] == [1, 0, 0.25, 1]
     config = pretrain_config(batch=4)
     trainer = Trainer(config, torch.device("cpu"))
@@ -206,6 +206,19 @@ def test_schedules_start_open_and_close_as_configured(pretrain_config):
     trainer.step = 500  # 2 kimg: half of topology_kimg, a fifth of deform_kimg
     trainer.advance_schedules()
     assert trainer.generator.field.progress.tolist() == pytest.approx([1.8, 0.6])
+    schedule = replace(config.schedule, density_start=0.25, density_kimg=4.0)
+    soft = Trainer(replace(config, schedule=schedule), torch.device("cpu"))
+    full = config.generator.field.density_scale
+    for step, share in ((0, 0.25), (500, 0.5), (1000, 1.0), (2000, 1.0)):
+        soft.step = step
+        soft.advance_schedules()
+        for model in (soft.generator, soft.average):
+            assert model.field.density_scale == pytest.approx(full * share)
+    soft.step = 500
+    soft.advance_schedules()
+    soft.save(tmp_path)
+    shown = Generator.load(tmp_path / "generator.safetensors")
+    assert shown.field.density_scale == pytest.approx(full / 2)
     loss = replace(config.loss, lr_half_kimg=2.0)
     halved = Trainer(replace(config, loss=loss), torch.device("cpu"))
     halved.step = 1000
