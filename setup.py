@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
@@ -61,9 +62,21 @@ class BuildField(build_ext):
         except Exception as error:
             print(f"warning: clipnerf's field for CPUs was not built ({error}); it will be slower")
 
+    def get_ext_filename(self, name: str) -> str:
+        """No Python version in the file's name, for there is none in the file."""
+        return str(Path(*name.split("."))) + ".so"
+
     def get_outputs(self) -> list[str]:
         """What was built, for the list of installed files."""
         return [path for path in super().get_outputs() if Path(path).is_file()]
+
+
+class AnyPython(bdist_wheel):
+    """A wheel of one platform, and of all versions of Python: the library knows nothing of it."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """py3-none-<platform>."""
+        return "py3", "none", super().get_tag()[2]
 
 
 setup(
@@ -77,7 +90,7 @@ setup(
     packages=find_packages(include=["clipnerf", "clipnerf.*"]),
     package_data={"clipnerf.fields.native": ["field.c"]},
     ext_modules=[Extension("clipnerf.fields.native._field", [FIELD], optional=True)],
-    cmdclass={"build_ext": BuildField},
+    cmdclass={"build_ext": BuildField, "bdist_wheel": AnyPython},
     install_requires=[
         "torch>=2.6",
         "torchvision",

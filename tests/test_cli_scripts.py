@@ -24,6 +24,7 @@ esac
 echo "python $*" >>{log}
 if [[ "$*" == *" install "* ]]; then exit {install}; fi
 """
+COMPILED_FROM = ("setup.py", "clipnerf/fields/native/field.c")
 CLIPNERF = """#!/bin/bash
 echo "clipnerf in $PWD:" "$@"
 """
@@ -38,7 +39,9 @@ class Checkout:
         self.bin = folder / "bin"
         self.bin.mkdir()
         shutil.copytree(ROOT / "scripts", self.root / "scripts")
-        shutil.copy(ROOT / "setup.py", self.root)
+        for file in COMPILED_FROM:
+            (self.root / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, self.root / file)
         for tool in ("bash", "cat", "cksum", "basename", "dirname", "mkdir", "sed", "chmod"):
             (self.bin / tool).symlink_to(shutil.which(tool))
 
@@ -81,10 +84,11 @@ def test_the_second_call_installs_nothing(checkout, tmp_path):
     assert checkout.done() == installed
 
 
-def test_changed_dependencies_are_installed(checkout):
+@pytest.mark.parametrize("changed", COMPILED_FROM)
+def test_changed_dependencies_and_a_changed_source_are_installed(checkout, changed):
     checkout.environment()
     checkout.run("quickstart.sh")
-    with (checkout.root / "setup.py").open("a") as file:
+    with (checkout.root / changed).open("a") as file:
         file.write("# one more\n")
     checkout.run("quickstart.sh")
     assert len(checkout.done()) == 2

@@ -91,11 +91,11 @@ def library() -> tuple[ctypes.CDLL, str] | str:
     if wanted == "0":
         return f"{SWITCH} is 0"
     folder = Path(__file__).parents[1] / "native"
-    files = sorted(folder.glob("_field*.so"))
-    if not files:
+    file = folder / "_field.so"
+    if not file.is_file():
         return "it was not built, for there was no C compiler at the installation"
     try:
-        loaded = ctypes.CDLL(str(files[0]))
+        loaded = ctypes.CDLL(str(file))
     except OSError as error:
         return f"it cannot be loaded ({error})"
     for kind in (wanted,) if wanted else ("avx512", "avx2", "generic"):
