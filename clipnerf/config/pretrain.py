@@ -17,6 +17,9 @@ class DataConfig:
     size: int = 64
     """Pictures are brought to this width and height, pixels. No patch samples them more finely, so
     smallest_scale * size is discriminator.patch or more."""
+    poses: bool = False
+    """Learn which way objects face from the pictures' azimuth_deg and elevation_deg in
+    metadata.jsonl: objects then face as in the data. Without, no pose is ever read."""
     skip_broken: bool = False
     """Leave broken pictures out with a warning, instead of stopping at the start."""
 
@@ -229,6 +232,12 @@ class PretrainConfig:
             f"{self.schedule.smallest_scale}, {finest:g} pixels of data.size {self.data.size}",
             f"patches of {self.discriminator.patch} pixels (discriminator.patch) or more: draw or "
             "keep the pictures larger, or raise it",
+        )
+        _check(
+            self.loss.pose > 0 or not self.data.poses,
+            "loss.pose",
+            self.loss.pose,
+            "above 0 with data.poses, such as 0.5",
         )
         _check(self.preview_size >= 8, "preview_size", self.preview_size, "8 or more")
         for key in ("steps", "batch", "status_every", "preview_every", "checkpoint_every"):

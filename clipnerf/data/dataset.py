@@ -166,6 +166,24 @@ class PictureDataset(Dataset):
             raise UsageError(f"batch_size is {batch_size}; allowed is 1 or more")
         return _shuffled(len(self), batch_size, seed, start_step, rank, world_size)
 
+    def directions(self) -> Float[Tensor, "pictures 3"]:
+        """Where each picture's camera stands as seen from the origin, of length 1.
+
+        Raises UsageError that names the first pictures without a pose.
+        """
+        records = self.records
+        without = [r.file_name for r in records if None in (r.azimuth_deg, r.elevation_deg)]
+        if without:
+            raise UsageError(
+                f"{len(without)} of {len(self)} pictures in {self.path} have no pose: "
+                f"{first_few(without)}; give each a line with 'azimuth_deg' and 'elevation_deg' in "
+                "metadata.jsonl, or leave data.poses out"
+            )
+        angles = torch.tensor([[r.azimuth_deg, r.elevation_deg] for r in records]).deg2rad()
+        azimuth, elevation = angles.float().unbind(1)
+        flat = elevation.cos()
+        return torch.stack((flat * azimuth.cos(), flat * azimuth.sin(), elevation.sin()), dim=1)
+
     def captions(self) -> list[tuple[str, ...]]:
         """All captions of each picture.
 

@@ -45,6 +45,8 @@ class Draw:
         points: where the priors on the volume are judged, in units of the box, [-1, 1).
         offsets: standard normal; to the neighbours of ``points``, in units of their distance.
         kept: rays of a picture that may meet the box; R at most. Known on the host.
+        directions: where the cameras of the reals stand as seen from the origin; None where that is
+            not known. The trainer adds them.
     """
 
     codes: Codes
@@ -56,6 +58,7 @@ class Draw:
     points: Float[Tensor, "batch points 3"]
     offsets: Float[Tensor, "batch points 3"]
     kept: int
+    directions: Float[Tensor, "batch 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.codes)

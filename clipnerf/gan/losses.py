@@ -13,7 +13,6 @@ from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.patches import Patches
-from clipnerf.rendering.cameras import Camera
 
 # The smallest colour channel from which matter counts as white.
 WHITE_FROM = 0.75
@@ -44,14 +43,14 @@ def r1_penalty(
 
 
 def direction_loss(
-    guess: Float[Tensor, "batch 3"], camera: Camera
+    guess: Float[Tensor, "batch 3"], true: Float[Tensor, "batch 3"]
 ) -> Float[Tensor, ""]:
     """1 - cosine between the guessed direction of the camera and the true one, [0, 2], mean.
 
     Bounded, whatever the guess: a squared error of what the discriminator's last layer says was
     seen to explode, and to empty the generator with it.
     """
-    return (1 - F.cosine_similarity(guess, camera.c2w[:, :3, 3], dim=1)).mean()
+    return (1 - F.cosine_similarity(guess, true, dim=1)).mean()
 
 
 def volume_priors(

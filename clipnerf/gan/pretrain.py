@@ -44,6 +44,8 @@ def pretrain(config: PretrainConfig) -> Path:
         data = PictureDataset(
             config.data.path, config.data.size, skip_broken=config.data.skip_broken
         )
+        if config.data.poses:
+            data.directions()  # said at the start if they are missing
         data.to(device)
         trainer = Trainer(config, device)
         try:
@@ -82,16 +84,16 @@ def _train(
     variety = None if run is None else variety_of(config, data)
     total, done = config.steps * config.batch, trainer.step * config.batch
     since, seen = time.perf_counter(), trainer.step
-    batches = data.batches(
-        ddp.share(config.batch, "batch"),
-        config.seed,
-        trainer.step,
-        rank=ddp.rank(),
-        world_size=ddp.world_size(),
-    )
+    share, ranks = ddp.share(config.batch, "batch"), (ddp.rank(), ddp.world_size())
+    order = (share, config.seed, trainer.step)
+    batches = data.batches(*order, rank=ranks[0], world_size=ranks[1])
+    # the same pictures, by number
+    plan = data.plan(*order, rank=ranks[0], world_size=ranks[1])
+    directions = data.directions() if config.data.poses else None
     with Progress(total, done, "pretrain") as progress:
         while trainer.step < config.steps:
-            result = trainer.train_step(next(batches))
+            where = None if directions is None else directions[next(plan)]
+            result = trainer.train_step(next(batches), directions=where)
             step = trainer.step
             last = step == config.steps
             shown: dict[str, float] = {}

@@ -122,15 +122,21 @@ class Trainer:
         )
 
     def train_step(
-        self, real: Float[Tensor, "batch 3 height width"], drawn: Draw | None = None
+        self,
+        real: Float[Tensor, "batch 3 height width"],
+        drawn: Draw | None = None,
+        directions: Float[Tensor, "batch 3"] | None = None,
     ) -> dict[str, Tensor]:
         """One step of both players on one batch; returns losses and the pictures seen.
 
         Args:
             real: pictures in [0, 1], this rank's share of the batch.
             drawn: the step's random inputs; drawn here where None.
+            directions: where the pictures' cameras stand, where that is known.
         """
         drawn = drawn or self.draw(len(real))
+        if directions is not None:
+            drawn = dataclasses.replace(drawn, directions=directions.to(self.device))
         self.advance_schedules()
         real = real.to(self.device, non_blocking=True)
         if self.graphs is not None and self.softness == 0 and self.hardness == 1:
@@ -240,8 +246,16 @@ class Trainer:
     def _discriminator_step(self, real: Tensor, fake: Tensor, drawn: Draw) -> dict[str, Tensor]:
         loss, patches = self.config.loss, drawn.patches
         self.optimizer_d.zero_grad(set_to_none=True)
-        real_logits = self.judge(real, patches)
-        fake_logits, wrong = self.judge_fake(fake, drawn)
+        if drawn.directions is None:
+            real_logits = self.judge(real, patches)
+            fake_logits, wrong = self.judge_fake(fake, drawn)
+        else:
+            # the guess is learned from reals alone, so that fakes have to face as they do
+            real_logits, guess = self._with_autocast(
+                self.discriminator.with_direction, real, patches
+            )
+            wrong = direction_loss(guess, drawn.directions)
+            fake_logits = self.judge(fake, patches)
         value = discriminator_loss(real_logits, fake_logits)
         total = value + loss.pose * wrong
         penalty = value.new_zeros(())
@@ -260,7 +274,7 @@ class Trainer:
             logits = self.judge(fake, drawn.patches)
             return logits, logits.new_zeros(())
         logits, guess = self._with_autocast(self.discriminator.with_direction, fake, drawn.patches)
-        return logits, direction_loss(guess, drawn.camera)
+        return logits, direction_loss(guess, drawn.camera.c2w[:, :3, 3])
 
     def _feature_step(
         self, real: Tensor, fake: list[Tensor], patches: Patches

@@ -82,11 +82,11 @@ def pretrain_config(picture_folder, tmp_path):
             threads=1,
             device="cpu",
         )
+        data = DataConfig(path=str(picture_folder), size=16)
         return PretrainConfig(
-            data=DataConfig(path=str(picture_folder), size=16),
             generator=small_config(),
             discriminator=DiscriminatorConfig(patch=8, width=8, max_width=8),
-            **{**rest, **options},
+            **{"data": data, **rest, **options},
         )
 
     return make

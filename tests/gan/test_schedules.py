@@ -1,11 +1,17 @@
 """What changes along a training, and configurations that would spoil it."""
 
+import dataclasses
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from clipnerf.config.pretrain import DataConfig, LossConfig, ScheduleConfig
+from clipnerf.data.dataset import PictureDataset
+from clipnerf.data.shapes.synthesize import synthesize
 from clipnerf.errors import UsageError
 from clipnerf.gan.losses import direction_loss
+from clipnerf.gan.pretrain import pretrain
 from clipnerf.gan.trainer import Trainer
 from clipnerf.rendering.cameras import Camera
 
@@ -59,9 +65,9 @@ def test_pictures_coarser_than_the_finest_patch_are_refused_with_the_way_out(pre
 def test_the_guess_of_the_camera_is_a_bounded_angle():
     camera = Camera.orbit(torch.tensor([0.0, 90.0, 200.0]), 20.0, size=8)
     true = camera.c2w[:, :3, 3]
-    assert float(direction_loss(true * 7, camera)) == pytest.approx(0, abs=1e-6)
-    assert float(direction_loss(-true, camera)) == pytest.approx(2)
-    assert float(direction_loss(1e6 * torch.randn(3, 3), camera)) <= 2
+    assert float(direction_loss(true * 7, true)) == pytest.approx(0, abs=1e-6)
+    assert float(direction_loss(-true, true)) == pytest.approx(2)
+    assert float(direction_loss(1e6 * torch.randn(3, 3), true)) <= 2
 
 
 def test_the_discriminator_guesses_only_where_it_is_asked_to(pretrain_config):
@@ -74,3 +80,38 @@ def test_the_discriminator_guesses_only_where_it_is_asked_to(pretrain_config):
     assert float(not_asked.train_step(real)["pose"]) == 0
     # both players are taught by it
     assert bool(asked.discriminator.direction.weight.grad.abs().sum() > 0)
+
+
+def test_with_poses_the_guess_is_learned_from_the_pictures_alone(pretrain_config):
+    real, true = torch.rand(4, 3, 16, 16), F.normalize(torch.randn(4, 3), dim=1)
+    learned = []
+    for camera in ("its own", "another"):
+        trainer = Trainer(pretrain_config(loss=LossConfig(pose=0.5)), CPU)
+        drawn = trainer.draw(4)
+        if camera == "another":  # what the fakes' cameras are called is not asked
+            turned = dataclasses.replace(drawn.camera, c2w=drawn.camera.c2w.clone())
+            turned.c2w[:, :3, 3] *= -1
+            drawn = dataclasses.replace(drawn, camera=turned)
+        fake = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        seen = drawn.patches.pick(real, 8)
+        trainer.advance_schedules()
+        trainer._discriminator_step(seen, fake, dataclasses.replace(drawn, directions=true))
+        learned.append(trainer.discriminator.direction.weight.detach())
+    before = Trainer(pretrain_config(loss=LossConfig(pose=0.5)), CPU).discriminator.direction.weight
+    assert torch.equal(*learned) and not torch.equal(learned[0], before)
+
+
+def test_poses_are_asked_of_the_pictures_and_missed_at_the_start(pretrain_config, tmp_path):
+    posed = synthesize("chairs", 6, 16, 0, tmp_path / "posed")
+    loss = LossConfig(pose=0.5)
+    config = pretrain_config(loss=loss, data=DataConfig(path=str(posed), size=16, poses=True))
+    found = PictureDataset(posed, 16)
+    record, direction = found.records[2], found.directions()[2]
+    camera = Camera.orbit(record.azimuth_deg, record.elevation_deg, radius=1.0)
+    torch.testing.assert_close(direction, camera.c2w[0, :3, 3])
+    pretrain(config)
+    (posed / "metadata.jsonl").unlink()
+    with pytest.raises(UsageError, match="6 of 6 pictures .* no pose.*leave data.poses out"):
+        pretrain(dataclasses.replace(config, out=str(tmp_path / "other")))
+    with pytest.raises(UsageError, match="loss.pose is 0.0; allowed: above 0 with data.poses"):
+        pretrain_config(data=config.data).validate()
