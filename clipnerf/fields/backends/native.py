@@ -147,7 +147,7 @@ def network(
         end: what follows the last layer: ``NOTHING``, ``SIGMOID`` or ``softplus(...)``.
         plain: all this in PyTorch, ``plain(x, layers)``, for second derivatives.
     """
-    return _Network_.apply(plain, end, x, *_tensors(layers))
+    return _NetworkOp.apply(plain, end, x, *_tensors(layers))
 
 
 def deform(
@@ -157,7 +157,7 @@ def deform(
     plain: Callable[..., Tensor],
 ) -> Float[Tensor, "batch points 3"]:
     """Displaced points; ``plain(points, layers)`` is the same in PyTorch."""
-    return _Deform.apply(plain, space, points, *_tensors(layers))
+    return _DeformOp.apply(plain, space, points, *_tensors(layers))
 
 
 def features(
@@ -167,7 +167,7 @@ def features(
     plain: Callable[..., Tensor],
 ) -> Float[Tensor, "points features"]:
     """Features of displaced points; ``plain(points, table)`` is the same in PyTorch."""
-    return _Features.apply(plain, space, points, table)
+    return _FeaturesOp.apply(plain, space, points, table)
 
 
 def _tensors(layers: Sequence[Affine]) -> list[Tensor]:
@@ -210,7 +210,8 @@ class _Described:
 
 
 def _rows_are_dense(tensor: Tensor) -> bool:
-    return tensor.stride()[-1] == 1 and tensor.stride(1) in (tensor.shape[2], 0)
+    _, rows, columns = tensor.shape
+    return tensor.stride(2) == 1 and (rows == 1 or tensor.stride(1) == columns)
 
 
 def _added(parts: Sequence[Tensor]) -> Tensor:
@@ -242,8 +243,9 @@ def _call(name: str, jobs: int, *arguments: Any, share: int | None = None) -> No
 
     starts = range(0, jobs, share)
     threads = min(threads, len(starts))
-    if any(map(run, starts) if threads < 2 else _pool(os.getpid(), threads).map(run, starts)):
-        raise MemoryError("out of memory in the field")
+    each = map if threads < 2 else _pool(os.getpid(), threads).map
+    if any(list(each(run, starts))):  # all of them have ended, whatever happened
+        raise MemoryError("the field has no memory for its blocks; use fewer threads")
 
 
 @lru_cache(maxsize=4)
@@ -259,14 +261,14 @@ def _sums(described: _Described, jobs: int) -> Tensor:
     return torch.zeros(jobs, count(ctypes.byref(described.network)))
 
 
-def _twice(plain: Callable[..., Tensor], ctx: Any, grad: Tensor, *inputs: Any) -> list[Any]:
+def _twice(plain: Callable[..., Tensor], grad: Tensor, *inputs: Tensor) -> list[Any]:
     """Gradients by autograd through the plain path, to be differentiated again."""
-    needed = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]
+    needed = [t for t in inputs if t.requires_grad]
     found = iter(torch.autograd.grad(plain(*inputs), needed, grad, create_graph=True))
-    return [next(found) if isinstance(t, Tensor) and t.requires_grad else None for t in inputs]
+    return [next(found) if t.requires_grad else None for t in inputs]
 
 
-class _Network_(torch.autograd.Function):
+class _NetworkOp(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -291,7 +293,7 @@ class _Network_(torch.autograd.Function):
         x, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, None, *_twice(
-                lambda x, *tensors: ctx.plain(x, _layers(tensors)), ctx, grad, x, *tensors
+                lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, x, *tensors
             )
         grad, own = grad.contiguous(), _Described(x.shape[2], tensors, ctx.end)
         dx = torch.empty_like(x) if ctx.needs_input_grad[2] else None
@@ -304,7 +306,7 @@ class _Network_(torch.autograd.Function):
         return None, None, dx, *own.gradients(sums, len(x))
 
 
-class _Deform(torch.autograd.Function):
+class _DeformOp(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, plain: Callable[..., Tensor], space: Space, points: Tensor, *tensors: Tensor
@@ -324,7 +326,7 @@ class _Deform(torch.autograd.Function):
         points, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, None, *_twice(
-                lambda x, *tensors: ctx.plain(x, _layers(tensors)), ctx, grad, points, *tensors
+                lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, points, *tensors
             )
         grad, own = grad.contiguous(), _Described(tensors[0].shape[1], tensors)
         dx = torch.empty_like(points) if ctx.needs_input_grad[2] else None
@@ -338,7 +340,7 @@ class _Deform(torch.autograd.Function):
         return None, None, dx, *own.gradients(sums, len(points))
 
 
-class _Features(torch.autograd.Function):
+class _FeaturesOp(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, plain: Callable[..., Tensor], space: Space, points: Tensor, table: Tensor
@@ -358,7 +360,7 @@ class _Features(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         points, table = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, None, *_twice(ctx.plain, ctx, grad, points, table)
+            return None, None, *_twice(ctx.plain, grad, points, table)
         grad = grad.contiguous()
         dx = torch.empty_like(points) if ctx.needs_input_grad[2] else None
         jobs = _jobs(1, len(points))
