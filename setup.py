@@ -14,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 VERSION = next(
     line.split('"')[1]
-    for line in (ROOT / "clipnerf" / "__init__.py").read_text(encoding="utf-8").splitlines()
+    for line in (ROOT / "clipnerf" / "version.py").read_text(encoding="utf-8").splitlines()
     if line.startswith("__version__")
 )
 README = ROOT / "README.md"

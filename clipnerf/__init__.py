@@ -10,13 +10,13 @@ Importing the package imports neither torch nor anything else that is slow; ``Ed
 from typing import TYPE_CHECKING, Any
 
 from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.version import __version__
 
 if TYPE_CHECKING:
     from clipnerf.editor import Editor
     from clipnerf.gan.codes import Codes
     from clipnerf.rendering.cameras import Camera
 
-__version__ = "0.1.0"
 __all__ = ["Camera", "ClipNerfError", "Codes", "Editor", "UsageError", "__version__"]
 
 _LAZY = {

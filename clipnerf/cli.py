@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clipnerf import __version__
 from clipnerf.config.parse import Command, overview, parse
 from clipnerf.errors import ClipNerfError
+from clipnerf.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command) -> Any:
-    from clipnerf.runs.allocator import keep_freed_memory
+    from clipnerf.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # before the verb allocates; the process is ours
     return RUN[command.verb.name](command.config)
@@ -75,31 +75,31 @@ def _plan(command: Command) -> list[str]:
 
 
 def _demo(config: Any) -> Any:
-    from clipnerf.demo import demo
+    from clipnerf.commands.edit import demo
 
     return demo(config)
 
 
 def _edit(config: Any) -> Any:
-    from clipnerf.demo import edit
+    from clipnerf.commands.edit import edit
 
     return edit(config)
 
 
 def _orbit(config: Any) -> Any:
-    from clipnerf.demo import orbit
+    from clipnerf.commands.edit import orbit
 
     return orbit(config)
 
 
 def _morph(config: Any) -> Any:
-    from clipnerf.demo import morph
+    from clipnerf.commands.edit import morph
 
     return morph(config)
 
 
 def _synthesize(config: Any) -> Any:
-    from clipnerf.data.shapes.synthesize import synthesize
+    from clipnerf.data.procedural.synthesize import synthesize
 
     return synthesize(
         config.category,
@@ -123,7 +123,7 @@ def _check(config: Any) -> Any:
 
 
 def _pretrain(config: Any) -> Any:
-    from clipnerf.gan.pretrain import pretrain
+    from clipnerf.commands.pretrain import pretrain
 
     return pretrain(config)
 
@@ -135,13 +135,13 @@ def _train_clip(config: Any) -> Any:
 
 
 def _train_mapper(config: Any) -> Any:
-    from clipnerf.editing.train import train_mapper
+    from clipnerf.mappers.train import train_mapper
 
     return train_mapper(config)
 
 
 def _train_encoder(config: Any) -> Any:
-    from clipnerf.inversion.encoder_training import train_encoder
+    from clipnerf.inversion.encoder_train import train_encoder
 
     return train_encoder(config)
 
@@ -153,51 +153,51 @@ def _train_segmenter(config: Any) -> Any:
 
 
 def _train_region(config: Any) -> Any:
-    from clipnerf.segmentation.distil import train_region
+    from clipnerf.segmentation.distill import train_region
 
     return train_region(config)
 
 
 def _segment(config: Any) -> Any:
-    from clipnerf.segment import segment
+    from clipnerf.commands.segment import segment
 
     return segment(config)
 
 
 def _invert(config: Any) -> Any:
-    from clipnerf.invert import invert
+    from clipnerf.commands.invert import invert
 
     return invert(config)
 
 
 def _study_view_consistency(config: Any) -> Any:
-    from clipnerf.evaluation.view_study import study_view_consistency
+    from clipnerf.evaluation.views.run import study_view_consistency
 
     return study_view_consistency(config)
 
 
 def _evaluate(config: Any) -> Any:
     if config.inversion:
-        from clipnerf.evaluate_inversion import evaluate_inversion
+        from clipnerf.evaluation.inversion.run import evaluate_inversion
 
         return evaluate_inversion(config)
     if config.segmentation:
-        from clipnerf.evaluate_segmentation import evaluate_segmentation
+        from clipnerf.evaluation.segmentation.run import evaluate_segmentation
 
         return evaluate_segmentation(config)
-    from clipnerf.evaluate import evaluate
+    from clipnerf.commands.evaluate import evaluate
 
     return evaluate(config)
 
 
 def _bench(config: Any) -> Any:
-    from clipnerf.bench import bench
+    from clipnerf.commands.bench import bench
 
     return bench(config)
 
 
 def _doctor(config: Any) -> Any:
-    from clipnerf.doctor import doctor
+    from clipnerf.commands.doctor import doctor
 
     return doctor(config)
 
@@ -223,13 +223,13 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "doctor": _doctor,
 }
 PLANS = {
-    "evaluate": "clipnerf.evaluate",
-    "pretrain": "clipnerf.gan.pretrain",
+    "evaluate": "clipnerf.commands.evaluate",
+    "pretrain": "clipnerf.gan.train",
     "train-clip": "clipnerf.clip.train",
-    "train-mapper": "clipnerf.editing.train",
-    "train-encoder": "clipnerf.inversion.encoder_training",
+    "train-mapper": "clipnerf.mappers.train",
+    "train-encoder": "clipnerf.inversion.encoder_train",
     "train-segmenter": "clipnerf.segmentation.train",
-    "train-region": "clipnerf.segmentation.distil",
+    "train-region": "clipnerf.segmentation.distill",
 }
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.evaluation.front import find_front
 from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.front import find_front
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.trainer import HEADS
-from clipnerf.runs.atomic import atomic_write, writable_dir
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.weights import load_weights, save_weights
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import argparse
 import torch
 
 from clipnerf import Editor
-from clipnerf.export.sheet import contact_sheet, save_png
+from clipnerf.io.sheet import contact_sheet, save_png
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from clipnerf.evaluation.side_by_side import named_files
-from clipnerf.export.sheet import to_uint8
+from clipnerf.evaluation.generation.side_by_side import named_files
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.previews import grid
+from clipnerf.io.sheet import to_uint8
 
 SIDES_DEG = (35.0, 215.0)
 ELEVATION_DEG = 20.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from clipnerf import Editor
-from clipnerf.export.sheet import contact_sheet, save_png
-from clipnerf.inversion.foreground import prepare, usual_frame
+from clipnerf.inversion.preprocess import prepare, usual_frame
+from clipnerf.io.sheet import contact_sheet, save_png
 
 
 def main() -> None:

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from clipnerf import Editor
-from clipnerf.config.verbs import parts_of
-from clipnerf.export.sheet import contact_sheet, save_png
+from clipnerf.config.editing import parts_of
 from clipnerf.gan.codes import Codes
-from clipnerf.segment import overlay
+from clipnerf.io.sheet import contact_sheet, overlay, save_png
 
 
 def main() -> None:

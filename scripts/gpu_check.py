@@ -111,7 +111,7 @@ def machine(options: argparse.Namespace) -> None:
 
     from clipnerf.fields.hash_grid import choose
     from clipnerf.fields.layout import GridLayout
-    from clipnerf.runs.provenance import git_commit, versions
+    from clipnerf.io.provenance import git_commit, versions
 
     optional = ("tinycudann", "open_clip", "imageio_ffmpeg", "pytest", "beartype", "jsonargparse")
     found: dict[str, Any] = {
@@ -151,8 +151,8 @@ def bench(options: argparse.Namespace) -> None:
     """``clipnerf bench`` without its command line, which needs jsonargparse."""
     import torch
 
-    from clipnerf.bench.report import machine_of, measure, table
-    from clipnerf.config.verbs import BenchConfig
+    from clipnerf.commands.bench.report import machine_of, measure, table
+    from clipnerf.config.machine import BenchConfig
 
     device = torch.device("cpu" if options.cpu else "cuda")
     seconds = 0.1 if options.cpu else 1.0 if options.quick else 4.0
@@ -172,7 +172,7 @@ def profile(options: argparse.Namespace) -> None:
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as record
 
-    from clipnerf.bench.training import large
+    from clipnerf.commands.bench.training import large
     from clipnerf.gan.trainer import Trainer
 
     device = torch.device("cpu" if options.cpu else "cuda")
@@ -197,8 +197,8 @@ def training(options: argparse.Namespace) -> None:
     """A generator learns from the pictures of the bundle's, and has to show something like them."""
     import torch
 
-    from clipnerf.export.sheet import to_uint8
-    from clipnerf.gan.pretrain import pretrain
+    from clipnerf.gan.train import pretrain
+    from clipnerf.io.sheet import to_uint8
 
     device = torch.device("cpu" if options.cpu else "cuda")
     count, steps = (48, 3) if options.cpu else (2000, 400 if options.quick else 1200)
@@ -243,10 +243,10 @@ def draw_pictures(folder: Path, count: int, device: Any) -> None:
     import torch
     from PIL import Image
 
-    from clipnerf.export.sheet import to_uint8
     from clipnerf.gan.codes import Codes
     from clipnerf.gan.generator import Generator
-    from clipnerf.runs.seeds import torch_generator
+    from clipnerf.io.sheet import to_uint8
+    from clipnerf.training.seeds import torch_generator
 
     folder.mkdir(parents=True)
     generator = Generator.load(BUNDLE / "generator.safetensors").to(device)

@@ -16,9 +16,14 @@ import torch
 
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.evaluation.own_front import facing, own_front, read_azimuth, train_front_reader
-from clipnerf.evaluation.side_by_side import named_files
-from clipnerf.evaluation.variety import FIRST_SEED
+from clipnerf.evaluation.generation.side_by_side import named_files
+from clipnerf.evaluation.generation.variety import FIRST_SEED
+from clipnerf.evaluation.inversion.front_reader import (
+    facing,
+    own_front,
+    read_azimuth,
+    train_front_reader,
+)
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import ClipNerfError
-from clipnerf.evaluation.feature_figures import features_absence, load_judge
-from clipnerf.evaluation.recognizer import Recognizer
-from clipnerf.evaluation.side_by_side import (
+from clipnerf.evaluation.generation.feature_figures import features_absence, load_judge
+from clipnerf.evaluation.generation.side_by_side import (
     RealsFor,
     SideBySide,
     drawn_pair,
@@ -28,10 +27,11 @@ from clipnerf.evaluation.side_by_side import (
     read_pair,
     table,
 )
-from clipnerf.evaluation.variety import FIRST_SEED
+from clipnerf.evaluation.generation.variety import FIRST_SEED
 from clipnerf.gan.generator import Generator
-from clipnerf.runs.atomic import atomic_write
-from clipnerf.runs.progress import Progress
+from clipnerf.io.atomic import atomic_write
+from clipnerf.training.progress import Progress
+from clipnerf.vision.recognizer import Recognizer
 
 
 def main() -> int:

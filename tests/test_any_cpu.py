@@ -20,17 +20,17 @@ AVX2 = {
     "CLIPNERF_NATIVE": "avx2",
 }
 COMPARE_BITS = (
-    "tests/test_evaluate.py::test_everything_at_hand_is_measured",
-    "tests/evaluation/test_kind.py::test_an_edit_that_changes_nothing",
-    "tests/evaluation/test_kind.py::test_the_first_view_is_what_is_shown",
-    "tests/gan/test_finished.py::test_appearance_changes_no_bit_of_opacity_or_depth",
-    "tests/gan/test_finished.py::test_what_is_traced_together_does_not_depend_on_appearance",
+    "tests/commands/test_evaluate.py::test_everything_at_hand_is_measured",
+    "tests/evaluation/edits/test_measure.py::test_an_edit_that_changes_nothing",
+    "tests/evaluation/edits/test_measure.py::test_the_first_view_is_what_is_shown",
+    "tests/gan/test_inference.py::test_appearance_changes_no_bit_of_opacity_or_depth",
+    "tests/gan/test_inference.py::test_what_is_traced_together_does_not_depend_on_appearance",
     "tests/gan/test_generator.py::test_appearance_changes_no_bit_of_opacity_or_depth",
     "tests/gan/test_generator.py::test_appearance_changes_no_bit_of_geometry_in_training_patches",
-    "tests/gan/test_layers.py::test_a_colour_edit_changes_no_bit_of_geometry_and_none_outside",
-    "tests/fields/test_local.py",
-    "tests/test_local.py::test_a_local_colour_changes_its_region_alone",
-    "tests/test_editor.py::test_an_appearance_edit_changes_no_bit_of_geometry",
+    "tests/gan/test_local_edits.py::test_a_colour_edit_changes_no_bit_of_geometry_and_none_outside",
+    "tests/fields/test_masks.py",
+    "tests/editor/test_local_edit.py::test_a_local_colour_changes_its_region_alone",
+    "tests/editor/test_editor.py::test_an_appearance_edit_changes_no_bit_of_geometry",
 )
 RUN = """
 import sys

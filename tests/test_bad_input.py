@@ -289,7 +289,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(say, tmp_path, bundle,
         raise OSError(28, os.strerror(28))
 
     # Whatever wrote the file, it is flushed before it gets its name.
-    monkeypatch.setattr("clipnerf.runs.atomic.os.fsync", full)
+    monkeypatch.setattr("clipnerf.io.atomic.os.fsync", full)
     name = {"edit": "e.png", "orbit": "o.mp4"}[verb]
     options = ["--size", "16", "--device", "cpu", "--seeds", "0", "--text", "a red chair"]
     if verb == "orbit":
@@ -310,7 +310,7 @@ def test_a_disk_that_fills_up_during_training_keeps_the_last_checkpoint(
         "--discriminator.max_width", "4",
     ]  # fmt: skip
     blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("clipnerf.gan.pretrain.preview_sheet", lambda generator, size: blank)
+    monkeypatch.setattr("clipnerf.gan.train.preview_sheet", lambda generator, size: blank)
     command = ["pretrain", "--data.path", pictures, "--out", out, *SMALL, *tiny]
     assert say(*command).code == 0
     before = {p: p.read_bytes() for p in (out / "checkpoints").iterdir()}
@@ -318,7 +318,7 @@ def test_a_disk_that_fills_up_during_training_keeps_the_last_checkpoint(
     def full(*arguments, **options):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("clipnerf.runs.checkpoints.Path.write_bytes", full)
+    monkeypatch.setattr("clipnerf.training.checkpoints.Path.write_bytes", full)
     failed(say(*command, "--steps", "3"), 1, "state.pt", "disk is full")
     assert {p: p.read_bytes() for p in (out / "checkpoints").iterdir()} == before
 
@@ -326,7 +326,7 @@ def test_a_disk_that_fills_up_during_training_keeps_the_last_checkpoint(
 def test_a_truncated_checkpoint_falls_back_with_a_warning(say, tmp_path, pictures, monkeypatch):
     out = tmp_path / "run"
     blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("clipnerf.gan.pretrain.preview_sheet", lambda generator, size: blank)
+    monkeypatch.setattr("clipnerf.gan.train.preview_sheet", lambda generator, size: blank)
     command = ["pretrain", "--data.path", pictures, "--out", out, *SMALL]
     command += ["--generator.samples", "2", "--checkpoint_every", "1"]
     assert say(*command, "--steps", "2").code == 0

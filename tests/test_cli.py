@@ -134,10 +134,10 @@ def test_dry_run_of_a_verb_without_plan(monkeypatch, capsys):
 
 
 def test_dry_run_asks_the_training_for_its_plan(monkeypatch, capsys):
-    import clipnerf.editing.train
+    import clipnerf.mappers.train
 
     monkeypatch.setattr(
-        clipnerf.editing.train, "plan", lambda config: {"steps": f"{config.steps} of them"}
+        clipnerf.mappers.train, "plan", lambda config: {"steps": f"{config.steps} of them"}
     )
     _with(monkeypatch, "train-mapper", _raising(AssertionError("it ran")))
     assert main(["train-mapper", "--steps", "7", "--dry-run"]) == 0

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clipnerf.cli import main
-from clipnerf.export.video import read_video
+from clipnerf.io.video import read_video
 from tests.tiny_bundle import tiny_bundle
 
 ROOT = Path(__file__).resolve().parents[1]

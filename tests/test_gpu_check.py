@@ -85,7 +85,8 @@ def test_every_test_it_names_is_there(check):
 def test_the_modules_it_uses_import_with_common_packages_alone(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(BARE)
     code = (
-        "import clipnerf.gan.pretrain, clipnerf.bench.report, clipnerf.editor, jaxtyping\n"
+        "import clipnerf.commands.pretrain, clipnerf.commands.bench.report\n"
+        "import clipnerf.editor, jaxtyping\n"
         "assert 'stand_ins' in jaxtyping.__file__\n"
         "try:\n    import open_clip\nexcept ImportError:\n    print('bare')\n"
     )

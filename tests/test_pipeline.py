@@ -17,8 +17,8 @@ import yaml
 
 from clipnerf import Editor
 from clipnerf.cli import main
-from clipnerf.editing.mappers import Mapper
-from clipnerf.runs.weights import weights_hash
+from clipnerf.io.weights import weights_hash
+from clipnerf.mappers.paper import Mapper
 
 PRETRAIN = {
     "data": {"size": 16},

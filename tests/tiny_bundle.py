@@ -8,15 +8,15 @@ from clipnerf.clip import compact
 from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, GeneratorConfig
 from clipnerf.config.mapper import MapperConfig
-from clipnerf.config.segmenter import SegmenterConfig
-from clipnerf.editing.mappers import Mapper
-from clipnerf.editing.routing import Router
-from clipnerf.editing.universal import WHICH, Universal, UniversalMapper
-from clipnerf.editing.variation import Variation
+from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.fields.region import RegionField
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
-from clipnerf.segmentation.region import save_region
+from clipnerf.mappers.paper import Mapper
+from clipnerf.mappers.routing import Router
+from clipnerf.mappers.universal import WHICH, Universal, UniversalMapper
+from clipnerf.mappers.variation import Variation
+from clipnerf.segmentation.region_file import save_region
 from clipnerf.segmentation.segmenter import Segmenter
 
 KNOWN_WORDS = "a an with without wide narrow high low back armrests chair red orange blue green"

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.runs import ddp
+from clipnerf.training import distributed
 
 
 class BatchNormOverRanks(nn.BatchNorm2d):
@@ -22,10 +22,10 @@ class BatchNormOverRanks(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         pixels = input.float()
-        mean = ddp.average(pixels.mean((0, 2, 3)))
+        mean = distributed.average(pixels.mean((0, 2, 3)))
         centred = pixels - mean[:, None, None]
-        variance = ddp.average(centred.square().mean((0, 2, 3)))
-        self._remember(mean, variance, input.numel() // input.shape[1] * ddp.world_size())
+        variance = distributed.average(centred.square().mean((0, 2, 3)))
+        self._remember(mean, variance, input.numel() // input.shape[1] * distributed.world_size())
         factor = self.weight * (variance + self.eps).rsqrt()
         return (centred * factor[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
@@ -44,7 +44,7 @@ def normalise_over_ranks(model: nn.Module, device: torch.device) -> nn.Module:
 
     For one rank the model as it is.
     """
-    if ddp.world_size() == 1:
+    if distributed.world_size() == 1:
         return model
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, save_weights
 
 FILE_NAME = "clip.safetensors"
 KIND = "clip"

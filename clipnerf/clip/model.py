@@ -33,7 +33,7 @@ from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.runs.weights import weights_hash
+from clipnerf.io.weights import weights_hash
 
 WAYS = (
     "give 'ARCH:TAG' (downloaded), 'ARCH:/path/to/weights' (a file), a folder with "

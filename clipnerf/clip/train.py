@@ -13,11 +13,11 @@ from clipnerf.clip.zero_shot import Answer, table
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.runs import ddp
-from clipnerf.runs.folder import RunFolder
-from clipnerf.runs.progress import Progress
-from clipnerf.runs.resume import opened_on_main
-from clipnerf.runs.weights import weights_hash
+from clipnerf.io.weights import weights_hash
+from clipnerf.training import distributed
+from clipnerf.training.loop import opened_on_main
+from clipnerf.training.progress import Progress
+from clipnerf.training.run_folder import RunFolder
 
 
 def train_clip(config: TrainClipConfig) -> Path:
@@ -30,7 +30,7 @@ def train_clip(config: TrainClipConfig) -> Path:
         UsageError: unusable data or configuration.
         ClipNerfError: the loss is no number any more, a disk is full, or another rank is lost.
     """
-    with ddp.joined(config.device) as device:
+    with distributed.joined(config.device) as device:
         config.validate()
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -45,7 +45,7 @@ def train_clip(config: TrainClipConfig) -> Path:
         ) as (run, found):
             _begin(trainer, config, found)
             answers = _train(config, trainer, run)
-    if ddp.is_main():
+    if distributed.is_main():
         print(table(answers))
     return Path(config.out)
 
@@ -69,7 +69,7 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         f"pictures of {config.model.image_size} pixels",
         "steps": f"{config.steps} of {config.batch} pictures and "
         f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures), shared by "
-        f"{ddp.world_size()} process(es)",
+        f"{distributed.world_size()} process(es)",
         "precision": "bf16" if trainer.bf16 else "fp32",
         "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB a process",
         "out": str(config.out),
@@ -110,13 +110,13 @@ def _begin(
     trainer: Trainer, config: TrainClipConfig, found: tuple[int, dict[str, Any]] | None
 ) -> None:
     """Takes up a checkpoint, or rank 0's fresh weights; the same on every rank."""
-    ddp.check_same("pictures", trainer.data.fingerprint)
+    distributed.check_same("pictures", trainer.data.fingerprint)
     if found is not None:
         trainer.load(*found)
-    elif ddp.world_size() > 1:
+    elif distributed.world_size() > 1:
         # Fresh weights are fitted to some pictures, in which cards of other kinds may differ.
-        trainer.load(0, ddp.broadcast(trainer.state()))
-    ddp.check_same("weights of CLIP", weights_hash(trainer.model.state_dict()))
+        trainer.load(0, distributed.broadcast(trainer.state()))
+    distributed.check_same("weights of CLIP", weights_hash(trainer.model.state_dict()))
     if trainer.step > config.steps:
         raise UsageError(
             f"{config.out!r} is at step {trainer.step} already, and steps is {config.steps}; "

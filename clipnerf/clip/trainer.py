@@ -17,17 +17,17 @@ from clipnerf.clip import captions as words
 from clipnerf.clip import compact
 from clipnerf.clip.augment import augment
 from clipnerf.clip.batch_norm import normalise_over_ranks
+from clipnerf.clip.initialize import centre
 from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.clip.prompts import TEMPLATES
-from clipnerf.clip.start import centre
 from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.records import Record, first_few
 from clipnerf.errors import UsageError
-from clipnerf.runs import ddp
-from clipnerf.runs.seeds import seed_for, torch_generator
+from clipnerf.training import distributed
+from clipnerf.training.seeds import seed_for, torch_generator
 
 _LARGEST_SCALE = 100.0
 _BUCKETS = 3
@@ -46,7 +46,7 @@ class Trainer:
         """Raises UsageError for missing captions, too few objects, a bad zero_shot file, or a batch
         that the ranks cannot share."""
         self.config, self.data, self.device = config, data, device
-        self.share = ddp.share(config.batch, "batch")
+        self.share = distributed.share(config.batch, "batch")
         usable = _with_captions(config, data)
         records = [data.records[i] for i in usable]
         learned, held = words.held_out(records, config.held_out, config.seed)
@@ -103,18 +103,18 @@ class Trainer:
         config, seed = self.config, self.config.seed
         indices = words.order_of(len(self.learned), config.batch, self.step, seed)
         sets = self._captions_of(indices)
-        own = slice(ddp.rank() * self.share, (ddp.rank() + 1) * self.share)
+        own = slice(distributed.rank() * self.share, (distributed.rank() + 1) * self.share)
         pictures = self.data.batch([self.learned[i] for i in indices[own]]).to(self.device)
-        noise = torch_generator(seed, ddp.rank(), self.step, "augment", self.device)
+        noise = torch_generator(seed, distributed.rank(), self.step, "augment", self.device)
         pictures = augment(pictures, config.augment, noise)
         with self._autocast():
             features = self.model.encode_image(
                 self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
             )
-        features = ddp.gather(F.normalize(features.float(), dim=-1))
+        features = distributed.gather(F.normalize(features.float(), dim=-1))
         texts = self._texts([text for row in sets for text in row[own]])
         # Gathering joins along the first axis, which has to be that of the pictures.
-        texts = ddp.gather(texts.unflatten(0, (len(sets), self.share)).transpose(0, 1))
+        texts = distributed.gather(texts.unflatten(0, (len(sets), self.share)).transpose(0, 1))
         scale = self.model.logit_scale.exp()
         losses = [
             self.loss(features, of_row, scale, _numbers(row).to(self.device))
@@ -123,7 +123,7 @@ class Trainer:
         loss = torch.stack(losses).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        ddp.average_gradients(self.model.parameters())
+        distributed.average_gradients(self.model.parameters())
         return loss.detach()
 
     def state(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Trainer:
 
     def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
         """Unit embeddings of captions, some in templates, some tokens hidden."""
-        config, rank = self.config, ddp.rank()
+        config, rank = self.config, distributed.rank()
         seed = seed_for(config.seed, rank, self.step, "templates")
         texts = words.into_templates(texts, config.template_share, seed)
         tokens = self.vocabulary.compress(self.tokenizer(texts))

@@ -1,18 +1,150 @@
-"""Configuration of the recogniser: the network that reads attributes off pictures."""
+"""Configuration of what measures: evaluate, study view-consistency, and the recogniser.
+
+No torch here: `--help` and `--dry-run` are to be quick.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
+
+QUICK_OBJECTS, QUICK_SAMPLES = 8, 200
+"""At most so many objects and pictures with --quick."""
+
+
+def _check(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise UsageError(f"{key} is {value!r}; allowed: {allowed}")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure all that is promised of a bundle: a table, JSON, and one HTML page with pictures.
+
+    What is not given is looked for in the bundle's folder ``evaluation``; what is found nowhere is
+    left out, and the report says so. docs/evaluation.md tells what every figure means.
+    """
+
+    bundle: str = CHAIRS
+    """Folder of a bundle: generator, CLIP and mappers."""
+    out: str = "runs/evaluate"
+    """Folder for evaluation.json and evaluation.html."""
+    data: str = ""
+    """Held-out real pictures, a folder or zip; by default those of the category, drawn with seed 1
+    where the category is a procedural one."""
+    judge: str = ""
+    """A CLIP that did not guide the mappers: a compact model's file, an open_clip ARCH:tag,
+    ARCH:/path/to/weights, or a folder; by default evaluation/judge.safetensors of the bundle."""
+    recognizer: str = ""
+    """Recogniser of the true attributes; by default evaluation/recognizer.safetensors."""
+    entangled: str = ""
+    """Generator of the entangled baseline; by default evaluation/entangled.safetensors."""
+    wishes: str = ""
+    """YAML list of prompts with what they ask for; by default evaluation/wishes.yaml."""
+    category: str = ""
+    """The procedural category, chairs or cars; by default as evaluation/evaluation.yaml says."""
+    neutral: str = ""
+    """The words that name the category and nothing else, e.g. "a chair"; directions start there."""
+    objects: int = 32
+    """Objects that every prompt edits, one a seed."""
+    samples: int = 1000
+    """Generated (and real) pictures for variety; half as many for the distances after edits."""
+    first_seed: int = 1000
+    """Seed of the first object; the others follow."""
+    size: int = 64
+    """Width and height of the pictures that are looked at, pixels."""
+    quick: bool = False
+    """At most 8 objects and 200 pictures: to see the report, not to quote it."""
+    inversion: bool = False
+    """Measure the inversion of photos, by all methods, in the place of edits; --objects pictures
+    of each kind, about six minutes each of one core."""
+    segmentation: bool = False
+    """Measure the segmenter, the region field and edits of parts, in the place of edits; a category
+    whose parts are known; about half an hour of one core."""
+    methods: list[str] = field(default_factory=list)
+    """Of these methods only, e.g. "[ours, paper]"; by default all, with the ablations."""
+    generated: bool = True
+    """With --inversion: invert generated pictures as well. Once is enough, however many sets of
+    real ones are inverted."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    @property
+    def objects_used(self) -> int:
+        """Objects, after --quick."""
+        return min(self.objects, QUICK_OBJECTS) if self.quick else self.objects
+
+    @property
+    def samples_used(self) -> int:
+        """Pictures for variety, after --quick."""
+        return min(self.samples, QUICK_SAMPLES) if self.quick else self.samples
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check(
+            not (self.inversion and self.segmentation), "segmentation", True,
+            "one of --inversion and --segmentation",
+        )  # fmt: skip
+        _check(bool(self.out.strip()), "out", self.out, "the folder to write to")
+        _check(2 <= self.objects <= 1024, "objects", self.objects, "2 to 1024")
+        _check(16 <= self.samples <= 100_000, "samples", self.samples, "16 to 100000")
+        _check(0 <= self.first_seed < 2**31, "first_seed", self.first_seed, "0 to 2147483647")
+        _check(8 <= self.size <= 1024, "size", self.size, "8 to 1024 pixels")
+        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")
+
+
+@dataclass(frozen=True)
+class ViewConsistencyConfig:
+    """Whether CLIP sees one object in its views: the paper's motivating study."""
+
+    bundle: str = CHAIRS
+    """Folder of a bundle: its generator draws the pictures, its CLIP looks at them."""
+    data: str = ""
+    """Folder or zip of pictures to take instead; each needs object_id, azimuth_deg and
+    elevation_deg in metadata.jsonl."""
+    clip: str = ""
+    """CLIP: a compact model's file, an open_clip ARCH:tag, ARCH:/path/to/weights, or a folder; by
+    default the bundle's."""
+    objects: int = 0
+    """Objects; 0 takes 32 of a generator, all of a folder. A folder's are drawn at random."""
+    views: int = 0
+    """Views of each object; 0 takes 24 of a generator, all of a folder. A folder's are drawn at
+    random, the same for all its objects as far as it has them."""
+    out: str = "out/view-consistency"
+    """Folder for the figures (JSON) and the plot (PNG)."""
+    size: int = 0
+    """Width and height of a picture, pixels; 0 is what the CLIP reads, rendered at most 128."""
+    same_view_deg: float = 1.0
+    """Two pictures are of the same view if their directions differ by at most so many degrees."""
+    seed: int = 0
+    """The first object's seed; also the seed of what is drawn from a folder, and of the
+    bootstrap."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+
+    def validate(self) -> None:
+        """UsageError for a value out of range."""
+        _check(bool(self.out.strip()), "out", self.out, "the folder to write to")
+        for key in ("objects", "views"):
+            value = getattr(self, key)
+            _check(value == 0 or 2 <= value <= 4096, key, value, "2 to 4096, or 0 for the default")
+        _check(
+            self.size == 0 or 8 <= self.size <= 2048, "size", self.size, "8 to 2048 pixels, or 0"
+        )
+        _check(
+            0 <= self.same_view_deg <= 30, "same_view_deg", self.same_view_deg, "0 to 30 degrees"
+        )
+        _check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")
 
 
 @dataclass(frozen=True)
 class RecognizerConfig:
     """What a recogniser reads, and its size; travels with its weights."""
 
-    attributes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)
     """Attribute to the values it can have, as in metadata.jsonl; the order is the network's."""
     size: int = 64
     """Width and height it looks at, pixels; other pictures are resized. A multiple of 16."""

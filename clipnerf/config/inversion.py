@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from clipnerf.config.verbs import CHAIRS
+from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
 Background = Literal["auto", "alpha", "white", "none"]

@@ -34,7 +34,7 @@ class MapperLossConfig:
     """Weights of the terms of a mapper's loss; 0 switches a term off.
 
     `discriminator` and `clip` are the paper's equations 8 and 9; the rest is ours, see
-    `clipnerf/editing/losses.py`.
+    `clipnerf/mappers/losses.py`.
     """
 
     clip: float = 1.0

@@ -52,19 +52,22 @@ class Command:
 
 
 _FLAGS = ("dry-run", "debug", "help", "print_config")
-_VERBS = "clipnerf.config.verbs"
 VERBS = (
-    Verb("demo", f"{_VERBS}:DemoConfig", about="edit the chairs that come along: video and sheet"),
+    Verb(
+        "demo",
+        "clipnerf.config.editing:DemoConfig",
+        about="edit the chairs that come along: video and sheet",
+    ),
     Verb(
         "data synthesize",
-        f"{_VERBS}:SynthesizeConfig",
+        "clipnerf.config.data:SynthesizeConfig",
         ("category",),
         resumes=True,
         about="draw pictures of a procedural category, with captions and poses",
     ),
     Verb(
         "data check",
-        f"{_VERBS}:CheckConfig",
+        "clipnerf.config.data:CheckConfig",
         ("path",),
         about="say what a folder of pictures holds, and what would spoil training",
     ),
@@ -100,49 +103,58 @@ VERBS = (
     ),
     Verb(
         "train-segmenter",
-        "clipnerf.config.segmenter:TrainSegmenterConfig",
+        "clipnerf.config.segmentation:TrainSegmenterConfig",
         resumes=True,
         about="learn which pixels words speak of (CRIS)",
     ),
     Verb(
         "train-region",
-        "clipnerf.config.segmenter:TrainRegionConfig",
+        "clipnerf.config.segmentation:TrainRegionConfig",
         resumes=True,
         about="lift a segmenter's masks to the objects of a bundle: where local edits apply",
     ),
     Verb(
         "segment",
-        "clipnerf.config.segmenter:SegmentConfig",
+        "clipnerf.config.segmentation:SegmentConfig",
         ("image",),
         about="find the pixels of a picture that a phrase names",
     ),
     Verb(
         "edit",
-        f"{_VERBS}:EditConfig",
+        "clipnerf.config.editing:EditConfig",
         ("bundle",),
         about="edit objects by words or a picture: a sheet",
     ),
-    Verb("orbit", f"{_VERBS}:OrbitConfig", ("bundle",), about="film objects, edited or not"),
+    Verb(
+        "orbit",
+        "clipnerf.config.editing:OrbitConfig",
+        ("bundle",),
+        about="film objects, edited or not",
+    ),
     Verb(
         "morph",
-        f"{_VERBS}:MorphConfig",
+        "clipnerf.config.editing:MorphConfig",
         ("bundle",),
         about="film objects as they become others, or as edits change them",
     ),
     Verb(
         "study view-consistency",
-        "clipnerf.config.study:ViewConsistencyConfig",
+        "clipnerf.config.evaluation:ViewConsistencyConfig",
         ("bundle",),
         about="measure whether CLIP knows an object again from another side",
     ),
     Verb(
         "evaluate",
-        "clipnerf.config.evaluate:EvaluateConfig",
+        "clipnerf.config.evaluation:EvaluateConfig",
         ("bundle",),
         about="measure all that is promised of a bundle: table, JSON, a page with pictures",
     ),
-    Verb("bench", f"{_VERBS}:BenchConfig", about="measure speed on this machine"),
-    Verb("doctor", f"{_VERBS}:DoctorConfig", about="say what this machine offers and lacks"),
+    Verb("bench", "clipnerf.config.machine:BenchConfig", about="measure speed on this machine"),
+    Verb(
+        "doctor",
+        "clipnerf.config.machine:DoctorConfig",
+        about="say what this machine offers and lacks",
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from clipnerf.data.pictures import BrokenPicture, Source, decode
 from clipnerf.data.records import Record, first_few, list_pictures
 from clipnerf.data.referring import labels_of
 from clipnerf.errors import UsageError
-from clipnerf.runs.progress import Progress
+from clipnerf.training.progress import Progress
 
 _FEW = 200
 _LOOK_SIZE = 64

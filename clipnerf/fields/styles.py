@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.fields.local import ColorLayer, ShapeLayer
+from clipnerf.fields.masks import ColorLayer, ShapeLayer
 from clipnerf.fields.modulated import Affine, ModulatedLinear
 
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.fields.local import Region
-from clipnerf.runs.seeds import normal_codes
+from clipnerf.fields.masks import Region
+from clipnerf.training.seeds import normal_codes
 
 
 @dataclass(frozen=True)

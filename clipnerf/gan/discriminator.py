@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clipnerf.config.generator import DiscriminatorConfig
 from clipnerf.gan.patches import Patches
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, save_weights
 
 
 class Discriminator(nn.Module):

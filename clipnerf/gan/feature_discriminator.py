@@ -22,7 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from clipnerf.config.pretrain import FeatureConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.patches import Patches
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.vision.feature_network import FeatureNetwork
 
 

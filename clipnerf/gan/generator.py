@@ -16,17 +16,17 @@ from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.layout import GridLayout
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.draws import CPU_STEP, sample_cameras
-from clipnerf.gan.finished import FinishedObjects, finished_cells
-from clipnerf.gan.layers import with_layers
+from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.local_edits import with_layers
 from clipnerf.gan.patches import Patches
+from clipnerf.gan.step_inputs import CPU_STEP, sample_cameras
 from clipnerf.gan.tracing import trace, trace_sparingly
+from clipnerf.io.weights import load_weights, save_weights, weights_hash
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import DensityGrid, grid_cells
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput
-from clipnerf.runs.hardware import network_dtype
-from clipnerf.runs.weights import load_weights, save_weights, weights_hash
+from clipnerf.training.precision import network_dtype
 
 MAX_POINTS = 2**19
 
@@ -232,7 +232,7 @@ class Generator(nn.Module):
     ) -> RenderOutput:
         """Whole pictures of B objects from B cameras, or from one camera for all.
 
-        Differentiable; under ``torch.no_grad`` empty space is skipped (``gan/finished.py``), which
+        Differentiable; under ``torch.no_grad`` empty space is skipped (``gan/inference.py``), which
         is several times faster. Skipping alone changes no picture by more than 1/255 (tested on one
         grid); pictures of more than 2,048 pixels also have a finer grid of the first pass then, so
         that edges may differ in single pixels.

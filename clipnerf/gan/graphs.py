@@ -1,7 +1,8 @@
 """The training step as CUDA graphs: hundreds of launches become one.
 
-A step is a function of tensors of few sizes and waits for nothing (``gan/draws.py``), so it can be
-recorded once for each of its shapes (rays kept, with R1 or without) and replayed on other numbers.
+A step is a function of tensors of few sizes and waits for nothing (``gan/step_inputs.py``), so it
+can be recorded once for each of its shapes (rays kept, with R1 or without) and replayed on other
+numbers.
 Meant for small steps, which are bound by the launches of their kernels.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipnerf.gan.draws import Draw
+from clipnerf.gan.step_inputs import Draw
 
 Body = Callable[[Tensor, Draw], dict[str, Tensor]]
 Record = Callable[[Callable[[], dict[str, Tensor]]], tuple[Callable[[], None], dict[str, Tensor]]]

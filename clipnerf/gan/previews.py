@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from clipnerf.export.sheet import to_uint8
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.io.sheet import to_uint8
 
 
 def grid(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
-from clipnerf.gan.draws import CPU_STEP
+from clipnerf.gan.step_inputs import CPU_STEP
 from clipnerf.rendering.density_grid import DensityGrid, place_samples
 from clipnerf.rendering.rays import Rays
 from clipnerf.rendering.volume import composite, expected_depth, render_weights

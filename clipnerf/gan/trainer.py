@@ -17,7 +17,6 @@ from torch import Tensor
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.discriminator import Discriminator
-from clipnerf.gan.draws import Draw, draw, ramp
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.graphs import StepGraphs
@@ -30,10 +29,11 @@ from clipnerf.gan.losses import (
     volume_priors,
 )
 from clipnerf.gan.patches import Patches
-from clipnerf.runs import ddp
-from clipnerf.runs.hardware import network_dtype
-from clipnerf.runs.seeds import seed_for
-from clipnerf.runs.weights import load_weights
+from clipnerf.gan.step_inputs import Draw, draw, ramp
+from clipnerf.io.weights import load_weights
+from clipnerf.training import distributed
+from clipnerf.training.precision import network_dtype
+from clipnerf.training.seeds import seed_for
 
 HEADS = "features.safetensors"
 """What a run calls the heads of its feature discriminator."""
@@ -72,7 +72,7 @@ class Trainer:
             config.features.lr,
         )
         # a graph keeps numbers of the host as they were, so it needs rates that live on the device
-        graphed = config.cuda_graphs and device.type == "cuda" and ddp.world_size() == 1
+        graphed = config.cuda_graphs and device.type == "cuda" and distributed.world_size() == 1
         options: dict[str, Any] = {"betas": (0.0, 0.99), "fused": True, "capturable": graphed}
         self.optimizer_g = torch.optim.Adam(groups, **options)
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), **options)
@@ -115,7 +115,7 @@ class Trainer:
         return draw(
             self.config,
             self.box,
-            rank=ddp.rank(),
+            rank=distributed.rank(),
             step=self.step,
             batch=batch,
             device=self.device,
@@ -263,7 +263,7 @@ class Trainer:
             penalty = r1_penalty(self.discriminator, real, patches)
             total = total + self.r1_gamma * loss.r1_every * penalty
         total.backward()
-        ddp.average_gradients(self.discriminator.parameters(), complete=True)
+        distributed.average_gradients(self.discriminator.parameters(), complete=True)
         self.optimizer_d.step()
         gap = real_logits.detach().mean() - fake_logits.detach().mean()
         return {"loss_d": value.detach(), "r1": penalty.detach(), "logit_gap": gap}
@@ -286,7 +286,7 @@ class Trainer:
             seen = self.features.features(real)
         value = hinge_loss(self.features(seen, patches), self.features(fake, patches))
         value.backward()
-        ddp.average_gradients(self.features.heads.parameters(), complete=True)
+        distributed.average_gradients(self.features.heads.parameters(), complete=True)
         self.optimizer_f.step()
         return {"loss_f": value.detach()}
 
@@ -314,7 +314,7 @@ class Trainer:
             total = total + self.smoothness * smoothness + loss.white_matter * white
             total = total + loss.saturation * beyond
         total.backward()
-        ddp.average_gradients(self.generator.parameters(), complete=True)
+        distributed.average_gradients(self.generator.parameters(), complete=True)
         self.optimizer_g.step()
         return {"loss_g": value.detach(), "pose": wrong.detach()}
 

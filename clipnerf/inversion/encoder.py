@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.config.inversion import EncoderConfig
-from clipnerf.convolutions import Residual, convolution
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.pose import Pose
-from clipnerf.runs.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.vision.conv_blocks import Residual, convolution
 
 FILE_NAME = "encoder.safetensors"
 

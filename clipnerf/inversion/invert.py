@@ -12,10 +12,8 @@ from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.published import load_lpips, lpips_absence
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME, Encoder
-from clipnerf.inversion.foreground import prepare, usual_frame
 from clipnerf.inversion.objective import (
     Perceives,
     SeesPictures,
@@ -24,10 +22,12 @@ from clipnerf.inversion.objective import (
     explained,
     psnr,
 )
-from clipnerf.inversion.optimise import optimise
+from clipnerf.inversion.optimize import optimise
 from clipnerf.inversion.paper import alternate
+from clipnerf.inversion.preprocess import prepare, usual_frame
 from clipnerf.inversion.result import LEAST_EXPLAINED, Inversion
-from clipnerf.runs.progress import Progress
+from clipnerf.training.progress import Progress
+from clipnerf.vision.pretrained import load_lpips, lpips_absence
 
 AT_ONCE = 8
 """Pictures on a CPU; a GPU takes CUDA_AT_ONCE."""

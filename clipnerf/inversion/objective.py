@@ -15,7 +15,7 @@ from clipnerf.gan.codes import Codes, Detail
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.pose import Pose
 from clipnerf.rendering.rays import pixel_grid
-from clipnerf.runs.seeds import torch_generator
+from clipnerf.training.seeds import torch_generator
 
 USUAL_CODES = 4096
 

@@ -29,10 +29,10 @@ from clipnerf.inversion.descent import (
     remember,
     take,
 )
+from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.objective import StyleSpread, Target
 from clipnerf.inversion.result import Moment
-from clipnerf.inversion.starts import starts
-from clipnerf.runs.seeds import torch_generator
+from clipnerf.training.seeds import torch_generator
 
 LOOK_AGAIN = 5
 """Rounds after which it is looked again which pixels matter to the pose; noise on the codes moves

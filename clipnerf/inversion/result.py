@@ -15,8 +15,8 @@ from clipnerf.config.generator import CameraPriorConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes, Detail
 from clipnerf.inversion.pose import Pose
+from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.rendering.cameras import Camera
-from clipnerf.runs.weights import load_weights, save_weights
 
 FILE_NAME = "codes.safetensors"
 KIND = "codes"

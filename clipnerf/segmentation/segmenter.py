@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.clip.model import Clip
-from clipnerf.config.segmenter import SegmenterConfig
+from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, save_weights, weights_hash
 from clipnerf.segmentation.backbone import Backbone, Words
 from clipnerf.segmentation.decoder import Decoder
 from clipnerf.segmentation.facing import CHANNELS, Facing, placed

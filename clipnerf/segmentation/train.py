@@ -18,21 +18,21 @@ from torch.nn import functional
 
 from clipnerf.clip.augment import move, soften
 from clipnerf.clip.model import Clip
-from clipnerf.config.segmenter import TrainSegmenterConfig
-from clipnerf.config.verbs import bundle_path
+from clipnerf.config.paths import bundle_path
+from clipnerf.config.segmentation import TrainSegmenterConfig
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.runs.alone import alone, run_or_resume
-from clipnerf.runs.folder import RunFolder
-from clipnerf.runs.hardware import network_dtype
-from clipnerf.runs.progress import Progress
-from clipnerf.runs.schedule import one_cycle
-from clipnerf.runs.seeds import seed_for, seeded, torch_generator
 from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.facing import facing_loss
 from clipnerf.segmentation.losses import dice, presence, text_to_pixel
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
+from clipnerf.training.loop import alone, run_or_resume
+from clipnerf.training.precision import network_dtype
+from clipnerf.training.progress import Progress
+from clipnerf.training.run_folder import RunFolder
+from clipnerf.training.schedule import one_cycle
+from clipnerf.training.seeds import seed_for, seeded, torch_generator
 
 
 def train_segmenter(config: TrainSegmenterConfig) -> Path:

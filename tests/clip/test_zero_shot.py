@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from clipnerf.clip.zero_shot import Question, ask, load_questions, questions_from_captions, table
+from clipnerf.data.procedural import cars
 from clipnerf.data.records import Record
-from clipnerf.data.shapes import cars
 from clipnerf.errors import UsageError
 
 CHAIRS = Path(__file__).parents[2] / "configs" / "zero_shot" / "chairs.yaml"

@@ -3,7 +3,7 @@
 import pytest
 
 from clipnerf.data.check import check
-from clipnerf.data.shapes.synthesize import synthesize
+from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.errors import UsageError
 
 

@@ -10,9 +10,9 @@ from clipnerf.data.coco_masks import decompressed, rasterized
 from clipnerf.data.pictures import Source
 from clipnerf.data.records import list_pictures
 from clipnerf.data.referring import ReferringDataset
-from clipnerf.data.shapes import CATEGORIES, REGIONS
-from clipnerf.data.shapes.phrases import MIN_PIXELS
-from clipnerf.data.shapes.synthesize import synthesize
+from clipnerf.data.procedural import CATEGORIES, REGIONS
+from clipnerf.data.procedural.phrases import MIN_PIXELS
+from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.errors import UsageError
 
 

@@ -1,64 +1,13 @@
-"""A tiny world: wide and tall boxes in three colours, whose attributes are known."""
+"""What looks at a tiny world, whose pictures are those of the tests of the recogniser."""
 
-import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from clipnerf.config.evaluation import TrainRecognizerConfig
 from clipnerf.config.generator import FieldConfig, GeneratorConfig
-from clipnerf.data.dataset import PictureDataset
-from clipnerf.evaluation.recognizer import Recognizer
-from clipnerf.evaluation.recognizer_training import train_recognizer
 from clipnerf.gan.generator import Generator
 from clipnerf.vision.feature_network import FeatureNetwork
-
-COLORS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 220)}
-
-
-def draw(color: str, form: str, rng: np.random.RandomState, size: int = 32) -> np.ndarray:
-    y, x = np.mgrid[:size, :size] + 0.5
-    cx, cy = size / 2 + rng.uniform(-3, 3, 2)
-    long, short = rng.uniform(0.30, 0.40) * size, rng.uniform(0.12, 0.18) * size
-    half_x, half_y = (long, short) if form == "wide" else (short, long)
-    inside = (abs(x - cx) < half_x) & (abs(y - cy) < half_y)
-    picture = np.full((size, size, 3), 255, np.uint8)
-    picture[inside] = COLORS[color]
-    return picture
-
-
-def write_shapes(folder: Path, count: int, seed: int, colors=tuple(COLORS)) -> Path:
-    rng = np.random.RandomState(seed)
-    folder.mkdir(parents=True)
-    rows = []
-    for i in range(count):
-        color, form = str(rng.choice(colors)), str(rng.choice(["wide", "tall"]))
-        Image.fromarray(draw(color, form, rng)).save(folder / f"{i:03}.png")
-        attributes = {"color": color, "form": form, "number": str(i), "always": "same"}
-        rows.append(json.dumps({"file_name": f"{i:03}.png", "attributes": attributes}))
-    (folder / "metadata.jsonl").write_text("\n".join(rows))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> PictureDataset:
-    """240 pictures of 32 pixels."""
-    return PictureDataset(write_shapes(tmp_path_factory.mktemp("world") / "shapes", 240, 0), 32)
-
-
-@pytest.fixture()
-def world(tmp_path: Path):
-    """world(count, seed, colors=...) writes a folder of shapes."""
-    return lambda count, seed, **more: write_shapes(tmp_path / f"s{seed}", count, seed, **more)
-
-
-@pytest.fixture(scope="session")
-def recognizer(shapes: PictureDataset) -> Recognizer:
-    """Trained on the shapes for some seconds."""
-    return train_recognizer(shapes, TrainRecognizerConfig(steps=50, batch=32), width=8)
+from tests.vision.conftest import COLORS, recognizer, shapes, world  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from clipnerf.fields import hash_grid
 from clipnerf.fields.backends import native
 from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.layout import GridLayout
-from tests.gan.test_pretrain import assert_same_bits
+from tests.gan.test_train import assert_same_bits
 
 ROWS, JOB = 48, native.JOB
 CPU, LAYOUT = torch.device("cpu"), GridLayout(3, 5, 2, 10, 4, 40)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from clipnerf.config.verbs import CHAIRS, bundle_path
+from clipnerf.config.paths import CHAIRS, bundle_path
 from clipnerf.fields import hash_grid
 from clipnerf.fields.backends import native, tcnn, triton
 from clipnerf.gan.codes import Codes

@@ -9,9 +9,9 @@ from clipnerf.config.pretrain import FeatureConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.patches import Patches
-from clipnerf.gan.pretrain import pretrain
+from clipnerf.gan.train import pretrain
 from clipnerf.gan.trainer import Trainer
-from clipnerf.runs.weights import load_weights
+from clipnerf.io.weights import load_weights
 
 UNTRAINED = FeatureConfig(weight=1.0, weights="random", mix_width=8, head_width=8, start_kimg=0.0)
 

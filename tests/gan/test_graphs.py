@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clipnerf.gan.draws import Draw
 from clipnerf.gan.graphs import EAGER_FIRST, StepGraphs, copy, tensors
+from clipnerf.gan.step_inputs import Draw
 from clipnerf.gan.trainer import Trainer
 
 CPU = torch.device("cpu")

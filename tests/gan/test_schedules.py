@@ -8,10 +8,10 @@ import torch.nn.functional as F
 
 from clipnerf.config.pretrain import DataConfig, LossConfig, ScheduleConfig
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.data.shapes.synthesize import synthesize
+from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.errors import UsageError
 from clipnerf.gan.losses import direction_loss
-from clipnerf.gan.pretrain import pretrain
+from clipnerf.gan.train import pretrain
 from clipnerf.gan.trainer import Trainer
 from clipnerf.rendering.cameras import Camera
 

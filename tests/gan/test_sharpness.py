@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from clipnerf.data.shapes.parts import block
-from clipnerf.data.shapes.render import render
+from clipnerf.data.procedural.parts import block
+from clipnerf.data.procedural.render import render
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.patches import Patches
 

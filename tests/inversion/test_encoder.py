@@ -11,11 +11,11 @@ from PIL import Image
 from clipnerf.config.inversion import EncoderConfig, TrainEncoderConfig
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.codes import Codes
-from clipnerf.inversion import encoder_training
+from clipnerf.inversion import encoder_train
 from clipnerf.inversion.encoder import Encoder, Guess
-from clipnerf.inversion.encoder_training import EncoderTrainer, plan, train_encoder
-from clipnerf.inversion.pictures import KnownPictures, as_a_photo
-from clipnerf.runs.weights import load_weights
+from clipnerf.inversion.encoder_train import EncoderTrainer, plan, train_encoder
+from clipnerf.inversion.rendered_data import KnownPictures, as_a_photo
+from clipnerf.io.weights import load_weights
 from tests.tiny_bundle import CODE_DIM, tiny_generator
 
 SMALL = EncoderConfig(size=16, width=4, hidden=16, bins=8)
@@ -92,7 +92,7 @@ def test_a_file_brings_the_encoder_back_and_refuses_another_generator(tmp_path):
 
 def test_known_pictures_are_what_the_generator_shows_from_the_drawn_cameras(config):
     generator = tiny_generator()
-    known = KnownPictures(config, generator, encoder_training.Path(config.out) / "pictures")
+    known = KnownPictures(config, generator, encoder_train.Path(config.out) / "pictures")
     assert known.parts == 2
     codes, pose = known.draw(1)
     assert len(codes) == 20 and torch.equal(codes.shape[0], codes.shape[1])
@@ -166,7 +166,7 @@ def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
 
 def test_rendering_back_learns_from_pictures_without_labels(config):
     generator = tiny_generator()
-    trainer = EncoderTrainer(config, generator, encoder_training.PictureDataset(config.data, 16))
+    trainer = EncoderTrainer(config, generator, encoder_train.PictureDataset(config.data, 16))
     real = trainer.data.batch([0, 1, 2, 3])
     terms = trainer._render_back(real, trainer.encoder(real))
     terms["rendered"].backward()
@@ -208,4 +208,4 @@ def test_the_plan_says_what_would_be_done(config):
     said = plan(config)
     assert said["data"].endswith("6 pictures, 2 of 2")
     assert said["pictures"] == "60 shapes x 2 appearances at 16 pixels"
-    assert not encoder_training.Path(config.out).exists()
+    assert not encoder_train.Path(config.out).exists()

@@ -8,15 +8,15 @@ import torch
 from clipnerf.clip.model import Clip
 from clipnerf.config.inversion import EncoderConfig, InversionConfig, InversionLossConfig
 from clipnerf.errors import UsageError
-from clipnerf.fields.local import BoxRegion
+from clipnerf.fields.masks import BoxRegion
 from clipnerf.gan.codes import Codes, Detail, Layer
-from clipnerf.inversion import optimise, paper
+from clipnerf.inversion import optimize, paper
 from clipnerf.inversion.descent import Moving, rate_share
 from clipnerf.inversion.encoder import Encoder
+from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.invert import invert_photos, invert_pictures
 from clipnerf.inversion.objective import StyleSpread, Target, explained, psnr, scattered
 from clipnerf.inversion.pose import Pose
-from clipnerf.inversion.starts import starts
 from tests.tiny_bundle import CODE_DIM, tiny_clip_file, tiny_generator
 
 QUICK = InversionConfig(
@@ -132,7 +132,7 @@ def test_stopped_by_the_person_it_keeps_the_best_so_far(
             raise KeyboardInterrupt
         return rate_share(step, steps)
 
-    monkeypatch.setattr(optimise, "rate_share", count)
+    monkeypatch.setattr(optimize, "rate_share", count)
     monkeypatch.setattr(paper, "rate_share", count)
     found = invert_pictures(generator, own[0], replace(QUICK, method=method))
     assert found.interrupted and len(found) == 4

@@ -10,7 +10,7 @@ from PIL import Image
 
 from clipnerf.clip import compact
 from clipnerf.clip.model import Clip, build, tokenizer_for
-from clipnerf.config.segmenter import SegmenterConfig, TrainSegmenterConfig
+from clipnerf.config.segmentation import SegmenterConfig, TrainSegmenterConfig
 
 WORDS = "the disc square left right a"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from clipnerf.clip.model import Clip
 from clipnerf.data.referring import ReferringDataset
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.segmentation.facing import CHANNELS, Facing, facing_loss, placed
 from clipnerf.segmentation.neck import coordinates
 from clipnerf.segmentation.segmenter import KIND, Segmenter

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from clipnerf.config.segmenter import SegmenterConfig
+from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.segmentation.decoder import DecoderLayer, pixel_positions, sine_positions
 from clipnerf.segmentation.losses import dice, text_to_pixel
 from clipnerf.segmentation.neck import Neck, coordinates

@@ -9,7 +9,7 @@ import torch
 from clipnerf.clip.model import Clip
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.errors import UsageError
-from clipnerf.runs.weights import load_weights
+from clipnerf.io.weights import load_weights
 from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import Segmenter
@@ -41,7 +41,7 @@ def test_two_and_two_steps_are_four(tiny, tmp_path, frozen):
         if step == 2:
             raise Killed
 
-    from clipnerf.runs.folder import RunFolder
+    from clipnerf.training.run_folder import RunFolder
 
     kept = RunFolder.save_state
     RunFolder.save_state = stop

@@ -1,0 +1,1 @@
+"""The verbs: each checks its paths, calls the library and writes files."""

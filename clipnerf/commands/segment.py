@@ -1,0 +1,68 @@
+"""``clipnerf segment``: a picture and a phrase in, the mask and an overlay out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from clipnerf.config.paths import bundle_path
+from clipnerf.config.segmentation import SegmentConfig
+from clipnerf.data.photo import read_photo
+from clipnerf.errors import UsageError
+from clipnerf.io.sheet import overlay, save_png, to_uint8
+from clipnerf.segmentation.metrics import found
+from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter
+
+
+def segment(config: SegmentConfig) -> list[Path]:
+    """Writes a mask and an overlay for each phrase; says which were not found.
+
+    Raises:
+        UsageError: no picture, no segmenter, or an empty phrase.
+    """
+    config.validate()
+    picture = read_photo(config.image).rgb
+    folder = bundle_path(config.bundle)
+    if folder.is_dir() and not (folder / FILE_NAME).is_file():
+        raise UsageError(
+            f"{str(folder)!r} holds no {FILE_NAME}; give a bundle that does, or make one with "
+            "clipnerf train-segmenter"
+        )
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    segmenter = Segmenter.load(folder).to(device)
+    for text in config.text:
+        unknown = segmenter.unknown_words(text)
+        if unknown:
+            warnings.warn(
+                f"the segmenter never met {', '.join(map(repr, unknown))} of {text!r}; it may "
+                "find nothing, or something else",
+                UserWarning,
+                stacklevel=2,
+            )
+    masks = found(segmenter.segment(_square(picture)[None], config.text).cpu(), config.threshold)
+    masks = masks[..., : picture.shape[1], : picture.shape[2]]
+    paths = []
+    for number, text in enumerate(config.text):
+        path = Path(config.out)
+        if len(config.text) > 1:
+            path = path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
+        mask = masks[number]
+        if not mask.any():
+            warnings.warn(f"no such part: {text!r} is not in {config.image}", UserWarning,
+                          stacklevel=2)  # fmt: skip
+        paths.append(save_png(path, to_uint8(mask.float().expand(1, 3, -1, -1))[0]))
+        beside = path.with_name(f"{path.stem}-overlay{path.suffix}")
+        paths.append(save_png(beside, to_uint8(overlay(picture, mask.float())[None])[0]))
+    return paths
+
+
+def _square(picture: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 side side"]:
+    """White joined to the right or below: nothing is squeezed."""
+    height, width = picture.shape[1:]
+    side = max(height, width)
+    return functional.pad(picture, (0, side - width, 0, side - height), value=1.0)

@@ -1,0 +1,61 @@
+"""Bundles: a folder of a generator, its CLIP and its mappers, and how to read one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from clipnerf.config.paths import bundle_path
+from clipnerf.errors import UsageError
+from clipnerf.gan.generator import Generator
+from clipnerf.mappers.paper import Mapper
+from clipnerf.mappers.universal import FILE_NAME, WHICH, Universal
+
+if TYPE_CHECKING:
+    from clipnerf.clip.model import Clip
+
+
+def load_bundle(
+    path: str | Path, device: str | torch.device | None = None, mapper: str | None = None
+) -> tuple[Generator, Clip | None, Sequence[Mapper] | Universal]:
+    """What an Editor is made of; `Editor.load` says the rest."""
+    folder = bundle_path(str(path))
+    if not (folder / "generator.safetensors").is_file():
+        raise UsageError(
+            f"'{folder}' holds no generator.safetensors; give a bundle's folder, "
+            "such as data/pretrained/chairs"
+        )
+    kinds = mapper_kinds(folder)
+    if mapper is not None and mapper not in kinds:
+        raise UsageError(
+            f"mapper is '{mapper}'; '{folder}' has: {', '.join(kinds) or 'none'}; train it with "
+            f"clipnerf train-mapper --mapper.kind {mapper}"
+        )
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    generator = Generator.load(folder / "generator.safetensors").to(device)
+    clip_path = folder / "clip.safetensors"
+    clip = None
+    if clip_path.exists():
+        from clipnerf.clip.model import Clip  # open_clip takes seconds to import
+
+        clip = Clip.load(str(clip_path)).to(device)
+    hashes = {"generator_hash": generator.hash, "clip_hash": clip.hash if clip else None}
+    if (mapper or (kinds or ["paper"])[-1]) == "universal":
+        return generator, clip, Universal.load(folder / FILE_NAME, **hashes).to(device)
+    files = _paper_files(folder)
+    return generator, clip, [Mapper.load(file, **hashes).to(device) for file in files]
+
+
+def mapper_kinds(folder: str | Path) -> list[str]:
+    """The kinds of mapper that a bundle holds, of 'paper' and 'universal'; the best stands last."""
+    folder = Path(folder)
+    kinds = ["paper"] if _paper_files(folder) else []
+    return [*kinds, "universal"] if (folder / FILE_NAME).exists() else kinds
+
+
+def _paper_files(folder: Path) -> list[Path]:
+    files = [folder / f"mapper_{which}.safetensors" for which in WHICH]
+    return [file for file in files if file.exists()]

@@ -1,0 +1,77 @@
+"""Paint: a colour on a part that the generator never gives that colour.
+
+"A blue chair" has a blue seat and a blue back; its legs stay black, as the legs of nearly all
+chairs of the data are. Where the part that is to be blue would not become so, it takes the colour
+that the same edit gives to what it does change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.fields.field import SOLID
+from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.generator import Generator
+
+POINTS = 6000
+"""Random points of the box, of each object."""
+OTHERS = 8
+"""Random appearances that show what an edit changes, whatever colour an object has before."""
+FAR = 0.15
+"""Distance of two colours in [0, 1]^3 from which a part counts as not having taken the colour."""
+
+
+@torch.no_grad()
+def painted(
+    generator: Generator, codes: Codes, layer: Layer, edit: Callable[[Codes], Codes]
+) -> Layer:
+    """The layer, with paint for the objects whose part does not take the colour.
+
+    Args:
+        codes: the objects before.
+        layer: a local edit of colour.
+        edit: the edit of whole objects that it came from.
+    """
+    if layer.appearance is None or generator.field.view_direction:
+        return layer
+    field, device = generator.field, generator.device
+    rng = torch.Generator().manual_seed(0)
+    points = ((torch.rand(POINTS, 3, generator=rng) * 2 - 1).to(device) * generator.box)[None]
+    dim = codes.appearance.shape[1]
+    random = torch.randn(OTHERS, dim, generator=rng).to(device)
+    others = Codes(codes.shape[:1].expand(OTHERS, -1), random)
+    changed = edit(others).appearance
+    rows = []
+    for row in range(len(codes)):
+        one = replace(codes[row], layers=())
+        shape, _ = generator.styles(one)
+        features, sigma = field.geometry(points, shape)
+        index = (sigma[0] > SOLID).nonzero().squeeze(1)
+        if not len(index):
+            rows.append(torch.zeros(4, device=device))
+            continue
+        features, places = features[:, index], points[:, index]
+
+        def colors(appearance: Tensor, detail: Tensor | None, seen: Tensor = features) -> Tensor:
+            style = field.appearance_style(appearance, detail=detail)
+            return field.color(seen.expand(len(appearance), -1, -1), style)
+
+        weight = (colors(changed, None) - colors(random, None)).square().sum(-1).mean(0)
+        detail = None if one.detail is None else one.detail.appearance
+        own = colors(layer.appearance[row : row + 1], detail)[0]
+        mask = layer[[row]].region.bind(field.shape_mapping, one.shape)(places, features)[0]
+        wanted, there = _mean(own, weight), _mean(own, mask)
+        far = (wanted - there).norm() > FAR
+        rows.append(torch.cat((wanted, far.float()[None])))
+    return replace(layer, paint=torch.stack(rows))
+
+
+def _mean(
+    colors: Float[Tensor, "points 3"], weight: Float[Tensor, " points"]
+) -> Float[Tensor, " 3"]:
+    return (colors * weight[:, None]).sum(0) / weight.sum().clamp(min=1e-6)

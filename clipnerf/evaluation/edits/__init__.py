@@ -1,0 +1,1 @@
+"""Edits by words: true attributes, CLIP, strength, what stays as it was."""

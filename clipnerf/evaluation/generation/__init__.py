@@ -1,0 +1,1 @@
+"""What a generator makes, beside real pictures: variety, distances, crispness."""

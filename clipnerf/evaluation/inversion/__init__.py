@@ -1,0 +1,1 @@
+"""Photos inverted by every method: how near the pictures, the pose, the other sides."""

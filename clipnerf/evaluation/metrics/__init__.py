@@ -1,0 +1,1 @@
+"""Figures of pictures, features and codes: they know no bundle, no file and no report."""

@@ -1,0 +1,1 @@
+"""What was measured, as JSON, as a table and as a page."""

@@ -1,0 +1,1 @@
+"""The pixels and the regions that phrases name, beside exact masks."""

@@ -1,0 +1,273 @@
+"""``clipnerf evaluate --segmentation``: parts found in pictures and in space, and edited alone.
+
+The protocol is in ``protocol.py`` beside this file; docs/segmentation.md tells what came out.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from clipnerf.config.evaluation import EvaluateConfig
+from clipnerf.data.masks import read_labels, select
+from clipnerf.data.pictures import Source
+from clipnerf.data.procedural import REGIONS
+from clipnerf.data.procedural.synthesize import synthesize
+from clipnerf.data.referring import ReferringDataset
+from clipnerf.editor import Editor
+from clipnerf.errors import UsageError
+from clipnerf.evaluation.edits.baseline import REAL_SEED
+from clipnerf.evaluation.report.results import FORMAT, plain
+from clipnerf.evaluation.resources import Means, find_means
+from clipnerf.evaluation.segmentation.protocol import (
+    SHOWN,
+    LocalRow,
+    RegionRow,
+    leak,
+    reads,
+    segmenter_row,
+    shows,
+    summed,
+    voting_row,
+    without_specks,
+)
+from clipnerf.evaluation.views_of_objects import VIEWS
+from clipnerf.gan.codes import Codes
+from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.provenance import git_commit, versions
+from clipnerf.rendering.cameras import Camera
+from clipnerf.segmentation.metrics import found
+from clipnerf.segmentation.segmenter import Segmenter
+from clipnerf.vision.recognizer import Recognizer
+
+COLORED = {
+    "chairs": {"the seat": "seat_color", "the back": "back_color", "the legs": "leg_color"},
+    "cars": {"the body": "color", "the wheels": "wheel_color"},
+}
+"""Parts whose colour the recogniser reads, by category."""
+INVERTED = 16
+"""Held-out pictures that are inverted, at most: half a minute each."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and where it was written."""
+
+    parts: tuple[RegionRow, ...]
+    edits: tuple[LocalRow, ...]
+    protocol: dict[str, str]
+    path: Path
+
+    def lines(self) -> list[str]:
+        """For a terminal: protocol, tables, path."""
+        about = [f"{key + ':':<17}{text}" for key, text in self.protocol.items()]
+        parts = [row.line() for row in self.parts]
+        return [*about, "", *parts, "", *(row.line() for row in self.edits), "", str(self.path)]
+
+
+def evaluate_segmentation(config: EvaluateConfig) -> Report:
+    """Measures the segmenter, the region field and local edits; writes segmentation.json.
+
+    Raises:
+        UsageError: no bundle, no segmenter in it, or no category whose parts are known.
+    """
+    config.validate()
+    means = find_means(config)
+    folder = writable_dir(config.out)
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    editor = Editor.load(means.bundle, device)
+    known = editor.parts.known
+    if known is None or not isinstance(known.sentences, Segmenter):
+        raise UsageError(
+            f"'{means.bundle}' holds no segmenter and region field; make them with clipnerf "
+            "train-segmenter and clipnerf train-region"
+        )
+    if not means.category:
+        raise UsageError(
+            "the parts of this bundle's category are not known; allowed: --category chairs or cars"
+        )
+    segmenter, parts = known.sentences, list(REGIONS[means.category].PARTS_EVALUATED)
+    started = time.perf_counter()
+    rows: list[RegionRow] = []
+    inverted = min(config.objects_used, INVERTED)
+    with _pictures(means, config) as drawn:
+        data = ReferringDataset.open(drawn, config.size)
+        for phrases in (parts, None):
+            rows.append(_told(segmenter_row(segmenter, data, phrases)))
+        exact = _exact(drawn, data, means.category, inverted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # poor inversions are part of the figure
+            pictures = data.batch(range(inverted)).to(device)
+            objects = editor.invert(pictures)
+        rows += _field_rows(editor, segmenter, objects.codes, objects.cameras, parts, exact,
+                            "inverted held-out pictures")  # fmt: skip
+    codes = editor.sample(range(config.first_seed, config.first_seed + config.objects_used))
+    camera = editor.generator.camera(*VIEWS[0], config.size).expand(len(codes))
+    said = _said(editor, segmenter, codes, camera, parts)
+    rows += _field_rows(editor, segmenter, codes, camera, parts, said,
+                        "generated, against segmenter")  # fmt: skip
+    edits = _local_rows(editor, segmenter, codes, means, config.size)
+    protocol = {
+        "segmenter": f"{config.samples_used} {means.category} drawn with seed {REAL_SEED}, "
+        f"{config.size} px; parts: {', '.join(parts)}",
+        "inverted": f"the first {inverted} of them; exact masks of what was drawn",
+        "generated": f"seeds {config.first_seed} to {config.first_seed + len(codes) - 1}, azimuth "
+        f"{VIEWS[0][0]:g}, elevation {VIEWS[0][1]:g}",
+        "local edits": "leak and colour from the same views as other edits (3); to every colour",
+        "seconds": f"{torch.get_num_threads()} threads, device {device}",
+    }
+    content = {
+        "format": FORMAT,
+        "bundle": str(means.bundle),
+        "generator": editor.generator.hash,
+        "segmenter": segmenter.hash,
+        "protocol": protocol,
+        "parts": plain(tuple(rows)),
+        "edits": plain(tuple(edits)),
+        "provenance": {
+            "command": shlex.join(["clipnerf", *sys.argv[1:]]),
+            "config": asdict(config),
+            "versions": versions(),
+            "commit": git_commit(),
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+    }
+    path = folder / "segmentation.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return Report(tuple(rows), tuple(edits), protocol, path)
+
+
+def plan(config: EvaluateConfig) -> dict[str, str]:
+    """What would be measured; nothing is loaded or written."""
+    means = find_means(config)
+    category = means.category or "unknown: give --category"
+    return {
+        "bundle": str(means.bundle),
+        "category": category,
+        "pictures": f"{config.samples_used} drawn, {min(config.objects_used, INVERTED)} inverted",
+        "local edits": f"{config.objects_used} objects, every colour of the recogniser"
+        if means.recognizer
+        else "absent: give --recognizer",
+        "out": f"{config.out}/segmentation.json",
+    }
+
+
+@contextmanager
+def _pictures(means: Means, config: EvaluateConfig) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield synthesize(
+            means.category, config.samples_used, config.size, REAL_SEED, Path(folder) / "drawn",
+            regions=True,
+        )  # fmt: skip
+
+
+def _exact(
+    drawn: Path, data: ReferringDataset, category: str, count: int
+) -> Bool[Tensor, "all 1 size size"]:
+    """Masks of the parts of the first pictures, picture by picture; empty where there are none."""
+    named, source = REGIONS[category], Source(drawn)
+    masks = []
+    for name in data.names[:count]:
+        labels = read_labels(source, f"regions-{name}")
+        for regions in named.PARTS_EVALUATED.values():
+            values = tuple(named.REGIONS.index(region) + 1 for region in regions)
+            masks.append(torch.from_numpy(select(labels, values)).bool())
+    return without_specks(torch.stack(masks)[:, None])
+
+
+def _said(
+    editor: Editor, segmenter: Segmenter, codes: Codes, camera: Camera, parts: list[str]
+) -> Bool[Tensor, "all 1 size size"]:
+    """What the segmenter finds in views, object by object and part by part."""
+    view = editor.render(codes, camera=camera).rgb.clamp(0, 1)
+    of = [row for row in range(len(codes)) for _ in parts]
+    return without_specks(found(segmenter.segment_many(view, parts * len(codes), of))).cpu()
+
+
+def _field_rows(
+    editor: Editor, segmenter: Segmenter, codes: Codes, camera: Camera, parts: list[str],
+    true: Tensor, on: str,
+) -> list[RegionRow]:  # fmt: skip
+    """The region field, and votes, in views of objects."""
+    masks: list[list[Tensor]] = [[] for _ in range(len(codes))]
+    opacity = editor.render(codes, camera=camera).opacity
+    start = time.perf_counter()
+    for text in parts:
+        region = editor.region_picture(codes, text, camera=camera, threshold=SHOWN)
+        shown = shows(region, opacity).cpu()
+        for row in range(len(codes)):
+            masks[row].append(shown[row])
+    seconds = (time.perf_counter() - start) / (len(codes) * len(parts))
+    joined = torch.stack([mask for some in masks for mask in some])
+    texts = parts * len(codes)
+    field = summed("region field", on, without_specks(joined), true, texts, seconds)
+    votes = voting_row(editor.generator, segmenter, codes, camera, parts, true, on)
+    return [_told(field), _told(votes)]
+
+
+@torch.no_grad()
+def _local_rows(
+    editor: Editor, segmenter: Segmenter, codes: Codes, means: Means, size: int
+) -> list[LocalRow]:
+    """Every part whose colour can be read, to every colour."""
+    if not means.recognizer:
+        return []
+    recognizer = Recognizer.load(means.recognizer).to(editor.device)
+    rows = []
+    before = [editor.render(codes, *view, size) for view in VIEWS]
+    for part, attribute in COLORED[means.category].items():
+        seen = [
+            found(segmenter.segment(view.rgb.clamp(0, 1), [part] * len(codes))) for view in before
+        ]
+        sums = {"local": [0.0, 0.0], "whole": [0.0, 0.0]}
+        right: dict[str, list[Tensor]] = {"local": [], "whole": []}
+        same, painted, count = True, [], 0
+        for color in recognizer.values[attribute]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                edited = editor.edit(codes, color, region=part)
+                whole = editor.edit(codes, editor.parts.prompt(color), shape=0)
+            if not edited.layers:
+                continue
+            layer = edited.layers[-1]
+            has = (layer.strength[:, 0] > 0).nonzero().squeeze(1)
+            count += len(has)
+            if layer.paint is not None:
+                painted.append(layer.paint[has, 3])
+            for kind, some in (("local", edited), ("whole", whole)):
+                after = [editor.render(some, *view, size) for view in VIEWS]
+                for old, new, mask in zip(before, after, seen, strict=True):
+                    out, total = leak(old.rgb[has], new.rgb[has], mask[has])
+                    sums[kind][0] += out
+                    sums[kind][1] += total
+                    same = same and torch.equal(old.opacity, new.opacity)
+                shots = [view.rgb[has].cpu() for view in after]
+                right[kind].append(reads(recognizer, shots, attribute, color))
+        shares = {kind: out / max(total, 1e-9) for kind, (out, total) in sums.items()}
+        means_right = {kind: float(torch.cat(some).mean()) for kind, some in right.items()}
+        row = LocalRow(
+            part, count, shares["local"], means_right["local"], same,
+            float(torch.cat(painted).mean()) if painted else 0.0,
+            (means_right["whole"], shares["whole"]),
+        )  # fmt: skip
+        print(row.line(), file=sys.stderr, flush=True)
+        rows.append(row)
+    return rows
+
+
+def _told(row: RegionRow) -> RegionRow:
+    print(row.line(), file=sys.stderr, flush=True)
+    return row

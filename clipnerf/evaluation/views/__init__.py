@@ -1,0 +1,1 @@
+"""Whether CLIP knows an object again from another side."""

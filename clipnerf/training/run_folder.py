@@ -1,0 +1,313 @@
+"""The run folder: one place for what a training was asked, what it did, and where it stands.
+
+    RUN/config.yaml      the whole configuration; ``--config RUN/config.yaml`` repeats the run
+    RUN/manifest.json    arguments, versions, git commit, seed, fingerprint of the data set
+    RUN/stats.jsonl      one JSON object a logged step
+    RUN/tensorboard/     the same, and the pictures
+    RUN/previews/        the pictures as PNG
+    RUN/checkpoints/     state.pt and the one before it
+
+The same command again resumes; another configuration in the same folder is refused.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import yaml
+from jaxtyping import UInt8
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from clipnerf.errors import UsageError
+from clipnerf.io.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
+from clipnerf.io.provenance import git_commit, versions
+from clipnerf.training import checkpoints, distributed
+
+try:
+    import fcntl
+except ImportError:  # Windows: not to train twice in one folder is then the person's care.
+    fcntl = None  # type: ignore[assignment]
+
+MAY_CHANGE = (
+    "out",
+    "steps",
+    "status_every",
+    "log_every",
+    "preview_every",
+    "checkpoint_every",
+    "device",
+    "workers",
+    "threads",
+    "backend",
+    "cuda_graphs",
+)
+"""Keys (the whole dotted name, or its last part) that a resumed run may give anew."""
+
+_OWN_NAMES = frozenset(
+    "config.yaml manifest.json stats.jsonl tensorboard previews checkpoints .lock".split()
+)
+
+
+class RunFolder:
+    """An open run folder: made by :meth:`open`, let go by :meth:`close` or by ``with``."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+        self._stats: IO[str] | None = None
+        self._board: SummaryWriter | None = None
+        self._resumed_step = -1
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        command: str,
+        config: Any,
+        seed: int,
+        dataset_fingerprint: str = "",
+        may_change: Collection[str] = MAY_CHANGE,
+    ) -> "RunFolder":
+        """Makes the folder, or opens the run that it holds in order to resume it.
+
+        Args:
+            command: the verb, e.g. ``pretrain``; a folder holds one kind of run.
+            config: the verb's dataclass; compared key by key with the run in the folder.
+            may_change: keys that a resumed run may give anew (how long, how often, where).
+
+        Raises:
+            UsageError: the folder holds another run (the first key that differs is named) or
+                something else, cannot be written, or another process is training in it.
+        """
+        path = writable_dir(path)
+        lock = _lock(path)
+        try:
+            asked = {"command": command, "seed": seed, "dataset_fingerprint": dataset_fingerprint}
+            plain = _plain(asdict(config))
+            manifest = _read_manifest(path) if (path / "manifest.json").exists() else None
+            if manifest is None:
+                _refuse_other_things(path)
+                manifest = {**asked, "starts": []}
+            else:
+                _refuse_another_run(path, manifest, asked, plain, may_change)
+            manifest["starts"].append(_this_start())
+            for folder in (path, path / "checkpoints", path / "previews"):
+                folder.mkdir(exist_ok=True)
+                sweep_temporaries(folder)
+            _write_text(path / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
+            _write_text(path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+        except BaseException:
+            lock.close()
+            raise
+        return cls(path, lock)
+
+    def save_state(self, step: int, state: Mapping[str, Any]) -> None:
+        """Saves ``state`` (tensors, numbers, strings, lists, dicts) as of ``step`` steps done.
+
+        Raises:
+            ClipNerfError: the disk is full or the folder is gone; the last state is still there.
+        """
+        checkpoints.save_state(self.path / "checkpoints", step, state)
+
+    def load_state(self) -> tuple[int, dict[str, Any]] | None:
+        """The steps done and the state to resume from, tensors on the CPU; None for a fresh run.
+
+        Lines of stats.jsonl after that step are dropped, since they will be logged again.
+
+        Raises:
+            ClipNerfError: there are checkpoints, and none of them can be read.
+        """
+        loaded = checkpoints.load_state(self.path / "checkpoints")
+        self._resumed_step = loaded[0] if loaded else -1
+        self._drop_stats_after(self._resumed_step)
+        return loaded
+
+    def log(self, step: int, **scalars: float | int | str) -> None:
+        """Appends one line to stats.jsonl, and the numbers to TensorBoard; ``step`` steps are done.
+
+        Raises:
+            ClipNerfError: the disk is full or the folder is gone.
+        """
+        try:
+            if self._stats is None:
+                self._stats = (self.path / "stats.jsonl").open("a", encoding="utf-8")
+            self._stats.write(json.dumps({"step": int(step), **scalars}) + "\n")
+            self._stats.flush()
+            for name, value in scalars.items():
+                if not isinstance(value, str):
+                    self._writer().add_scalar(name, value, step)
+        except OSError as error:
+            raise cannot_write(self.path / "stats.jsonl", error) from error
+
+    def picture(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> Path:
+        """Writes ``picture`` to previews/NAME-STEP.png and to TensorBoard; returns the path.
+
+        Raises:
+            ClipNerfError: the disk is full or the folder is gone.
+        """
+        path = self.path / "previews" / f"{name}-{step:07d}.png"
+        with atomic_write(path) as temporary:
+            Image.fromarray(picture).save(temporary)
+        try:
+            self._writer().add_image(name, picture, step, dataformats="HWC")
+        except OSError as error:
+            raise cannot_write(self.path / "tensorboard", error) from error
+        return path
+
+    def close(self) -> None:
+        """Flushes the logs and lets the folder go; may be called twice."""
+        stats, board, self._stats, self._board = self._stats, self._board, None, None
+        try:
+            if stats is not None:
+                stats.close()
+            if board is not None:
+                board.close()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        finally:
+            self._lock.close()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _writer(self) -> SummaryWriter:
+        if self._board is None:
+            folder = str(self.path / "tensorboard")
+            # What a killed run logged after its last checkpoint is to disappear there too.
+            self._board = SummaryWriter(folder, purge_step=self._resumed_step + 1 or None)
+        return self._board
+
+    def _drop_stats_after(self, step: int) -> None:
+        path = self.path / "stats.jsonl"
+        if not path.exists():
+            return
+        if self._stats is not None:
+            self._stats.close()
+            self._stats = None
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _is_up_to(line, step)]
+        if kept != lines:
+            _write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _is_up_to(line: str, step: int) -> bool:
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, TypeError, KeyError):  # the half line of a killed process
+        return False
+
+
+def _lock(path: Path) -> IO[str]:
+    """Holds the folder for this process; a kill lets go of it like any other end."""
+    try:
+        lock = (path / ".lock").open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(str(cannot_write(path / ".lock", error))) from error
+    if fcntl is not None:
+        try:
+            # lockf, not flock: data-loading workers that outlive a kill must not inherit it.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            lock.close()
+            raise UsageError(
+                f"another process is training in {str(path)!r}; wait for it, or give another --out"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+    return lock
+
+
+def _this_start() -> dict[str, Any]:
+    return {
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "arguments": sys.argv[1:],
+        "git_commit": git_commit(),
+        "versions": versions(),
+        # Noise is drawn by each rank: bits depend on how many there were.
+        "ranks": distributed.world_size(),
+    }
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        if not isinstance(manifest["starts"], list):
+            raise TypeError("starts is no list")
+        return manifest
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{str(path / 'manifest.json')!r} is not the manifest of a run ({error}); "
+            "give another --out"
+        ) from error
+
+
+def _refuse_other_things(path: Path) -> None:
+    foreign = sorted(
+        entry.name
+        for entry in path.iterdir()
+        if entry.name not in _OWN_NAMES and ".tmp" not in entry.name
+    )
+    if foreign:
+        raise UsageError(
+            f"{str(path)!r} is not a run folder and not empty (it holds {foreign[0]!r}); "
+            "give another --out"
+        )
+
+
+def _refuse_another_run(
+    path: Path,
+    manifest: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    config: Mapping[str, Any],
+    may_change: Collection[str],
+) -> None:
+    found = _flat(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
+    found = {**{name: manifest.get(name) for name in asked}, **found}
+    wanted = {**asked, **_flat(config)}
+    for key in [*wanted, *(key for key in found if key not in wanted)]:
+        if key in may_change or key.rpartition(".")[2] in may_change:
+            continue
+        old, new = found.get(key, "(not set)"), wanted.get(key, "(not set)")
+        if old != new:
+            raise UsageError(
+                f"{str(path)!r} holds a run with {key} = {old!r}, and {new!r} is asked for; "
+                "give another --out, or the same value to resume"
+            )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """Only what YAML holds without tags: a configuration must compare equal after a round trip."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

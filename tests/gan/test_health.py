@@ -1,0 +1,83 @@
+"""Each alarm rings for its own symptom, only when that lasts, and names it in one line."""
+
+import math
+
+import pytest
+import torch
+
+from clipnerf.errors import ClipNerfError
+from clipnerf.gan.health import PATIENCE, Alarms
+
+REAL = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+FAKE = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+WHITE, ALIKE = torch.ones(8, 3, 8, 8), FAKE[:1].expand(8, -1, -1, -1)
+HALF, EMPTY, FULL = (torch.full((8, 1, 8, 8), v) for v in (0.5, 0.0, 1.0))
+
+SYMPTOMS = {
+    "empty": (WHITE + 0.2 * FAKE, EMPTY),
+    "filled": (FAKE, FULL),
+    "alike": (ALIKE, HALF),
+}
+
+
+def watch(alarms: Alarms, fake: torch.Tensor, opacity: torch.Tensor, times: int) -> None:
+    for step in range(times):
+        alarms.pictures(step, 10.0, REAL, fake, opacity)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["loss_g", "loss_d"])
+def test_a_loss_that_is_no_number_stops_at_once(name, value):
+    losses = {"loss_g": 0.5, "loss_d": 0.5, name: value}
+    with pytest.raises(ClipNerfError, match=f"step 12: {name} is .*lower") as error:
+        Alarms().finite(12, **losses)
+    assert "\n" not in str(error.value) and error.value.exit_code == 1
+
+
+def test_healthy_training_rings_nothing():
+    alarms = Alarms()
+    alarms.finite(1, loss_g=0.7, loss_d=1.4)
+    watch(alarms, FAKE, HALF, 3 * PATIENCE)
+    assert not any(alarms.counts.values())
+
+
+@pytest.mark.parametrize("word", SYMPTOMS)
+def test_a_symptom_that_lasts_stops_and_is_named(word):
+    alarms = Alarms()
+    watch(alarms, *SYMPTOMS[word], PATIENCE - 1)
+    with pytest.raises(ClipNerfError, match=f"{word}.*stopped; try") as error:
+        watch(alarms, *SYMPTOMS[word], 1)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("word", SYMPTOMS)
+def test_a_bad_moment_passes(word):
+    alarms = Alarms()
+    for _ in range(3):
+        watch(alarms, *SYMPTOMS[word], PATIENCE - 1)
+        watch(alarms, FAKE, HALF, 1)
+
+
+@pytest.mark.parametrize("word", SYMPTOMS)
+def test_the_first_pictures_are_not_judged(word):
+    alarms = Alarms(grace_kimg=4.0)
+    for step in range(3 * PATIENCE):
+        alarms.pictures(step, 3.9, REAL, *SYMPTOMS[word])
+
+
+def test_counts_survive_a_checkpoint():
+    first, second = Alarms(), Alarms()
+    watch(first, *SYMPTOMS["alike"], PATIENCE - 1)
+    second.load(first.state())
+    with pytest.raises(ClipNerfError, match="alike"):
+        watch(second, *SYMPTOMS["alike"], 1)
+
+
+def test_a_feature_discriminator_that_is_always_right_is_named_with_the_keys_to_turn():
+    alarms = Alarms()
+    said = [alarms.features(step, 0.02) for step in range(2 * PATIENCE)]
+    assert [n for n, line in enumerate(said) if line] == [PATIENCE - 1, 2 * PATIENCE - 1]
+    line = said[PATIENCE - 1] or ""
+    assert "\n" not in line
+    assert all(key in line for key in ("features.weight", "features.lr", "features.start_kimg"))
+    assert alarms.features(99, 1.2) is None and alarms.features(100, 0.02) is None

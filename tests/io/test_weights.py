@@ -1,0 +1,117 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.io.weights import load_weights, save_weights, weights_hash
+
+
+def _tensors():
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "table": torch.randn(16, 2, generator=generator),
+        "half": torch.randn(3, generator=generator).half(),
+        "step": torch.tensor(7),
+    }
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tensors = _tensors()
+    config = {"field": {"levels": 6, "box": [1.0, 0.5]}, "path": Path("x")}
+    assert save_weights(path, tensors, kind="mapper", config=config, extra={"for": "abc"}) == path
+    weights = load_weights(path, "mapper")
+    assert set(weights.tensors) == set(tensors)
+    for name, tensor in tensors.items():
+        assert torch.equal(weights.tensors[name], tensor)
+        assert weights.tensors[name].dtype == tensor.dtype
+    assert weights.config == {"field": {"levels": 6, "box": [1.0, 0.5]}, "path": "x"}
+    assert weights.metadata["for"] == "abc" and weights.metadata["kind"] == "mapper"
+    assert {"format_version", "project_version", "git_commit"} <= set(weights.metadata)
+    assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_tied_and_transposed_tensors(tmp_path):
+    tied = torch.arange(6.0).reshape(2, 3)
+    path = save_weights(
+        tmp_path / "w.safetensors", {"a": tied, "b": tied, "c": tied.T}, kind="k", config={}
+    )
+    assert torch.equal(load_weights(path, "k").tensors["c"], tied.T)
+
+
+def test_missing_and_folder(tmp_path):
+    with pytest.raises(UsageError, match="none.safetensors' does not exist"):
+        load_weights(tmp_path / "none.safetensors", "generator")
+    with pytest.raises(UsageError, match="is a folder"):
+        load_weights(tmp_path, "generator")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, -1])
+def test_truncated(tmp_path, kept):
+    path = save_weights(tmp_path / "w.safetensors", _tensors(), kind="generator", config={"a": 1})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UsageError, match="w.safetensors.*is truncated or no safetensors") as caught:
+        load_weights(path, "generator")
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign(tmp_path):
+    save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match="clipnerf did not write it"):
+        load_weights(tmp_path / "foreign.safetensors", "generator")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "pickle.safetensors")
+    with pytest.raises(UsageError, match="no safetensors file"):
+        load_weights(tmp_path / "pickle.safetensors", "generator")
+
+
+def test_wrong_kind_and_newer_format(tmp_path):
+    path = save_weights(tmp_path / "w.safetensors", _tensors(), kind="mapper", config={})
+    with pytest.raises(UsageError, match="holds mapper weights, but generator weights"):
+        load_weights(path, "generator")
+    newer = {"kind": "mapper", "format_version": "99", "config": "{}"}
+    save_file({"a": torch.zeros(2)}, path, metadata=newer)
+    with pytest.raises(UsageError, match="format version 99.*update clipnerf"):
+        load_weights(path, "mapper")
+
+
+def test_extra_may_not_replace_what_describes_the_file(tmp_path):
+    with pytest.raises(ValueError, match="'kind'"):
+        save_weights(tmp_path / "w.safetensors", {}, kind="a", config={}, extra={"kind": "b"})
+
+
+def test_a_full_disk_keeps_the_old_weights(tmp_path, monkeypatch):
+    path = save_weights(tmp_path / "w.safetensors", _tensors(), kind="k", config={})
+    before = path.read_bytes()
+
+    def full(self, data):
+        with open(self, "wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ClipNerfError, match="disk is full"):
+        save_weights(path, {"other": torch.ones(5)}, kind="k", config={})
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_hash_changes_with_anything():
+    tensors = _tensors()
+    known = weights_hash(tensors)
+    assert len(known) == 16 and int(known, 16) >= 0
+    assert weights_hash(dict(reversed(tensors.items()))) == known
+    changed = []
+    for name in tensors:
+        flipped = {**tensors, name: tensors[name].clone()}
+        flipped[name].view(-1)[-1:].add_(1)
+        changed.append(weights_hash(flipped))
+    changed.append(weights_hash({**tensors, "table": tensors["table"].reshape(2, 16)}))
+    changed.append(weights_hash({**tensors, "step": torch.tensor(7, dtype=torch.int32)}))
+    renamed = dict(tensors)
+    renamed["new"] = renamed.pop("half")
+    changed.append(weights_hash(renamed))
+    assert known not in changed and len(set(changed)) == len(changed)
