@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from clipnerf.gan.losses import (
     volume_priors,
 )
 from clipnerf.gan.patches import Patches
+from clipnerf.gan.schedules import Schedules
 from clipnerf.gan.step_inputs import Draw, draw, ramp
 from clipnerf.io.weights import load_weights
 from clipnerf.training import distributed
@@ -39,7 +39,7 @@ HEADS = "features.safetensors"
 """What a run calls the heads of its feature discriminator."""
 
 
-class Trainer:
+class Trainer(Schedules):
     """Generator, discriminator, average and optimisers, and one step of the game.
 
     Nothing in a step waits for the device: sizes are known beforehand, schedules are numbers of the
@@ -81,11 +81,6 @@ class Trainer:
             heads = self.features.heads.parameters()
             self.optimizer_f = torch.optim.Adam(heads, lr=config.features.lr, **options)
         self.graphs = StepGraphs(self._both_players) if graphed else None
-
-    @property
-    def kimg(self) -> float:
-        """Thousand pictures shown so far, by all ranks."""
-        return self.step * self.config.batch / 1000
 
     def advance_schedules(self) -> None:
         """Set what fades in and out to the current step."""
@@ -147,54 +142,6 @@ class Trainer:
         self._update_average()
         self.step += 1
         return result
-
-    @property
-    def with_r1(self) -> bool:
-        """Whether the coming step has the gradient penalty."""
-        return self.config.loss.r1_gamma > 0 and self.step % self.config.loss.r1_every == 0
-
-    @property
-    def r1_gamma(self) -> float:
-        """Weight of that penalty in the coming step."""
-        loss = self.config.loss
-        if loss.r1_gamma_end is None:
-            return loss.r1_gamma
-        done = 0.5 - 0.5 * math.cos(math.pi * ramp(self.kimg, loss.r1_kimg))
-        return loss.r1_gamma + (loss.r1_gamma_end - loss.r1_gamma) * done
-
-    @property
-    def smoothness(self) -> float:
-        """Weight of the smoothness of density in the coming step."""
-        loss = self.config.loss
-        gone = ramp(self.kimg, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
-        return loss.smoothness * (1 - gone)
-
-    @property
-    def hardness(self) -> float:
-        """Scale of the density in the coming step, relative to the configuration's."""
-        schedule = self.config.schedule
-        return schedule.density_start ** (1 - ramp(self.kimg, schedule.density_kimg))
-
-    @property
-    def density_scale(self) -> float:
-        """Scale of the density in the coming step."""
-        return self.config.generator.field.density_scale * self.hardness
-
-    @property
-    def feature_weight(self) -> float:
-        """Weight of the feature discriminator for the generator in the coming step."""
-        features = self.config.features
-        if features.weight == 0 or self.kimg < features.start_kimg:
-            return 0.0
-        # above zero from its first step on, for the heads learn while it is
-        done = ramp(self.kimg - features.start_kimg + 1e-3, features.fade_kimg)
-        return features.weight * done
-
-    @property
-    def softness(self) -> float:
-        """Blur of reals and fakes in the coming step, standard deviation in patch pixels."""
-        schedule = self.config.schedule
-        return schedule.blur_sigma * (1 - ramp(self.kimg, schedule.blur_kimg))
 
     def _both_players(self, real: Tensor, drawn: Draw) -> dict[str, Tensor]:
         real, opacity, fake = self.look(real, drawn)

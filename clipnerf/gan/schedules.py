@@ -1,0 +1,68 @@
+"""What fades in and out along a training, as numbers of the coming step."""
+
+from __future__ import annotations
+
+import math
+
+from clipnerf.config.pretrain import PretrainConfig
+from clipnerf.gan.step_inputs import ramp
+
+
+class Schedules:
+    """Schedules of a training: functions of its configuration and of the pictures shown so far."""
+
+    config: PretrainConfig
+    step: int
+
+    @property
+    def kimg(self) -> float:
+        """Thousand pictures shown so far, by all ranks."""
+        return self.step * self.config.batch / 1000
+
+    @property
+    def with_r1(self) -> bool:
+        """Whether the coming step has the gradient penalty."""
+        return self.config.loss.r1_gamma > 0 and self.step % self.config.loss.r1_every == 0
+
+    @property
+    def r1_gamma(self) -> float:
+        """Weight of that penalty in the coming step."""
+        loss = self.config.loss
+        if loss.r1_gamma_end is None:
+            return loss.r1_gamma
+        done = 0.5 - 0.5 * math.cos(math.pi * ramp(self.kimg, loss.r1_kimg))
+        return loss.r1_gamma + (loss.r1_gamma_end - loss.r1_gamma) * done
+
+    @property
+    def smoothness(self) -> float:
+        """Weight of the smoothness of density in the coming step."""
+        loss = self.config.loss
+        gone = ramp(self.kimg, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
+        return loss.smoothness * (1 - gone)
+
+    @property
+    def hardness(self) -> float:
+        """Scale of the density in the coming step, relative to the configuration's."""
+        schedule = self.config.schedule
+        return schedule.density_start ** (1 - ramp(self.kimg, schedule.density_kimg))
+
+    @property
+    def density_scale(self) -> float:
+        """Scale of the density in the coming step."""
+        return self.config.generator.field.density_scale * self.hardness
+
+    @property
+    def feature_weight(self) -> float:
+        """Weight of the feature discriminator for the generator in the coming step."""
+        features = self.config.features
+        if features.weight == 0 or self.kimg < features.start_kimg:
+            return 0.0
+        # above zero from its first step on, for the heads learn while it is
+        done = ramp(self.kimg - features.start_kimg + 1e-3, features.fade_kimg)
+        return features.weight * done
+
+    @property
+    def softness(self) -> float:
+        """Blur of reals and fakes in the coming step, standard deviation in patch pixels."""
+        schedule = self.config.schedule
+        return schedule.blur_sigma * (1 - ramp(self.kimg, schedule.blur_kimg))
