@@ -88,7 +88,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["clipnerf", "clipnerf.*"]),
-    package_data={"clipnerf.fields.native": ["field.c"]},
+    package_data={"clipnerf": ["py.typed"], "clipnerf.fields.native": ["field.c"]},
     ext_modules=[Extension("clipnerf.fields.native._field", [FIELD], optional=True)],
     cmdclass={"build_ext": BuildField, "bdist_wheel": AnyPython},
     install_requires=[
