@@ -152,9 +152,9 @@ def test_no_modules_import_each_other():
         imports = {module: needs for module, needs in imports.items() if module not in ready}
 
 
-def test_the_top_of_the_package_holds_packages_and_five_files():
+def test_the_top_of_the_package_holds_packages_and_six_files():
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    assert files == {"__init__.py", "__main__.py", "version.py", "errors.py", "cli.py"}
+    assert files == {"__init__.py", "__main__.py", "version.py", "errors.py", "cli.py", "py.typed"}
 
 
 @pytest.mark.parametrize(

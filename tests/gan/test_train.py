@@ -169,8 +169,8 @@ def poison(monkeypatch, step: int) -> None:
     """From ``step`` on, one weight of the deformation is no number."""
     train_step = Trainer.train_step
 
-    def poisoned(self, real):
-        result = train_step(self, real)
+    def poisoned(self, real, **more):
+        result = train_step(self, real, **more)
         if self.step == step:
             self.generator.field.deform_layers[0].weight.data[0, 0] = math.nan
         return result

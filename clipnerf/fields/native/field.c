@@ -75,7 +75,7 @@ static inline vf relu(vf x) { return (vf)((vi)x & ~(vi)(x < 0.0f)); }
 
 static inline vf exp_of(vf x) {
     const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    x = choose((vi)(x > 88.0f), all(88.0f), choose((vi)(x < -87.0f), all(-87.0f), x));
+    vi none = (vi)(x < -87.0f), endless = (vi)(x > 88.0f);
     vf shifted = x * 1.44269504f + magic, n = shifted - magic;
     vf r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vf y = all(1.9875691500e-4f);
@@ -85,7 +85,8 @@ static inline vf exp_of(vf x) {
     y = y * r + 1.6666665459e-1f;
     y = y * r + 5.0000001201e-1f;
     y = y * (r * r) + r + 1.0f;
-    return y * (vf)(((vi)shifted - (vi)all(magic) + 127) << 23);
+    y = y * (vf)(((vi)shifted - (vi)all(magic) + 127) << 23);
+    return choose(none, all(0.0f), choose(endless, all(INFINITY), y));
 }
 
 static inline vf tanh_of(vf x) {
