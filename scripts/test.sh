@@ -13,5 +13,6 @@ cd "$root"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 .venv/bin/python -m ruff check .
+.venv/bin/python -m ruff format --check --quiet .
 .venv/bin/python -m mypy
 .venv/bin/python -m pytest -q "$@"

@@ -112,6 +112,7 @@ def test_an_environment_is_made_where_there_is_none(checkout):
     assert said[1].endswith(f"-e {checkout.root}[dev]")
     assert said[2:] == [
         "python -m ruff check .",
+        "python -m ruff format --check --quiet .",
         "python -m mypy",
         "python -m pytest -q",
     ]

@@ -1,7 +1,4 @@
-"""The API: objects of a category, edited by words, pictures and parts, and filmed.
-
-    from clipnerf.editor import Editor
-"""
+"""The API: objects of a category, edited by words, pictures and parts, and filmed."""
 
 from clipnerf.editor.bundle import mapper_kinds
 from clipnerf.editor.editor import CUDA_ORBIT_PIXELS, ORBIT_PIXELS, Angle, Editor

@@ -176,8 +176,7 @@ def moved(
         given: strength of the mapper; None: as each part is routed.
     """
     ends = [
-        mapper.apply_to(codes, part.embedding, part.strength(mapper.which, given))
-        for part in parts
+        mapper.apply_to(codes, part.embedding, part.strength(mapper.which, given)) for part in parts
     ]
     if len(ends) == 1:
         return ends[0]

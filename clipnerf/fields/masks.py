@@ -187,9 +187,7 @@ class PaintedRegion:
 
     def to(self, device: torch.device | str) -> PaintedRegion:
         """See :class:`Region`."""
-        return PaintedRegion(
-            self.camera.to(device), self.painted.to(device), self.depth.to(device)
-        )
+        return PaintedRegion(self.camera.to(device), self.painted.to(device), self.depth.to(device))
 
     @property
     def numbers(self) -> Tensor:

@@ -187,4 +187,3 @@ class Codes:
         """Random codes from a torch generator (training), on the generator's device."""
         shape = torch.randn(batch, dim, generator=generator, device=generator.device)
         return Codes(shape, torch.randn(batch, dim, generator=generator, device=generator.device))
-

@@ -61,9 +61,9 @@ def find_front(
     # object by object: the empty space of one is then found once for all its views
     for k in range(objects):
         camera = generator.camera(azimuths, heights[k].expand(bins), size)
-        views += generator.render(
-            codes[[k] * bins], camera, samples=24, precision="auto"
-        ).rgb.to(real.device)
+        views += generator.render(codes[[k] * bins], camera, samples=24, precision="auto").rgb.to(
+            real.device
+        )
     views /= objects
     errors = [float((views.roll(-k, 0) - real).square().mean()) for k in range(bins)]
     return 360.0 / bins * errors.index(min(errors)), errors

@@ -33,9 +33,7 @@ def with_layers(
             masks.append(after)
         if layer.appearance is not None:
             color = field.appearance_style(layer.appearance, detail=of_color).color
-            color_layers.append(
-                ColorLayer(color, AnyOf(tuple(masks)), layer.strength, layer.paint)
-            )
+            color_layers.append(ColorLayer(color, AnyOf(tuple(masks)), layer.strength, layer.paint))
     return (
         replace(shape, layers=tuple(shape_layers)),
         replace(appearance, layers=tuple(color_layers)),

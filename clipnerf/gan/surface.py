@@ -79,8 +79,9 @@ def see_surface(generator: Generator, codes: Codes, camera: Camera, samples: int
         samples: samples a ray, in the middle of their intervals.
     """
     shape, _ = generator.styles(codes)
-    rays = rays_through(camera, pixel_grid(camera.width, camera.height, generator.device),
-                        generator.box)
+    rays = rays_through(
+        camera, pixel_grid(camera.width, camera.height, generator.device), generator.box
+    )
     batch, pixels = rays.near.shape
     kept = max(int(rays.hit.sum(1).max()), 1)
     rays, order = rays.hits_first(kept)

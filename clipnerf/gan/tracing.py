@@ -37,9 +37,7 @@ def trace(
     jitter: Float[Tensor, "batch rays samples"] | None = None,
     density_noise: Float[Tensor, "batch rays samples"] | None = None,
     dtype: torch.dtype = torch.float32,
-) -> tuple[
-    Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]
-]:
+) -> tuple[Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]]:
     """Colour, opacity and depth of rays, all at once.
 
     Args:
@@ -53,9 +51,7 @@ def trace(
         dtype: of the networks; sampling and compositing are float32.
     """
     t, delta = place_samples(grid.along(rays), rays, samples, jitter)
-    (seen,) = shade(
-        field, [(rays, t, delta, density_noise)], shape, appearance, background, dtype
-    )
+    (seen,) = shade(field, [(rays, t, delta, density_noise)], shape, appearance, background, dtype)
     return seen
 
 

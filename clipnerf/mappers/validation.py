@@ -61,9 +61,7 @@ def measure(
         nearest = (objective.clip.encode_image(rgb) @ prompts.own.T).argmax(1)
         shares.append(float((nearest == row).float().mean()))
         columns.append(rgb[::views])
-    matching = Matching(
-        float(np.mean(shares)), dict(zip(prompts.prompts, shares, strict=True))
-    )
+    matching = Matching(float(np.mean(shares)), dict(zip(prompts.prompts, shares, strict=True)))
     return matching, _sheet(columns, ["unedited", *prompts.prompts])
 
 

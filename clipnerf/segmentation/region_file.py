@@ -27,8 +27,12 @@ def save_region(
         {name: value.half() for name, value in field.state_dict().items()},
         kind=KIND,
         config=field.sizes,
-        extra={"generator_hash": generator_hash, "segmenter_hash": segmenter_hash, "noun": noun,
-               **(extra or {})},
+        extra={
+            "generator_hash": generator_hash,
+            "segmenter_hash": segmenter_hash,
+            "noun": noun,
+            **(extra or {}),
+        },
     )
 
 

@@ -152,9 +152,10 @@ def test_the_network_that_no_training_sees(bare, tmp_path, capsys, monkeypatch):
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert found["variety"] == {} and found["networks"]["features"]["hash"] == network.hash
     assert found["features"]["floor"]["samples"] == found["features"]["generated"]["samples"] == 16
-    assert "Frechet distance, EfficientNet-Lite2, ImageNet" in (
-        tmp_path / "out" / "evaluation.html"
-    ).read_text()
+    assert (
+        "Frechet distance, EfficientNet-Lite2, ImageNet"
+        in (tmp_path / "out" / "evaluation.html").read_text()
+    )
 
     trained = {feature_figures.TRAINED_AGAINST: feature_figures.NETWORK}
     tiny_generator().save(bare / "generator.safetensors", extra=trained)

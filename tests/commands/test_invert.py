@@ -28,9 +28,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photo(bundle, tmp_path_factory):
-    view = Editor.load(bundle, "cpu").render(
-        Editor.load(bundle, "cpu").sample([3]), 40, 20, 32
-    )
+    view = Editor.load(bundle, "cpu").render(Editor.load(bundle, "cpu").sample([3]), 40, 20, 32)
     levels = view.rgb[0].clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
     path = tmp_path_factory.mktemp("photo") / "a chair.png"
     Image.fromarray(levels).save(path)

@@ -1,6 +1,5 @@
 """What looks at a tiny world, whose pictures are those of the tests of the recogniser."""
 
-
 import pytest
 import torch
 

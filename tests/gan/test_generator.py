@@ -59,9 +59,7 @@ def opaque_ball(generator: Generator, monkeypatch, radius: float) -> None:
         "density",
         lambda points, style: torch.where(points.norm(dim=-1) < radius, 1e5, 0.0),
     )
-    monkeypatch.setattr(
-        generator.field, "color", lambda points, *_: torch.full_like(points, 0.25)
-    )
+    monkeypatch.setattr(generator.field, "color", lambda points, *_: torch.full_like(points, 0.25))
 
 
 def test_depth_and_outline_of_an_opaque_ball(make_generator, monkeypatch):

@@ -37,9 +37,7 @@ def make_object(make_generator, monkeypatch):
         monkeypatch.setattr(
             field, "density", lambda points, style: torch.where(inside(points), sigma, 0.0)
         )
-        monkeypatch.setattr(
-            field, "color", lambda points, *_: points.mul(0.5).add(0.5).clamp(0, 1)
-        )
+        monkeypatch.setattr(field, "color", lambda points, *_: points.mul(0.5).add(0.5).clamp(0, 1))
         return generator
 
     return make

@@ -83,9 +83,7 @@ def set_density(monkeypatch, generator, density, raw: float = 0.0) -> None:
 
 
 @pytest.mark.parametrize(("raw", "beyond"), [(0.0, 0), (-8.0, 0), (-11.0, 9), (10.0, 4)])
-def test_raw_densities_beyond_the_softplus_are_drawn_back(
-    make_generator, monkeypatch, raw, beyond
-):
+def test_raw_densities_beyond_the_softplus_are_drawn_back(make_generator, monkeypatch, raw, beyond):
     generator = make_generator()
     set_density(monkeypatch, generator, lambda x: torch.ones(x.shape[:2]), raw)
     assert float(priors(generator)[2]) == pytest.approx(beyond)

@@ -197,9 +197,7 @@ def test_a_value_out_of_range_is_named(config, change, says):
 
 
 def test_a_loss_that_is_no_number_stops_the_training(config, monkeypatch):
-    monkeypatch.setattr(
-        EncoderTrainer, "one_step", lambda *a: {"loss": torch.tensor(float("nan"))}
-    )
+    monkeypatch.setattr(EncoderTrainer, "one_step", lambda *a: {"loss": torch.tensor(float("nan"))})
     with pytest.raises(ClipNerfError, match="no longer a number after 3 steps"):
         train_encoder(config)
 

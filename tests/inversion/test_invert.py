@@ -104,9 +104,7 @@ def test_the_same_twice_and_alone_as_in_a_batch(generator, own):
     assert torch.equal(both.codes.shape, again.codes.shape)
     alone = invert_pictures(generator, own[0][1:2], config, encoder=encoder)
     torch.testing.assert_close(alone.codes.shape, both.codes.shape[1:], atol=0.03, rtol=0)
-    torch.testing.assert_close(
-        alone.poses.rotation, both.poses.rotation[1:], atol=0.03, rtol=0
-    )
+    torch.testing.assert_close(alone.poses.rotation, both.poses.rotation[1:], atol=0.03, rtol=0)
 
 
 def test_starts_are_the_best_that_were_looked_at(generator, own):
@@ -121,9 +119,7 @@ def test_starts_are_the_best_that_were_looked_at(generator, own):
 
 
 @pytest.mark.parametrize(("method", "after"), [("encoder", 2), ("encoder", 8), ("paper", 2)])
-def test_stopped_by_the_person_it_keeps_the_best_so_far(
-    generator, own, monkeypatch, method, after
-):
+def test_stopped_by_the_person_it_keeps_the_best_so_far(generator, own, monkeypatch, method, after):
     calls = []
 
     def count(step, steps):

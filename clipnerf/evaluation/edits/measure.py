@@ -90,9 +90,7 @@ class KindPictures:
     sweeps: dict[str, Float[Tensor, "strengths 3 size size"]]
 
 
-def usable(
-    edits: Edits, codes: Codes, wishes: Sequence[Wish]
-) -> tuple[list[Wish], dict[str, str]]:
+def usable(edits: Edits, codes: Codes, wishes: Sequence[Wish]) -> tuple[list[Wish], dict[str, str]]:
     """The wishes that this editor can make, and why not the others (a mapper is missing)."""
     able, why = [], {}
     for wish in wishes:
@@ -119,16 +117,12 @@ def measure_kind(
     if not able:
         return KindFigures(left_out=why), KindPictures({}, {})
     rows = [list(wishes).index(wish) for wish in able]
-    words = {
-        eye: Words(found.prompts[rows], found.neutral) for eye, found in eyes.words.items()
-    }
+    words = {eye: Words(found.prompts[rows], found.neutral) for eye, found in eyes.words.items()}
     seen = _Seen(subjects, eyes)
     results: list[WishResult] = []
     for some in together(able):
         edited = [
-            edits.edit(
-                subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance
-            )
+            edits.edit(subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance)
             for wish in some
         ]
         every = shoot_all(subjects.generator, edited, size=subjects.size, tell=tell)
@@ -202,9 +196,7 @@ class _Seen:
         if group == "shape":
             opacities = before.opacity[:, 0], shots.opacity[:, 0]
             self.palettes.append(
-                float(
-                    palette_distance(before.rgb[:, 0], opacities[0], rgb, opacities[1]).nanmean()
-                )
+                float(palette_distance(before.rgb[:, 0], opacities[0], rgb, opacities[1]).nanmean())
             )
         if self.eyes.lpips is not None:
             self.lpips[group].append(float(self.eyes.lpips(before.rgb[:, 0], rgb).mean()))

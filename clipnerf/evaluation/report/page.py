@@ -192,8 +192,7 @@ def _pick(gallery: Gallery, kind: str, pick: Pick, encoder: Encoder) -> Html:
         element("b", pick.prompt),
         Html("<br>"),
         verdict,
-        f" ({_percent(pick.chance)} probable); read as {pick.read}; seed "
-        f"{gallery.seeds[pick.row]}",
+        f" ({_percent(pick.chance)} probable); read as {pick.read}; seed {gallery.seeds[pick.row]}",
     )
 
 

@@ -43,9 +43,7 @@ HEAD = ("before %", "true %", "others stay %", "matched %", "direction", "Spearm
 def prompt_rows(found: Evaluation) -> list[PromptRow]:
     """All prompts in the order of the wishes, the kinds of each one after the other."""
     named = dict.fromkeys(
-        prompt
-        for figures in found.kinds.values()
-        for prompt in _prompts(figures, found.best_eye)
+        prompt for figures in found.kinds.values() for prompt in _prompts(figures, found.best_eye)
     )
     return [
         _row(prompt, kind, figures, found.best_eye)

@@ -60,9 +60,7 @@ class Evaluation:
     def same_judge(self) -> bool:
         """Whether the judge is the guide: the same weights."""
         networks = self.networks
-        return (
-            {GUIDE, JUDGE} <= set(networks) and networks[GUIDE].hash == networks[JUDGE].hash
-        )
+        return {GUIDE, JUDGE} <= set(networks) and networks[GUIDE].hash == networks[JUDGE].hash
 
     @property
     def eyes(self) -> list[str]:

@@ -65,9 +65,7 @@ def lines(found: Evaluation) -> list[str]:
     head = f"{'':<{width}}" + "".join(f"{column:>18}" for column in columns) + "   target"
     said = [head]
     for row in table:
-        cells = [
-            f"{row.cell(c)} {row.mark(c):<6}" if c in row.values else "" for c in columns
-        ]
+        cells = [f"{row.cell(c)} {row.mark(c):<6}" if c in row.values else "" for c in columns]
         text = f"{row.name:<{width}}" + "".join(f"{cell:>18}" for cell in cells)
         said.append(f"{text}   {row.target}{'  ' + row.note if row.note else ''}".rstrip())
     return said
@@ -128,9 +126,7 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
     return made
 
 
-def _judged(
-    name: str, value: float | None, target: str, good: Callable[[float], bool]
-) -> Row:
+def _judged(name: str, value: float | None, target: str, good: Callable[[float], bool]) -> Row:
     known = value is not None and math.isfinite(value)
     met = good(value) if value is not None and known else None
     return Row(name, {BUNDLE: value if known else None}, target, {BUNDLE: met}, digits=4)

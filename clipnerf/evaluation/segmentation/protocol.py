@@ -1,12 +1,12 @@
 """How well parts are found, in pictures and in space, and how local the edits of parts are.
 
-    segmenter     against exact masks of held-out pictures (IoU, Pr@X, absent phrases)
-    region field  on those pictures' objects after inversion, against the same exact masks; and on
-                  generated objects, against what the segmenter says of the very view
-    voting        the same by the votes of a ring of segmented views (``voting.py``)
-    local edits   leak: how much of all change lies outside the part that the segmenter sees in the
-                  unedited view (one pixel wider, for the soft edges of a rendering); whether the
-                  recogniser reads the colour that was asked for; whether a bit of opacity changed
+segmenter     against exact masks of held-out pictures (IoU, Pr@X, absent phrases)
+region field  on those pictures' objects after inversion, against the same exact masks; and on
+              generated objects, against what the segmenter says of the very view
+voting        the same by the votes of a ring of segmented views (``voting.py``)
+local edits   leak: how much of all change lies outside the part that the segmenter sees in the
+              unedited view (one pixel wider, for the soft edges of a rendering); whether the
+              recogniser reads the colour that was asked for; whether a bit of opacity changed
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def segmenter_row(
     segmenter: Segmenter, data: ReferringDataset, phrases: Sequence[str] | None
 ) -> RegionRow:
     """The segmenter on pictures with known masks; of these phrases only, or of all."""
-    rows = [
-        n for n, sample in enumerate(data.samples) if phrases is None or sample.text in phrases
-    ]
+    rows = [n for n, sample in enumerate(data.samples) if phrases is None or sample.text in phrases]
     masks, true, texts = [], [], []
     start = time.perf_counter()
     for some in (rows[i : i + 48] for i in range(0, len(rows), 48)):

@@ -292,8 +292,10 @@ class _NetworkOp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         x, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, None, *_twice(
-                lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, x, *tensors
+            return (
+                None,
+                None,
+                *_twice(lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, x, *tensors),
             )
         grad, own = grad.contiguous(), _Described(x.shape[2], tensors, ctx.end)
         dx = torch.empty_like(x) if ctx.needs_input_grad[2] else None
@@ -325,8 +327,10 @@ class _DeformOp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         points, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, None, *_twice(
-                lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, points, *tensors
+            return (
+                None,
+                None,
+                *_twice(lambda x, *tensors: ctx.plain(x, _layers(tensors)), grad, points, *tensors),
             )
         grad, own = grad.contiguous(), _Described(tensors[0].shape[1], tensors)
         dx = torch.empty_like(points) if ctx.needs_input_grad[2] else None

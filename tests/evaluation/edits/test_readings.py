@@ -37,9 +37,7 @@ def test_one_doubtful_view_does_not_outvote_two_sure_ones(recognizer, shapes, mo
 
 
 def some(index: list[int], probability: list[float]) -> Readings:
-    return Readings(
-        {"a": torch.tensor(index)}, {"a": torch.tensor(probability)}, {"a": ("x", "y")}
-    )
+    return Readings({"a": torch.tensor(index)}, {"a": torch.tensor(probability)}, {"a": ("x", "y")})
 
 
 def test_only_what_was_read_confidently_counts():

@@ -79,9 +79,7 @@ def test_a_wrong_object_from_a_wrong_side_is_seen(generator, monkeypatch):
         return Inversion(wrong, pose, turned, 10 * one, 0.2 * one)
 
     monkeypatch.setattr(protocol, "invert_pictures", answer)
-    (row,), _ = measure_inversion(
-        generator, photos, {"x": QUICK}, encoder=None, clip=None, eyes={}
-    )
+    (row,), _ = measure_inversion(generator, photos, {"x": QUICK}, encoder=None, clip=None, eyes={})
     assert row.pose_deg > 20 and row.near < 1 and row.sides < 30 and row.poor == 1
 
 

@@ -18,9 +18,7 @@ from clipnerf.evaluation.metrics.crispness import (
 SIZE, RADIUS = 96, 30.0
 
 
-def disc(
-    points: int = 1, radius: float = RADIUS, x: float = 47.3, y: float = 48.1
-) -> torch.Tensor:
+def disc(points: int = 1, radius: float = RADIUS, x: float = 47.3, y: float = 48.1) -> torch.Tensor:
     """Coverage of a disc, from points x points in every pixel."""
     place = (torch.arange(SIZE * points) + 0.5) / points
     inside = ((place[None] - x) ** 2 + (place[:, None] - y) ** 2 < radius**2).float()
