@@ -97,7 +97,7 @@ class RunFolder:
                 _refuse_other_things(path)
                 manifest = {**asked, "starts": []}
             else:
-                _refuse_another_run(path, manifest, asked, plain, may_change)
+                _refuse_another_run(path, manifest, asked, plain, _defaults(config), may_change)
             manifest["starts"].append(_this_start())
             for folder in (path, path / "checkpoints", path / "previews"):
                 folder.mkdir(exist_ok=True)
@@ -270,6 +270,7 @@ def _refuse_another_run(
     manifest: Mapping[str, Any],
     asked: Mapping[str, Any],
     config: Mapping[str, Any],
+    defaults: Mapping[str, Any],
     may_change: Collection[str],
 ) -> None:
     found = _flat(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
@@ -278,12 +279,22 @@ def _refuse_another_run(
     for key in [*wanted, *(key for key in found if key not in wanted)]:
         if key in may_change or key.rpartition(".")[2] in may_change:
             continue
-        old, new = found.get(key, "(not set)"), wanted.get(key, "(not set)")
+        # a key that came after the run was begun had its default all along
+        old = found.get(key, defaults.get(key, "(not set)"))
+        new = wanted.get(key, "(not set)")
         if old != new:
             raise UsageError(
                 f"{str(path)!r} holds a run with {key} = {old!r}, and {new!r} is asked for; "
                 "give another --out, or the same value to resume"
             )
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """What the keys of a configuration are where nobody gives them."""
+    try:
+        return _flat(_plain(asdict(type(config)())))
+    except TypeError:  # a class without defaults
+        return {}
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -72,12 +72,22 @@ def test_the_same_config_resumes(tmp_path):
     assert len(json.loads((tmp_path / "manifest.json").read_text())["starts"]) == 2
 
 
+def test_a_key_that_came_after_a_run_was_begun_had_its_default(tmp_path):
+    _open(tmp_path).close()
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.001\n", ""))
+    with pytest.raises(UsageError, match="lr = 0.001, and 0.5 is asked for"):
+        _open(tmp_path, Outer(lr=0.5))
+    _open(tmp_path).close()
+    assert "lr: 0.001" in config.read_text()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"config": Outer(inner=Inner(levels=8))}, "inner.levels = 6, and 8 is asked for"),
         ({"config": Outer(inner=Inner(scales=(1.0,)))}, r"inner.scales = \[1.0, 0.25\]"),
-        ({"config": Inner()}, "levels = '\\(not set\\)', and 6 is asked for"),
+        ({"config": Inner()}, "inner.levels = 6, and '\\(not set\\)' is asked for"),
         ({"command": "train-clip"}, "command = 'pretrain', and 'train-clip'"),
         ({"seed": 5}, "seed = 0, and 5"),
         ({"dataset_fingerprint": "bad"}, "dataset_fingerprint = 'f00', and 'bad'"),
