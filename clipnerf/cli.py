@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     resumes = False
+    _let_threads_sleep()
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             return _print(overview())
@@ -55,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "" if debug else "; --debug shows where"
         _say(f"error: unexpected {type(error).__name__}: {what}{hint}")
         return 1
+
+
+def _let_threads_sleep() -> None:
+    """Threads of OpenMP that wait shall not spin: they would take the cores from the field's own
+    threads, and from whatever else runs. Read once, when torch loads OpenMP; the user's word wins."""
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _run(command: Command) -> Any:

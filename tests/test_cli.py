@@ -195,3 +195,19 @@ def test_ctrl_c_while_working(tmp_path):
     assert said.strip().endswith("clipnerf: interrupted; the same command resumes")
     assert "Traceback" not in said
     assert not (tmp_path / "chairs" / "metadata.jsonl").exists()
+
+
+@pytest.mark.parametrize(("set_to", "found"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(set_to, found):
+    code = """
+import os, sys
+from clipnerf.cli import main
+main(["--version"])
+print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+"""
+    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    env |= {} if set_to is None else {"OMP_WAIT_POLICY": set_to}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-2:] == [found, "False"]
