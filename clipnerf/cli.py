@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _let_threads_sleep() -> None:
     """Threads of OpenMP that wait shall not spin: they would take the cores from the field's own
-    threads, and from whatever else runs. Read once, when torch loads OpenMP; the user's word wins."""
+    threads, and from whatever else runs. OpenMP reads it once, with torch; the user's word wins.
+    """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

@@ -32,7 +32,6 @@
 #ifndef SOURCE
 #define SOURCE 0
 #endif
-
 #define ROWS 48     /* points that go through together */
 #define JOB 3072    /* points of a job */
 #define PAD 16      /* widths are rounded up to it */
