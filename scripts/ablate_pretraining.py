@@ -89,15 +89,10 @@ def trained(options: list[str], folder: Path, kimg: float, seconds: float | None
     if seconds is None:
         keep(folder / "run", folder / "time")
     else:
-        spent, more = at_kimg, steps
-        if spent > seconds:  # slower: again, to the step that it had reached by then
-            more = max(round(steps * seconds / spent / every) * every, every)
-            run(options, folder / "shorter", more, every)
-            keep(folder / "shorter", folder / "time")
-        else:
-            more = round(steps * seconds / spent / every) * every
-            run(options, folder / "run", more, every)
-            keep(folder / "run", folder / "time")
+        # slower: again, to the step that it had reached by then; faster: on, to the step it reaches
+        where = folder / ("shorter" if at_kimg > seconds else "run")
+        run(options, where, max(round(steps * seconds / at_kimg / every), 1) * every, every)
+        keep(where, folder / "time")
     note.write_text(f"{at_kimg}")
     return at_kimg
 

@@ -146,7 +146,8 @@ class GeneratorConfig:
     are given in training, so it is found afterwards; 'azimuth 0' of a person means this."""
     precision: str = "auto"
     """Networks in 'float32' or 'bfloat16'; 'auto' takes bfloat16 in training where the hardware
-    multiplies it natively. Rendering itself is always float32."""
+    multiplies it natively. Rendering itself is always float32, and so is the field where it is
+    computed in C (field.backend 'native')."""
 
     def validate(self) -> None:
         """Raise UsageError for a value out of range."""

@@ -19,7 +19,8 @@ class DataConfig:
     smallest_scale * size is discriminator.patch or more."""
     poses: bool = False
     """Learn which way objects face from the pictures' azimuth_deg and elevation_deg in
-    metadata.jsonl: objects then face as in the data. Without, no pose is ever read."""
+    metadata.jsonl: objects then face as in the data. Without, no pose is ever read. In sets that
+    are streamed, a picture that breaks on the way is replaced, and keeps the other's pose."""
     skip_broken: bool = False
     """Leave broken pictures out with a warning, instead of stopping at the start."""
 

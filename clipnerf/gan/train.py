@@ -95,7 +95,7 @@ def pretrain(config: PretrainConfig, measuring: Measuring | None = None) -> Path
         ) as (run, found):
             distributed.check_same("pictures", data.fingerprint)
             if run is not None:
-                print(f"hash grid: {choice}", file=sys.stderr, flush=True)
+                print(f"field: {choice}", file=sys.stderr, flush=True)
             _train(config, data, trainer, run, found, measuring)
     return Path(config.out)
 
