@@ -1,23 +1,16 @@
 """Fits a compact CLIP to captioned pictures: ``clipnerf train-clip``."""
 
-import math
-import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from clipnerf.clip import compact
 from clipnerf.clip.trainer import Trainer
-from clipnerf.clip.zero_shot import Answer, table
+from clipnerf.clip.zero_shot import table
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.io.weights import weights_hash
 from clipnerf.training import distributed
-from clipnerf.training.loop import opened_on_main
-from clipnerf.training.progress import Progress
-from clipnerf.training.run_folder import RunFolder
+from clipnerf.training.loop import run_task
 
 
 def train_clip(config: TrainClipConfig) -> Path:
@@ -36,17 +29,15 @@ def train_clip(config: TrainClipConfig) -> Path:
             torch.set_num_threads(config.threads)
         data = PictureDataset(config.data, config.model.image_size, skip_broken=config.skip_broken)
         trainer = Trainer(config, data, device)
-        with opened_on_main(
-            config.out,
-            command="train-clip",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=data.fingerprint,
-        ) as (run, found):
-            _begin(trainer, config, found)
-            answers = _train(config, trainer, run)
-    if distributed.is_main():
-        print(table(answers))
+        run_task(
+            trainer,
+            config,
+            "train-clip",
+            data.fingerprint,
+            validate_every=config.checkpoint_every,
+        )
+        if distributed.is_main():
+            print(table(trainer.answers(Path(config.out) / compact.FILE_NAME)))
     return Path(config.out)
 
 
@@ -74,58 +65,3 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB a process",
         "out": str(config.out),
     }
-
-
-def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> list[Answer]:
-    answers: list[Answer] = []
-    total, batch = config.steps * config.batch, config.batch
-    began, since = time.perf_counter(), trainer.step
-    with Progress(total, trainer.step * batch, "train-clip", "img") as progress:
-        while trainer.step < config.steps:
-            logged = trainer.advance()
-            if not math.isfinite(logged["loss"]):
-                raise ClipNerfError(
-                    f"the loss is {logged['loss']} at step {trainer.step}; lower lr ({config.lr})"
-                )
-            progress.update(batch, loss=logged["loss"])
-            last = trainer.step == config.steps
-            if run is None:
-                continue
-            if trainer.step % config.status_every == 0 or last:
-                seconds = time.perf_counter() - began
-                speed = (trainer.step - since) * batch / seconds
-                run.log(trainer.step, images_per_s=speed, **logged)
-            if trainer.step % config.checkpoint_every == 0 or last:
-                run.save_state(trainer.step, trainer.state())
-                answers = _measure(trainer, run)
-                if answers:
-                    mean = sum(answer.accuracy for answer in answers) / len(answers)
-                    progress.write(f"step {trainer.step}: zero-shot accuracy {mean:.1%} on average")
-    if run is not None and not answers:  # resumed when there was nothing left to do
-        answers = _measure(trainer, run)
-    return answers
-
-
-def _begin(
-    trainer: Trainer, config: TrainClipConfig, found: tuple[int, dict[str, Any]] | None
-) -> None:
-    """Takes up a checkpoint, or rank 0's fresh weights; the same on every rank."""
-    distributed.check_same("pictures", trainer.data.fingerprint)
-    if found is not None:
-        trainer.load(*found)
-    elif distributed.world_size() > 1:
-        # Fresh weights are fitted to some pictures, in which cards of other kinds may differ.
-        trainer.load(0, distributed.broadcast(trainer.state()))
-    distributed.check_same("weights of CLIP", weights_hash(trainer.model.state_dict()))
-    if trainer.step > config.steps:
-        raise UsageError(
-            f"{config.out!r} is at step {trainer.step} already, and steps is {config.steps}; "
-            "ask for more steps, or give another --out"
-        )
-
-
-def _measure(trainer: Trainer, run: RunFolder) -> list[Answer]:
-    path = trainer.export(run.path / compact.FILE_NAME)
-    answers = trainer.answers(path)
-    run.log(trainer.step, **{f"zero_shot/{answer.name}": answer.accuracy for answer in answers})
-    return answers

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.records import Record, first_few
 from clipnerf.errors import UsageError
 from clipnerf.training import distributed
+from clipnerf.training.loop import Task
+from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.seeds import seed_for, torch_generator
 
 _LARGEST_SCALE = 100.0
@@ -34,18 +36,22 @@ _BUCKETS = 3
 _BATCH_AT_TEST = 250
 
 
-class Trainer:
-    """The model, its optimiser and the data, and one step of training.
+class Trainer(Task):
+    """The model, its optimizer and the data, and one step of training.
 
     Everything random in step k is seeded by (seed, rank, k): a resumed run equals an
     uninterrupted one. Which pictures and captions a step has does not depend on the rank: each
     takes its share of them, and the loss is that of the whole batch.
     """
 
+    name, unit, early = "train-clip", "img", True
+    covered = ("data",)
+
     def __init__(self, config: TrainClipConfig, data: PictureDataset, device: torch.device) -> None:
         """Raises UsageError for missing captions, too few objects, a bad zero_shot file, or a batch
         that the ranks cannot share."""
         self.config, self.data, self.device = config, data, device
+        self.each, self.advice = config.batch, f"lower lr ({config.lr}), in a new --out"
         self.share = distributed.share(config.batch, "batch")
         usable = _with_captions(config, data)
         records = [data.records[i] for i in usable]
@@ -74,9 +80,23 @@ class Trainer:
         self.loss = CaptionLoss()
         self.optimizer = _optimizer(self.model, config)
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
-        self.step = 0
 
-    def advance(self) -> dict[str, float]:
+    @property
+    def stages(self) -> dict[str, int]:
+        """One."""
+        return {"train": self.config.steps}
+
+    def start(self) -> None:
+        """Fresh weights are fitted to some pictures, in which cards of other kinds may differ: all
+        ranks begin with rank 0's."""
+        if distributed.world_size() > 1:
+            self.load(0, distributed.broadcast(self.state()))
+
+    def weights(self) -> dict[str, Tensor]:
+        """The model's."""
+        return self.model.state_dict()
+
+    def advance(self, stage: str, number: int) -> dict[str, float | Tensor]:
         """One step; returns what there is to log."""
         config = self.config
         share = _rate_at(self.step, config)
@@ -91,12 +111,7 @@ class Trainer:
         self.optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(_LARGEST_SCALE))
-        self.step += 1
-        return {
-            "loss": float(loss),
-            "logit_scale": float(scale),
-            "lr": config.lr * share,
-        }
+        return {"loss": loss, "logit_scale": scale, "lr": config.lr * share}
 
     def find_gradients(self) -> Float[Tensor, ""]:
         """The model's gradients in this step; returns the loss. Both of the whole batch."""
@@ -136,10 +151,19 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = step
 
-    def export(self, path: Path) -> Path:
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
+        """Zero-shot accuracies on held-out objects."""
+        answers = self.answers(run.path / compact.FILE_NAME)
+        if answers:
+            mean = sum(answer.accuracy for answer in answers) / len(answers)
+            say(f"step {self.step}: zero-shot accuracy {mean:.1%} on average")
+        return {f"zero_shot/{answer.name}": answer.accuracy for answer in answers}
+
+    def export(self, folder: Path) -> list[Path]:
         """Writes the compact model as it is now."""
+        path = folder / compact.FILE_NAME
         table = self.model.text.token_embedding.weight.detach().cpu()
-        return compact.save(
+        compact.save(
             path,
             self.model.state_dict(),
             token_ids=self.vocabulary.ids,
@@ -149,6 +173,7 @@ class Trainer:
             preprocess_cfg=self.config.model.preprocess_cfg(),
             extra={"steps": str(self.step), "dataset_fingerprint": self.data.fingerprint},
         )
+        return [path]
 
     def answers(self, path: Path) -> list[Answer]:
         """Zero-shot accuracies of the model in ``path`` on the held-out pictures."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,10 +14,10 @@ SURE = 0.15
 
 
 class Alarms:
-    """Watches the losses and the fakes, and raises ClipNerfError.
+    """Watches the fakes and the feature discriminator, and raises ClipNerfError.
 
-    Symptoms: a loss that is not finite (at once); all-white pictures; opacity saturated; fakes
-    whose variety has collapsed against the reals'.
+    Symptoms: all-white pictures; opacity saturated; fakes whose variety has collapsed against the
+    reals'.
 
     Args:
         grace_kimg: thousand pictures before the pictures are judged.
@@ -28,15 +26,6 @@ class Alarms:
     def __init__(self, grace_kimg: float = 4.0) -> None:
         self.grace_kimg = grace_kimg
         self.counts = {"white": 0, "saturated": 0, "collapsed": 0, "overpowered": 0}
-
-    def finite(self, step: int, **losses: float) -> None:
-        """Raise if a loss is NaN or infinite."""
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise ClipNerfError(
-                    f"step {step}: {name} is {value}; the last checkpoint is kept; lower "
-                    "loss.lr_generator and loss.lr_discriminator or raise loss.r1_gamma"
-                )
 
     def pictures(
         self,
@@ -91,4 +80,4 @@ class Alarms:
 
     def load(self, state: dict[str, int]) -> None:
         """Take up a checkpoint's counts."""
-        self.counts.update(state)
+        self.counts = {name: int(state.get(name, 0)) for name in self.counts}

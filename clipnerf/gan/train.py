@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.data.dataset import PictureDataset
@@ -18,10 +18,8 @@ from clipnerf.gan.generator import Generator
 from clipnerf.gan.health import Alarms
 from clipnerf.gan.previews import preview_sheet
 from clipnerf.gan.trainer import Trainer
-from clipnerf.io.weights import weights_hash
 from clipnerf.training import distributed
-from clipnerf.training.loop import opened_on_main
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Task, run_task
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.vision.feature_network import absence
 
@@ -78,94 +76,129 @@ def pretrain(config: PretrainConfig, measuring: Measuring | None = None) -> Path
         data = PictureDataset(
             config.data.path, config.data.size, skip_broken=config.data.skip_broken
         )
-        if config.data.poses:
-            data.directions()  # said at the start if they are missing
         data.to(device)
-        trainer = Trainer(config, device)
+        task = Pretraining(config, data, Trainer(config, device), measuring)
         try:
-            choice = trainer.generator.field.grid.choice
+            choice = task.trainer.generator.field.grid.choice
         except ValueError as error:
             raise UsageError(str(error)) from error
-        with opened_on_main(
-            config.out,
-            command="pretrain",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=data.fingerprint,
-        ) as (run, found):
-            distributed.check_same("pictures", data.fingerprint)
-            if run is not None:
-                print(f"field: {choice}", file=sys.stderr, flush=True)
-            _train(config, data, trainer, run, found, measuring)
+        if distributed.is_main():
+            print(f"field: {choice}", file=sys.stderr, flush=True)
+        run_task(
+            task, config, "pretrain", data.fingerprint,
+            validate_every=config.preview_every, prepare=task.prepare,
+        )  # fmt: skip
     return Path(config.out)
 
 
-def _train(
-    config: PretrainConfig,
-    data: PictureDataset,
-    trainer: Trainer,
-    run: RunFolder | None,
-    found: tuple[int, dict] | None,
-    measuring: Measuring | None,
-) -> None:
-    alarms = Alarms()
-    if found is not None:
-        step, state = found
-        alarms.load(state.pop("alarms"))
-        trainer.load(step, state)
-    elif config.start_from:
-        trainer.start_from(Path(config.start_from))
-    distributed.check_same("weights", weights_hash(dict(trainer.generator.state_dict())))
-    measure = None if run is None or measuring is None else measuring(config, data)
-    total, done = config.steps * config.batch, trainer.step * config.batch
-    since, seen = time.perf_counter(), trainer.step
-    share = distributed.share(config.batch, "batch")
-    ranks = (distributed.rank(), distributed.world_size())
-    order = (share, config.seed, trainer.step)
-    batches = data.batches(*order, rank=ranks[0], world_size=ranks[1])
-    # the same pictures, by number
-    plan = data.plan(*order, rank=ranks[0], world_size=ranks[1])
-    directions = data.directions() if config.data.poses else None
-    with Progress(total, done, "pretrain") as progress:
-        while trainer.step < config.steps:
-            where = None if directions is None else directions[next(plan)]
-            result = trainer.train_step(next(batches), directions=where)
-            step = trainer.step
-            last = step == config.steps
-            shown: dict[str, float] = {}
-            if step % config.status_every == 0 or last:
-                names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
-                losses = {k: result[k] for k in names if k in result}
-                shown = distributed.average_scalars(losses | {"opacity": result["opacity"].mean()})
-                alarms.finite(step, loss_g=shown["loss_g"], loss_d=shown["loss_d"])
-                warning = alarms.features(step, shown["loss_f"]) if "loss_f" in shown else None
-                if run is not None and warning is not None:
-                    progress.write(warning)
-                if run is not None:
-                    alarms.pictures(
-                        step, trainer.kimg, result["real"], result["fake"], result["opacity"]
-                    )
-                now = time.perf_counter()
-                rate = (step - seen) * config.batch / max(now - since, 1e-9)
-                since, seen = now, step
-                if run is not None:
-                    run.log(step, kimg=trainer.kimg, images_per_second=rate, **shown)
-            progress.update(config.batch, **shown)
-            if run is None:
-                continue
-            if step % config.checkpoint_every == 0 or last:
-                # never a bad checkpoint in the place of a good one
-                alarms.finite(step, **trainer.magnitudes())
-                run.save_state(step, trainer.state() | {"alarms": alarms.state()})
-                trainer.save(run.path)
-            if step % config.preview_every == 0 or last:
-                run.picture(step, "preview", preview_sheet(trainer.average, shown_size(config)))
-                if measure is not None:
-                    report = measure.measure(trainer.average)
-                    run.log(step, kimg=trainer.kimg, **report.scalars())
-                    for line in report.lines():
-                        progress.write(line)
-                since, seen = time.perf_counter(), step
+class Pretraining(Task):
+    """The adversarial game as a task of the loop."""
+
+    name, unit, early = "pretrain", "img", True
+    advice = (
+        "lower loss.lr_generator and loss.lr_discriminator or raise loss.r1_gamma, in a new --out"
+    )
+    covered = ("data.path",)
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        data: PictureDataset,
+        trainer: Trainer,
+        measuring: Measuring | None = None,
+    ) -> None:
+        self.config, self.data, self.trainer = config, data, trainer
+        self.each = config.batch
+        self.health = Alarms()
+        self._directions = data.directions() if config.data.poses else None
+        self._measuring = measuring
+        self._measure: Measure | None = None
+        self._feed: Iterator[tuple[Tensor, Tensor | None]] | None = None
+        self._seen: dict[str, Tensor] = {}
+
+    @property
+    def step(self) -> int:  # type: ignore[override]
+        """Steps done."""
+        return self.trainer.step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self.trainer.step = step
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """One."""
+        return {"pretrain": self.config.steps}
+
+    def start(self) -> None:
+        """Begins with another run's networks, where that is asked for."""
+        if self.config.start_from:
+            self.trainer.start_from(Path(self.config.start_from))
+
+    def prepare(self) -> None:
+        """Opens what measures the generator."""
+        if self._measuring is not None:
+            self._measure = self._measuring(self.config, self.data)
+
+    def advance(self, stage: str, number: int) -> dict[str, Tensor | float]:
+        """A step of both players."""
+        if self._feed is None:
+            self._feed = self._pictures()
+        real, directions = next(self._feed)
+        self._seen = result = self.trainer.train_step(real, directions=directions)
+        names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
+        losses = {name: result[name] for name in names if name in result}
+        kimg = (number + 1) * self.config.batch / 1000
+        return {"kimg": kimg, **losses, "opacity": result["opacity"].mean()}
+
+    def watch(self, scalars: Mapping[str, float]) -> list[str]:
+        """Stops a training that has failed; warns where one opponent is too strong."""
+        step, seen = self.step, self._seen
+        self.health.pictures(step, scalars["kimg"], seen["real"], seen["fake"], seen["opacity"])
+        if "loss_f" not in scalars:
+            return []
+        warning = self.health.features(step, scalars["loss_f"])
+        return [] if warning is None else [warning]
+
+    def state(self) -> dict[str, Any]:
+        """Networks, average, optimizers, and how long symptoms have lasted."""
+        return self.trainer.state() | {"alarms": self.health.state()}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint."""
+        self.trainer.load(step, {k: v for k, v in state.items() if k != "alarms"})
+        self.health.load(state["alarms"])
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The generator's."""
+        return self.trainer.generator.state_dict()
+
+    def validate(
+        self, stage: str, run: RunFolder, say: Callable[[str], None]
+    ) -> Mapping[str, float]:
+        """A sheet of the running average; its figures, where something measures."""
+        average = self.trainer.average
+        run.picture(self.step, "preview", preview_sheet(average, shown_size(self.config)))
+        if self._measure is None:
+            return {}
+        report = self._measure.measure(average)
+        for line in report.lines():
+            say(line)
+        return report.scalars()
+
+    def export(self, folder: Path) -> list[Path]:
+        """The running average, the discriminators."""
+        return self.trainer.save(folder)
+
+    def _pictures(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        share = distributed.share(self.config.batch, "batch")
+        order = (share, self.config.seed, self.step)
+        ranks = {"rank": distributed.rank(), "world_size": distributed.world_size()}
+        # the same pictures, by number
+        for real, rows in zip(
+            self.data.batches(*order, **ranks), self.data.plan(*order, **ranks), strict=True
+        ):
+            yield real, None if self._directions is None else self._directions[rows]
 
 
 def shown_size(config: PretrainConfig) -> int:

@@ -276,18 +276,6 @@ class Trainer(Schedules):
         torch._foreach_lerp_(means, values, 1 - keep)
         self.average.field.progress.copy_(self.generator.field.progress)
 
-    def magnitudes(self) -> dict[str, float]:
-        """Mean size of each network's weights: not finite if any weight is not."""
-        return {
-            f"mean weight of the {name}": float(
-                torch.cat([p.detach().flatten() for p in module.parameters()]).abs().mean()
-            )
-            for name, module in (
-                ("generator", self.generator),
-                ("discriminator", self.discriminator),
-            )
-        }
-
     def state(self) -> dict:
         """What a checkpoint holds."""
         return {name: part.state_dict() for name, part in self._parts().items()}
@@ -309,17 +297,20 @@ class Trainer(Schedules):
             said["feature_network"] = f"{network.name} ({network.hash}, from {network.source})"
         return said
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> list[Path]:
         """The files that people use: average, discriminator, heads of the second one."""
         # as it was trained so far: its file is looked at before all schedules have ended
         field = dataclasses.replace(
             self.average.config.field, density_scale=self.average.field.density_scale
         )
         self.average.config = dataclasses.replace(self.average.config, field=field)
-        self.average.save(folder / "generator.safetensors", self.provenance())
-        self.discriminator.save(folder / "discriminator.safetensors")
+        files = [folder / "generator.safetensors", folder / "discriminator.safetensors"]
+        self.average.save(files[0], self.provenance())
+        self.discriminator.save(files[1])
         if self.features is not None:
             self.features.save(folder / HEADS)
+            files.append(folder / HEADS)
+        return files
 
     def start_from(self, folder: Path) -> None:
         """Begin with the files of another run or of a bundle, at the kimg of its generator.

@@ -20,7 +20,7 @@ from torch.nn import functional
 from clipnerf.config.inversion import TrainEncoderConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
@@ -28,13 +28,11 @@ from clipnerf.inversion.encoder import FILE_NAME, Encoder, Guess
 from clipnerf.inversion.field_difference import field_difference
 from clipnerf.inversion.pose import Pose, pose_error_deg
 from clipnerf.inversion.rendered_data import KnownPictures, as_a_photo
-from clipnerf.training.loop import alone, run_or_resume
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Task, run_task, single_process
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.schedule import one_cycle
 from clipnerf.training.seeds import seeded, torch_generator
 
-STAGES = ("pictures", "generated", "data")
 POINTS = 192
 """Of each object, at which the guess is compared with the truth."""
 HELD_OUT_PARTS = 4
@@ -50,15 +48,15 @@ def train_encoder(config: TrainEncoderConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    with alone("train-encoder", config.device, config.threads) as device:
+    with single_process("train-encoder", config.device, config.threads) as device:
         generator = load_generator(config.generator).to(device)
         data = None
         if config.data and config.data_steps:
             data = PictureDataset(config.data, config.encoder.size)
             data.to(device)
-        trainer = EncoderTrainer(config, generator, data)
         fingerprint = generator.hash + (f"+{data.fingerprint}" if data else "")
-        return run_or_resume(trainer, config, "train-encoder", fingerprint)
+        run_task(EncoderTraining(config, generator, data), config, "train-encoder", fingerprint)
+    return Path(config.out) / FILE_NAME
 
 
 def load_generator(path: str) -> Generator:
@@ -94,7 +92,7 @@ def plan(config: TrainEncoderConfig) -> dict[str, str]:
     }
 
 
-class EncoderTrainer:
+class EncoderTraining(Task):
     """The state of a training, and its steps.
 
     Args:
@@ -102,13 +100,17 @@ class EncoderTrainer:
         data: pictures without labels; None: the last stage is left out.
     """
 
+    name = "train-encoder"
+    covered = ("generator", "data")
+    stages: dict[str, int] = {}
+
     def __init__(
         self, config: TrainEncoderConfig, generator: Generator, data: PictureDataset | None
     ) -> None:
         self.config, self.generator, self.data = config, generator, data
         self.device = generator.device
         self.known = KnownPictures(config, generator, Path(config.out) / "pictures")
-        self.steps = {
+        self.stages = {
             "pictures": self.known.parts,
             "generated": config.steps,
             "data": config.data_steps if data else 0,
@@ -119,58 +121,20 @@ class EncoderTrainer:
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=1.0, weight_decay=1e-2, fused=True
         )
-        self.step = 0
+        self.advice = f"try a learning_rate below {config.learning_rate:g}, in a new --out"
         self._pictures: list[Tensor] = []
         self._labels: tuple[Codes, Pose] | None = None
         self._spread = self._style_spread()
 
-    @property
-    def total(self) -> int:
-        """Steps of all stages."""
-        return sum(self.steps.values())
-
-    def place(self) -> tuple[str, int]:
-        """The stage of the next step, and its number there."""
-        done = self.step
-        for name in STAGES:
-            if done < self.steps[name]:
-                return name, done
-            done -= self.steps[name]
-        return "end", 0
-
-    def run(self, run: RunFolder) -> Path:
-        """Steps until the last one; writes the encoder."""
-        config = self.config
-        shown: dict[str, float] = {}
-        with Progress(self.total, initial=self.step, desc="train-encoder", unit="step") as bar:
-            while self.step < self.total:
-                stage, number = self.place()
-                if stage == "pictures":
-                    self.known.render(number)
-                    scalars = {}
-                else:
-                    scalars = self.one_step(stage, number)
-                self.step += 1
-                ended = number + 1 == self.steps[stage]
-                if scalars and (self.step % config.log_every == 0 or ended):
-                    shown = {name: float(value) for name, value in scalars.items()}
-                    self._check(shown)
-                    if ended:
-                        shown |= self.measure()
-                    run.log(self.step, stage=stage, **shown)
-                bar.update(1, stage=stage, **({"loss": shown["loss"]} if shown else {}))
-                if self.step % config.checkpoint_every == 0 or ended:
-                    run.save_state(self.step, self.state())
-        path = self.encoder.eval().save(Path(config.out) / FILE_NAME)
-        self.known.forget()
-        return path
-
-    def one_step(self, stage: str, number: int) -> dict[str, Tensor]:
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
         """A step of a stage; returns its losses."""
         config = self.config
+        if stage == "pictures":
+            self.known.render(number)
+            return {}
         peak = config.learning_rate if stage == "generated" else config.data_rate
         for group in self.optimizer.param_groups:
-            group["lr"] = peak * one_cycle(number, self.steps[stage], rise=0.1)
+            group["lr"] = peak * one_cycle(number, self.stages[stage], rise=0.1)
         noise = torch_generator(config.seed, 0, number, f"encoder {stage}", self.device)
         if stage == "generated":
             terms = self._generated_terms(noise)
@@ -268,6 +232,20 @@ class EncoderTrainer:
             found[f"held-out {name} explained"] = 1 - float(left)
         return found
 
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
+        """What the encoder reads from held-out pictures, at the end of a stage of learning."""
+        return {} if stage == "pictures" else self.measure()
+
+    def export(self, folder: Path) -> list[Path]:
+        """The encoder."""
+        file = self.encoder.eval().save(folder / FILE_NAME)
+        self.encoder.train()
+        return [file]
+
+    def finish(self) -> None:
+        """Removes the rendered pictures."""
+        self.known.forget()
+
     def state(self) -> dict:
         """What a checkpoint holds; rendered pictures lie beside it."""
         return {"encoder": self.encoder.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -319,13 +297,6 @@ class EncoderTrainer:
         codes = Codes.sample(4096, self.generator.config.field.code_dim, rng).to(self.device)
         shape, appearance = self._styles(codes)
         return shape.std(0).clamp(min=1e-4), appearance.std(0).clamp(min=1e-4)
-
-    def _check(self, shown: dict[str, float]) -> None:
-        if not all(abs(value) < float("inf") for value in shown.values()):
-            raise ClipNerfError(
-                f"the encoder's loss is no longer a number after {self.step} steps; resume with a "
-                "lower --learning_rate (in a new --out)"
-            )
 
 
 def _split(guess: Guess, first: int) -> tuple[Guess, Guess]:

@@ -6,7 +6,8 @@ enough to rebuild the module that it belongs to.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from clipnerf.errors import UsageError
+from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.atomic import atomic_write
 from clipnerf.io.provenance import git_commit
 from clipnerf.version import __version__
@@ -53,8 +54,11 @@ def save_weights(
         extra: further strings for the metadata, e.g. the hash of the generator a mapper is for.
 
     Raises:
-        ClipNerfError: the file cannot be written; one line.
+        ClipNerfError: a tensor is not finite, or the file cannot be written; one line.
     """
+    bad = list(not_finite(tensors))
+    if bad:
+        raise ClipNerfError(f"{kind} weights are not finite ({', '.join(bad[:4])}): not written")
     extra = dict(extra or {})
     for name in _RESERVED:
         if name in extra:
@@ -100,6 +104,11 @@ def load_weights(path: str | Path, kind: str) -> Weights:
             f"{str(path)!r} ({size:,} bytes) is truncated or no safetensors file "
             f"({' '.join(str(error).split())}); copy or make it again"
         ) from error
+    bad = list(not_finite(tensors))
+    if bad:
+        raise UsageError(
+            f"{str(path)!r} holds NaN or infinity ({', '.join(bad[:4])}); copy or make it again"
+        )
     return Weights(tensors=tensors, config=config, metadata=metadata)
 
 
@@ -107,6 +116,20 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
     """Tensors of anybody's safetensors file, by name, on the CPU; raises what safetensors does."""
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {name: file.get_tensor(name) for name in file.keys()}
+
+
+def not_finite(values: Any, name: str = "") -> Iterator[str]:
+    """Names of the tensors and numbers that hold NaN or infinity, in mappings and lists of them."""
+    if isinstance(values, Tensor):
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            yield name
+    elif isinstance(values, float):
+        if not math.isfinite(values):
+            yield name
+    elif isinstance(values, Mapping | list | tuple):
+        pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for key, value in pairs:
+            yield from not_finite(value, f"{name}.{key}" if name else str(key))
 
 
 def weights_hash(tensors: Mapping[str, Tensor]) -> str:

@@ -9,8 +9,8 @@ averaged.
 
 from __future__ import annotations
 
-import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from torch import Tensor
 
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig
-from clipnerf.errors import ClipNerfError
-from clipnerf.io.weights import weights_hash
 from clipnerf.mappers.loading import (
     discriminator_path,
     generator_path,
@@ -33,8 +31,7 @@ from clipnerf.mappers.universal_train import plan_universal, train_universal
 from clipnerf.mappers.validation import Matching, measure
 from clipnerf.mappers.warm_start import warm_start
 from clipnerf.training import distributed
-from clipnerf.training.loop import opened_on_main
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Task, run_task
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.seeds import seed_for, torch_generator
 
@@ -51,18 +48,10 @@ def train_mapper(config: TrainMapperConfig) -> Path:
     with distributed.joined(config.device) as device:
         config.validate()
         objective = load_objective(config, device)
-        trainer = _Trainer(config, objective, _fresh_mapper(config, objective).to(device))
+        task = MapperTraining(config, objective, _fresh_mapper(config, objective).to(device))
         models = f"{objective.generator.hash}+{objective.clip.hash}"
-        with opened_on_main(
-            config.out,
-            command="train-mapper",
-            config=config,
-            seed=config.seed,
-            dataset_fingerprint=models,
-        ) as (run, found):
-            distributed.check_same("generator or CLIP", models)
-            trainer.begin(found)
-            return trainer.run(run)
+        run_task(task, config, "train-mapper", models, validate_every=config.preview_every)
+    return mapper_path(config)
 
 
 def plan(config: TrainMapperConfig) -> dict[str, str]:
@@ -89,8 +78,11 @@ def plan(config: TrainMapperConfig) -> dict[str, str]:
     }
 
 
-class _Trainer:
-    """The state of a training and the loop over it."""
+class MapperTraining(Task):
+    """The state of a mapper's training, and its steps."""
+
+    unit = "img"
+    covered = ("generator", "clip")
 
     def __init__(self, config: TrainMapperConfig, objective: Objective, mapper: Mapper) -> None:
         self.config = config
@@ -98,19 +90,24 @@ class _Trainer:
         self.mapper = mapper
         self.average = {name: value.clone() for name, value in mapper.state_dict().items()}
         self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
-        self.step = 0
+        self.name = f"train-mapper {config.which}"
+        self.each = config.objects * config.edits * config.views
+        self.advice = f"try a learning_rate below {config.learning_rate:g}"
 
-    def begin(self, found: tuple[int, dict[str, Any]] | None) -> None:
-        """Takes up a checkpoint, or gives a fresh mapper its first guess; the same on every rank.
+    @property
+    def stages(self) -> dict[str, int]:
+        """One."""
+        return {"train": self.config.steps}
 
-        Raises ClipNerfError if ranks hold different weights all the same.
-        """
-        if found is not None:
-            self.load(*found)
-        elif self.config.warm_start > 0:
+    def start(self) -> None:
+        """A first guess; the same on every rank."""
+        if self.config.warm_start > 0:
             self.mapper.load_state_dict(distributed.from_main(self._first_guess))
             self.average = {n: value.clone() for n, value in self.mapper.state_dict().items()}
-        distributed.check_same("weights of the mapper", weights_hash(self.mapper.state_dict()))
+
+    def weights(self) -> dict[str, Tensor]:
+        """The mapper's."""
+        return self.mapper.state_dict()
 
     def load(self, step: int, state: dict[str, Any]) -> None:
         """Continues from what :meth:`state` returned after ``step`` steps."""
@@ -121,56 +118,16 @@ class _Trainer:
             name: value.to(self.objective.device) for name, value in state["average"].items()
         }
 
-    def run(self, run: RunFolder | None) -> Path:
-        """Steps until the last one; writes the averaged mapper."""
-        config = self.config
-        pictures = config.objects * config.edits * config.views
-        matching: Matching | None = None
-        with Progress(
-            config.steps * pictures,
-            initial=min(self.step, config.steps) * pictures,
-            desc=f"train-mapper {config.which}",
-            unit="img",
-        ) as progress:
-            while self.step < config.steps:
-                scalars = self.one_step()
-                progress.update(pictures, loss=scalars["loss"], clip=scalars["clip"])
-                if run is None:
-                    continue
-                last = self.step == config.steps
-                if self.step % config.log_every == 0 or last:
-                    run.log(self.step, **scalars)
-                if self.step % config.preview_every == 0 or last:
-                    matching = self.measure(run)
-                if self.step % config.checkpoint_every == 0 or last:
-                    run.save_state(self.step, self.state())
-        path = mapper_path(config)
-        if run is not None:
-            self.averaged().save(path)
-            _warn_if_useless(matching)
-        return path
-
-    def one_step(self) -> dict[str, float]:
-        """One optimiser step; its scalars, means over the ranks.
-
-        Raises ClipNerfError on every rank when the loss is no number on one.
-        """
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
+        """One optimizer step."""
         config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 ** (self.step / config.halve_every)
-        scalars = distributed.average_scalars(self.find_gradients())
-        norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip).item()
-        if not (math.isfinite(scalars["loss"]) and math.isfinite(norm)):
-            bad = [name for name in scalars if name != "loss" and not math.isfinite(scalars[name])]
-            raise ClipNerfError(
-                f"step {self.step}: the loss is {scalars['loss']:g}, its gradient {norm:g} "
-                f"(terms not finite: {', '.join(bad) or 'none'}); the last checkpoint is kept; "
-                f"try a learning_rate below {config.learning_rate:g}"
-            )
+            group["lr"] = config.learning_rate * 0.5 ** (number / config.halve_every)
+        terms = self.find_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip)
         self.optimizer.step()
-        self.step += 1
-        self._follow()
-        return {**scalars, "grad_norm": norm}
+        self._follow(number + 1)
+        return {**terms, "grad_norm": norm}
 
     def find_gradients(self) -> dict[str, Tensor]:
         """The mapper's gradients in this step, means over the ranks; this rank's loss and terms."""
@@ -192,13 +149,18 @@ class _Trainer:
         mapper.load_state_dict(self.average)
         return mapper.eval().requires_grad_(False)
 
-    def measure(self, run: RunFolder) -> Matching:
-        """Logs the matching and writes the sheet of the averaged mapper."""
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
+        """Matching, and the sheet, of the averaged mapper."""
         matching, sheet = measure(self.averaged(), self.objective)
-        by_prompt = {f"match/{name}": share for name, share in matching.by_prompt.items()}
-        run.log(self.step, match=matching.share, **by_prompt)
         run.picture(self.step, self.config.which, sheet)
-        return matching
+        if self.step == self.total:
+            _warn_if_useless(matching)
+        by_prompt = {f"match/{name}": share for name, share in matching.by_prompt.items()}
+        return {"match": matching.share, **by_prompt}
+
+    def export(self, folder: Path) -> list[Path]:
+        """The averaged mapper."""
+        return [self.averaged().save(folder / mapper_path(self.config).name)]
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
@@ -213,9 +175,9 @@ class _Trainer:
         return self.mapper.state_dict()
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _follow(self, step: int) -> None:
         # Shorter at the beginning, so that the zeros of the start are forgotten soon.
-        half_life = min(self.config.ema_half_life, self.step / 4)
+        half_life = min(self.config.ema_half_life, step / 4)
         keep = 0.5 ** (1 / half_life) if half_life > 0 else 0.0
         for name, value in self.mapper.state_dict().items():
             self.average[name].lerp_(value, 1 - keep)
@@ -235,9 +197,7 @@ def _fresh_mapper(config: TrainMapperConfig, objective: Objective) -> Mapper:
         )
 
 
-def _warn_if_useless(matching: Matching | None) -> None:
-    if matching is None:
-        return
+def _warn_if_useless(matching: Matching) -> None:
     poor = sorted(matching.by_prompt.items(), key=lambda item: item[1])
     missed = [f"'{prompt}' {share:.0%}" for prompt, share in poor if share < 0.25]
     if missed:

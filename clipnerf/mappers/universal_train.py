@@ -11,8 +11,8 @@ One run, one counter over all stages. The same command again resumes, and every 
 
 from __future__ import annotations
 
-import math
 import warnings
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig, Which
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.mappers.distilled_clip import DistilledClip, GeneratedPictures
 from clipnerf.mappers.loading import generator_path, load_objectives, mapper_path
@@ -36,8 +36,7 @@ from clipnerf.mappers.universal_objective import (
     rendered_terms,
 )
 from clipnerf.mappers.validation import measure
-from clipnerf.training.loop import alone, run_or_resume
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Task, run_task, single_process
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.schedule import one_cycle
 from clipnerf.training.seeds import seed_for, seeded, torch_generator
@@ -46,7 +45,6 @@ HELD_OUT = 20
 """One part of the pictures in so many is kept from the distilled CLIP, to measure it by."""
 POOR = 0.5
 """Explained variance of held-out pictures below which the mapper is trained on sand."""
-STAGES = ("pictures", "distil", "text-free", "fine-tune", "rendered")
 
 
 def train_universal(config: TrainMapperConfig) -> Path:
@@ -58,7 +56,7 @@ def train_universal(config: TrainMapperConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    with alone("mapper.kind universal", config.device) as device:
+    with single_process("mapper.kind universal", config.device) as device:
         objectives = load_objectives(config, device)
         one = objectives["shape"]
         if one.generator.field.entangled:
@@ -66,9 +64,9 @@ def train_universal(config: TrainMapperConfig) -> Path:
                 f"the generator '{generator_path(config)}' is entangled; a universal mapper "
                 "changes one code at a time: use a disentangled one, or mapper.kind paper"
             )
-        trainer = UniversalTrainer(config, objectives, device)
-        models = f"{one.generator.hash}+{one.clip.hash}"
-        return run_or_resume(trainer, config, "train-mapper", models)
+        task = UniversalTraining(config, objectives, device)
+        run_task(task, config, "train-mapper", f"{one.generator.hash}+{one.clip.hash}")
+    return mapper_path(config)
 
 
 def plan_universal(config: TrainMapperConfig) -> dict[str, str]:
@@ -87,12 +85,16 @@ def plan_universal(config: TrainMapperConfig) -> dict[str, str]:
     }
 
 
-class UniversalTrainer:
+class UniversalTraining(Task):
     """The state of a training, and its stages.
 
     Args:
         objectives: of both codes, over the same frozen models.
     """
+
+    name = "train-mapper universal"
+    covered = ("generator", "clip")
+    stages: dict[str, int] = {}
 
     def __init__(
         self, config: TrainMapperConfig, objectives: dict[Which, Objective], device: torch.device
@@ -105,14 +107,17 @@ class UniversalTrainer:
         self.pictures = GeneratedPictures(
             self.generator, self.clip, u.shapes, u.appearances, u.picture_size, config.seed
         )
-        self.steps = {
+        self.stages = {
             "pictures": self.pictures.parts,
             "distil": u.distil_steps,
             "text-free": u.text_free_steps,
             "fine-tune": u.fine_tune_steps,
             "rendered": u.rendered_steps,
         }
-        self.step = 0
+        self.advice = (
+            f"try a universal.learning_rate below {u.learning_rate:g}, or a universal.rendered_rate"
+            f" below {u.rendered_rate:g}"
+        )
         self.embeddings: list[Tensor] = []
         with seeded(config.seed, "distilled weights"):
             self.distilled = DistilledClip(self.generator, self.clip.embed_dim, u.distil_width)
@@ -120,47 +125,6 @@ class UniversalTrainer:
         self.universal: Universal | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._inputs: tuple[Codes, Tensor] | None = None
-
-    @property
-    def total(self) -> int:
-        """Steps of all stages."""
-        return sum(self.steps.values())
-
-    def place(self) -> tuple[str, int]:
-        """The stage that the next step belongs to, and its number there."""
-        done = self.step
-        for name in STAGES:
-            if done < self.steps[name]:
-                return name, done
-            done -= self.steps[name]
-        return "end", 0
-
-    def run(self, run: RunFolder) -> Path:
-        """Steps until the last one; writes the mapper."""
-        config = self.config
-        with Progress(
-            self.total, initial=self.step, desc="train-mapper universal", unit="step"
-        ) as progress:
-            while self.step < self.total:
-                stage, number = self.place()
-                if self.optimizer is None or number == 0:
-                    self.begin(stage)
-                scalars = self.one_step(stage, number)
-                self.step += 1
-                shown = {"loss": scalars["loss"]} if "loss" in scalars else {}
-                progress.update(1, stage=stage, **shown)
-                ended = number + 1 == self.steps[stage]
-                if ended:
-                    scalars |= self.end(stage, run)
-                if self.step % config.log_every == 0 or ended:
-                    run.log(self.step, stage=stage, **scalars)
-                # rendering is what takes minutes; a hundred steps without it take seconds
-                often = config.checkpoint_every // (4 if stage in ("pictures", "rendered") else 1)
-                if self.step % max(often, 1) == 0 or ended:
-                    run.save_state(self.step, self.state())
-        assert self.universal is not None
-        path = mapper_path(config)
-        return self.calibrated().save(path)
 
     def begin(self, stage: str) -> None:
         """Prepares a stage: its network and a fresh optimiser."""
@@ -181,11 +145,10 @@ class UniversalTrainer:
         weights = [p for p in self.universal.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01)
 
-    def one_step(self, stage: str, number: int) -> dict[str, float]:
-        """One step of a stage; its scalars.
-
-        Raises ClipNerfError when the loss is no number.
-        """
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
+        """One step of a stage; its losses."""
+        if self.optimizer is None or number == 0:
+            self.begin(stage)
         if stage == "pictures":
             self.embeddings.append(self.pictures.embed(number))
             return {}
@@ -196,24 +159,17 @@ class UniversalTrainer:
         u = self.config.universal
         peak = u.rendered_rate if stage == "rendered" else u.learning_rate
         for group in self.optimizer.param_groups:
-            group["lr"] = peak * one_cycle(number, self.steps[stage])
+            group["lr"] = peak * one_cycle(number, self.stages[stage])
         self.optimizer.zero_grad(set_to_none=True)
         terms = self._distil_terms(rng) if stage == "distil" else self._edit_terms(stage, rng)
         loss = torch.stack(list(terms.values())).sum()
-        if not math.isfinite(float(loss.detach())):
-            bad = [name for name, term in terms.items() if not math.isfinite(float(term))]
-            raise ClipNerfError(
-                f"step {self.step} ({stage}): the loss is {float(loss.detach()):g} (terms not "
-                f"finite: {', '.join(bad)}); the last checkpoint is kept; try a "
-                f"universal.{'rendered' if stage == 'rendered' else 'learning'}_rate below {peak:g}"
-            )
         loss.backward()
         weights = [p for group in self.optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(weights, self.config.grad_clip)
         self.optimizer.step()
-        return {name: float(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+        return {name: term.detach() for name, term in {"loss": loss, **terms}.items()}
 
-    def end(self, stage: str, run: RunFolder) -> dict[str, float]:
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
         """Measures what a stage has brought."""
         if stage == "pictures":
             return {}
@@ -236,6 +192,10 @@ class UniversalTrainer:
             found[f"match/{which}"] = matching.share
         return found
 
+    def export(self, folder: Path) -> list[Path]:
+        """The mapper."""
+        return [self.calibrated().save(folder / mapper_path(self.config).name)]
+
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
         return {
@@ -255,7 +215,7 @@ class UniversalTrainer:
             self.universal = self._fresh_mapper(self.inputs()[1])
             self.universal.load_state_dict(state["mapper"])
         stage, number = self.place()
-        if number > 0 and stage in STAGES[1:]:
+        if number > 0 and stage != "pictures":
             self.begin(stage)
             assert self.optimizer is not None
             self.optimizer.load_state_dict(state["optimizer"])

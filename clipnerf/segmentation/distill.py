@@ -11,6 +11,7 @@ segmenter says of each. The same command again resumes; four steps equal two and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.nn import functional
 from clipnerf.clip.model import Clip
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.segmentation import TrainRegionConfig
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import UsageError
 from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -30,8 +31,7 @@ from clipnerf.segmentation.pseudo_labels import POINTS, SeenObjects, Views
 from clipnerf.segmentation.region_file import FILE_NAME, save_region
 from clipnerf.segmentation.segmenter import FILE_NAME as SEGMENTER
 from clipnerf.segmentation.segmenter import Segmenter
-from clipnerf.training.loop import alone, run_or_resume
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Task, run_task, single_process
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.schedule import one_cycle
 from clipnerf.training.seeds import seeded, torch_generator
@@ -49,16 +49,17 @@ def train_region(config: TrainRegionConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    with alone("train-region", config.device, config.threads) as device:
+    with single_process("train-region", config.device, config.threads) as device:
         generator, segmenter = _load(config)
-        trainer = RegionTrainer(config, generator.to(device), segmenter.to(device))
-        return run_or_resume(trainer, config, "train-region", f"{generator.hash}+{segmenter.hash}")
+        task = RegionTraining(config, generator.to(device), segmenter.to(device))
+        run_task(task, config, "train-region", f"{generator.hash}+{segmenter.hash}")
+    return Path(config.out) / FILE_NAME
 
 
 def plan(config: TrainRegionConfig) -> dict[str, str]:
     """What ``--dry-run`` prints; nothing is rendered or trained."""
     generator, segmenter = _load(config)
-    trainer = RegionTrainer(config, generator, segmenter)
+    trainer = RegionTraining(config, generator, segmenter)
     views = config.shapes * config.views
     points = views * POINTS
     return {
@@ -90,8 +91,11 @@ def _load(config: TrainRegionConfig) -> tuple[Generator, Segmenter]:
     return generator, Segmenter.load(source, Clip.load(folder))
 
 
-class RegionTrainer:
+class RegionTraining(Task):
     """The state of a training, and its steps; a part of the pictures is a step as well."""
+
+    name = "train-region"
+    covered = ("bundle", "segmenter")
 
     def __init__(
         self, config: TrainRegionConfig, generator: Generator, segmenter: Segmenter
@@ -113,52 +117,20 @@ class RegionTrainer:
         self.optimizer = torch.optim.AdamW(
             self.field.parameters(), lr=1.0, weight_decay=1e-3, fused=True
         )
-        self.step = 0
+        self.advice = f"start again with a lower lr ({config.lr}) in a new --out"
         self._views: Views | None = None
         self._codes: Codes | None = None
 
     @property
-    def total(self) -> int:
-        """Steps in all."""
-        return self.seen.parts + self.config.steps
+    def stages(self) -> dict[str, int]:
+        """Looking, part by part; learning."""
+        return {"looking": self.seen.parts, "learning": self.config.steps}
 
-    def run(self, run: RunFolder) -> Path:
-        """Steps until the last one; writes the field."""
-        config = self.config
-        shown: dict[str, float] = {}
-        with Progress(self.total, self.step, "train-region", "step") as bar:
-            while self.step < self.total:
-                looking = self.step < self.seen.parts
-                scalars = {}
-                if looking:
-                    self.seen.look(self.step)
-                else:
-                    scalars = self.one_step(self.step - self.seen.parts)
-                self.step += 1
-                last = self.step == self.total
-                if scalars and (self.step % config.log_every == 0 or last):
-                    shown = {name: float(value) for name, value in scalars.items()}
-                    self._check(shown)
-                    if last:
-                        shown |= self.measure()
-                    run.log(self.step, **shown)
-                stage = "looking" if looking else "learning"
-                bar.update(1, stage=stage, **({"loss": shown["loss"]} if shown else {}))
-                if self.step % config.checkpoint_every == 0 or last:
-                    run.save_state(self.step, self.state())
-        path = save_region(
-            Path(config.out) / FILE_NAME,
-            self.field.eval(),
-            generator_hash=self.generator.hash,
-            segmenter_hash=self.segmenter_hash,
-            noun=config.noun,
-            extra={"phrases": "; ".join(config.phrases)},
-        )
-        self.seen.forget()
-        return path
-
-    def one_step(self, number: int) -> dict[str, Tensor]:
-        """A step of learning; returns its losses."""
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
+        """A part of the pictures, or a step of learning and its losses."""
+        if stage == "looking":
+            self.seen.look(number)
+            return {}
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * one_cycle(number, config.steps, rise=0.1)
@@ -176,6 +148,27 @@ class RegionTrainer:
         nn.utils.clip_grad_norm_(self.field.parameters(), 1.0)
         self.optimizer.step()
         return {"loss": loss.detach()}
+
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
+        """Agreement with the segmenter on held-out objects."""
+        return {} if stage == "looking" else self.measure()
+
+    def export(self, folder: Path) -> list[Path]:
+        """The region field."""
+        file = save_region(
+            folder / FILE_NAME,
+            self.field.eval(),
+            generator_hash=self.generator.hash,
+            segmenter_hash=self.segmenter_hash,
+            noun=self.config.noun,
+            extra={"phrases": "; ".join(self.config.phrases)},
+        )
+        self.field.train()
+        return [file]
+
+    def finish(self) -> None:
+        """Removes the kept pictures."""
+        self.seen.forget()
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -240,10 +233,3 @@ class RegionTrainer:
             codes = Codes.cat([codes for codes, _, _ in drawn])
             self._codes = codes[slice(0, None, self.config.views)].to(self.device)
         return self._views
-
-    def _check(self, shown: dict[str, float]) -> None:
-        if not all(abs(value) < float("inf") for value in shown.values()):
-            raise ClipNerfError(
-                f"the region field's loss is no longer a number after {self.step} steps; start "
-                f"again with a lower lr ({self.config.lr}) in a new --out"
-            )

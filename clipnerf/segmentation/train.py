@@ -7,7 +7,7 @@ The same command again resumes; four steps equal two and two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,14 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.segmentation import TrainSegmenterConfig
 from clipnerf.data.referring import ReferringDataset
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import UsageError
 from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.facing import facing_loss
 from clipnerf.segmentation.losses import dice, presence, text_to_pixel
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter, as_large
-from clipnerf.training.loop import alone, run_or_resume
+from clipnerf.training.loop import Task, run_task, single_process
 from clipnerf.training.precision import network_dtype
-from clipnerf.training.progress import Progress
 from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.schedule import one_cycle
 from clipnerf.training.seeds import seed_for, seeded, torch_generator
@@ -44,16 +43,20 @@ def train_segmenter(config: TrainSegmenterConfig) -> Path:
         ClipNerfError: the loss is no longer a number, or the disk failed.
     """
     config.validate()
-    with alone("train-segmenter", config.device, config.threads) as device:
+    with single_process("train-segmenter", config.device, config.threads) as device:
         data, clip = _open(config)
-        trainer = SegmenterTrainer(config, data, clip, device)
-        return run_or_resume(trainer, config, "train-segmenter", f"{data.fingerprint}+{clip.hash}")
+        task = SegmenterTraining(config, data, clip, device)
+        fingerprint = f"{data.fingerprint}+{clip.hash}"
+        run_task(
+            task, config, "train-segmenter", fingerprint, validate_every=config.checkpoint_every
+        )
+    return Path(config.out) / FILE_NAME
 
 
 def plan(config: TrainSegmenterConfig) -> dict[str, str]:
     """What ``--dry-run`` prints; the data is opened, nothing is trained."""
     data, clip = _open(config)
-    trainer = SegmenterTrainer(config, data, clip, torch.device("cpu"))
+    trainer = SegmenterTraining(config, data, clip, torch.device("cpu"))
     absent = sum(sample.absent for sample in data.samples)
     head = sum(p.numel() for n, p in trainer.model.named_parameters() if "backbone" not in n)
     return {
@@ -80,11 +83,14 @@ def _open(config: TrainSegmenterConfig) -> tuple[ReferringDataset, Clip]:
                            and bundle_path(config.clip).exists() else config.clip)  # fmt: skip
 
 
-class SegmenterTrainer:
+class SegmenterTraining(Task):
     """The state of a training, and its steps.
 
     Everything random in step k is seeded by (seed, k): a resumed run equals an uninterrupted one.
     """
+
+    name, early = "train-segmenter", True
+    covered = ("data", "clip")
 
     def __init__(
         self, config: TrainSegmenterConfig, data: ReferringDataset, clip: Clip, device: torch.device
@@ -107,39 +113,14 @@ class SegmenterTrainer:
         self.learned = len(data) - config.held_out
         self.optimizer = _optimizer([self.model, self.auxiliary], config)
         self.dtype = network_dtype(config.precision, device)
-        self.step = 0
+        self.advice = f"lower lr ({config.lr}), in a new --out"
 
-    def run(self, run: RunFolder) -> Path:
-        """Steps until the last one; writes the segmenter at every checkpoint."""
-        config, path = self.config, Path(self.config.out) / FILE_NAME
-        if self.step > config.steps:
-            raise UsageError(
-                f"{config.out!r} is at step {self.step} already, and steps is {config.steps}; ask "
-                "for more steps, or give another --out"
-            )
-        with Progress(config.steps, self.step, "train-segmenter", "step") as bar:
-            while self.step < config.steps:
-                scalars = self.one_step()
-                self.step += 1
-                last = self.step == config.steps
-                shown = {}
-                if self.step % config.log_every == 0 or last:
-                    shown = {name: float(value) for name, value in scalars.items()}
-                    self._check(shown)
-                if self.step % config.checkpoint_every == 0 or last:
-                    run.save_state(self.step, self.state())
-                    self._export(path)
-                    figures = self.figures()
-                    shown |= figures.scalars()
-                    bar.write(f"step {self.step}, held out: {figures.line()}")
-                if shown:
-                    run.log(self.step, **shown)
-                bar.update(1, **({"loss": shown["loss"]} if "loss" in shown else {}))
-        if not path.is_file():
-            self._export(path)
-        return path
+    @property
+    def stages(self) -> dict[str, int]:
+        """One."""
+        return {"train": self.config.steps}
 
-    def one_step(self) -> dict[str, Tensor]:
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
         """A step; returns its losses."""
         config = self.config
         for group in self.optimizer.param_groups:
@@ -217,14 +198,16 @@ class SegmenterTrainer:
             self.data.azimuth[chosen].to(self.device),
         )
 
-    def figures(self):
-        """Of the pictures that are held out."""
+    def validate(self, stage: str, run: RunFolder, say: Callable[[str], None]) -> dict[str, float]:
+        """Figures of the pictures that are held out."""
         self.model.eval()
         rows = range(self.learned, len(self.data))
         try:
-            return measure(self.model, self.data, rows).figures
+            figures = measure(self.model, self.data, rows).figures
         finally:
             self.model.train()
+        say(f"step {self.step}, held out: {figures.line()}")
+        return figures.scalars()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -239,17 +222,13 @@ class SegmenterTrainer:
             self.auxiliary.load_state_dict(state["auxiliary"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def _export(self, path: Path) -> None:
+    def export(self, folder: Path) -> list[Path]:
+        """The segmenter."""
         self.model.eval()
-        self.model.save(path, {"steps": str(self.step), "dataset": self.data.fingerprint})
+        extra = {"steps": str(self.step), "dataset": self.data.fingerprint}
+        file = self.model.save(folder / FILE_NAME, extra)
         self.model.train()
-
-    def _check(self, shown: dict[str, float]) -> None:
-        if not all(abs(value) < float("inf") for value in shown.values()):
-            raise ClipNerfError(
-                f"the segmenter's loss is no longer a number after {self.step} steps; start again "
-                f"with a lower lr ({self.config.lr}) in a new --out"
-            )
+        return [file]
 
 
 def _optimizer(

@@ -10,9 +10,11 @@
 The same command again resumes; another configuration in the same folder is refused.
 """
 
+import hashlib
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
 from enum import Enum
@@ -58,9 +60,19 @@ _OWN_NAMES = frozenset(
 class RunFolder:
     """An open run folder: made by :meth:`open`, let go by :meth:`close` or by ``with``."""
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock: IO[str],
+        config: Any,
+        manifest: dict[str, Any],
+        fresh: Sequence[Path],
+    ) -> None:
         self.path = path
         self._lock = lock
+        self._config, self._manifest, self._fresh = config, manifest, fresh
+        self._claimed = False
+        self._exports: Mapping[str, str] | None = None
         self._stats: IO[str] | None = None
         self._board: SummaryWriter | None = None
         self._resumed_step = -1
@@ -74,48 +86,72 @@ class RunFolder:
         config: Any,
         seed: int,
         dataset_fingerprint: str = "",
-        may_change: Collection[str] = MAY_CHANGE,
+        covered: Collection[str] = (),
+        claim: bool = True,
     ) -> "RunFolder":
         """Makes the folder, or opens the run that it holds in order to resume it.
 
         Args:
             command: the verb, e.g. ``pretrain``; a folder holds one kind of run.
-            config: the verb's dataclass; compared key by key with the run in the folder.
-            may_change: keys that a resumed run may give anew (how long, how often, where).
+            config: the verb's dataclass; compared key by key with the run in the folder, but for
+                MAY_CHANGE (how long, how often, where).
+            covered: keys that name what the fingerprint stands for; they may be spelt anew.
+            claim: write at once that the folder is this run's; else :meth:`claim` does, and a
+                folder that is closed before it is left as it was found.
 
         Raises:
             UsageError: the folder holds another run (the first key that differs is named) or
                 something else, cannot be written, or another process is training in it.
         """
-        path = writable_dir(path)
+        path = Path(path)
+        fresh = [folder for folder in (path, *path.parents) if not folder.exists()]
+        writable_dir(path)
         lock = _lock(path)
+        run = cls(path, lock, _plain(asdict(config)), {}, fresh)
         try:
             asked = {"command": command, "seed": seed, "dataset_fingerprint": dataset_fingerprint}
-            plain = _plain(asdict(config))
-            manifest = _read_manifest(path) if (path / "manifest.json").exists() else None
-            if manifest is None:
-                _refuse_other_things(path)
-                manifest = {**asked, "starts": []}
+            if (path / "manifest.json").exists():
+                run._manifest = _read_manifest(path)
+                free = {*MAY_CHANGE, *covered}
+                _refuse_another_run(
+                    path, run._manifest, asked, run._config, _defaults(config), free
+                )
+                run._claimed = True
             else:
-                _refuse_another_run(path, manifest, asked, plain, _defaults(config), may_change)
-            manifest["starts"].append(_this_start())
-            for folder in (path, path / "checkpoints", path / "previews"):
-                folder.mkdir(exist_ok=True)
-                sweep_temporaries(folder)
-            _write_text(path / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
-            _write_text(path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+                _refuse_other_things(path)
+                run._manifest = {**asked, "starts": []}
+            run._manifest["starts"].append(_this_start())
+            if claim:
+                run.claim()
         except BaseException:
-            lock.close()
+            run.close()
             raise
-        return cls(path, lock)
+        return run
 
-    def save_state(self, step: int, state: Mapping[str, Any]) -> None:
+    def claim(self) -> None:
+        """Writes what was asked; from here on the folder is this run's.
+
+        Raises:
+            ClipNerfError: the disk is full or the folder is gone.
+        """
+        for folder in (self.path, self.path / "checkpoints", self.path / "previews"):
+            folder.mkdir(exist_ok=True)
+            sweep_temporaries(folder)
+        _write_text(self.path / "config.yaml", yaml.safe_dump(self._config, sort_keys=False))
+        manifest = {**self._manifest, "digest": _digest(self._manifest)}
+        _write_text(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+        self._claimed = True
+
+    def save_state(self, step: int, state: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
         """Saves ``state`` (tensors, numbers, strings, lists, dicts) as of ``step`` steps done.
 
+        Args:
+            files: in this folder, that were exported of this state; see :meth:`stale`.
         Raises:
             ClipNerfError: the disk is full or the folder is gone; the last state is still there.
         """
-        checkpoints.save_state(self.path / "checkpoints", step, state)
+        exports = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        checkpoints.save_state(self.path / "checkpoints", step, state, exports)
 
     def load_state(self) -> tuple[int, dict[str, Any]] | None:
         """The steps done and the state to resume from, tensors on the CPU; None for a fresh run.
@@ -128,7 +164,18 @@ class RunFolder:
         loaded = checkpoints.load_state(self.path / "checkpoints")
         self._resumed_step = loaded[0] if loaded else -1
         self._drop_stats_after(self._resumed_step)
-        return loaded
+        if loaded is None:
+            return None
+        step, state, self._exports = loaded
+        return step, state
+
+    def stale(self) -> bool:
+        """Whether what was exported of the loaded state is missing, of another one, or unknown."""
+        return not self._exports or any(
+            not (self.path / name).is_file()
+            or hashlib.sha256((self.path / name).read_bytes()).hexdigest() != digest
+            for name, digest in self._exports.items()
+        )
 
     def log(self, step: int, **scalars: float | int | str) -> None:
         """Appends one line to stats.jsonl, and the numbers to TensorBoard; ``step`` steps are done.
@@ -163,7 +210,8 @@ class RunFolder:
         return path
 
     def close(self) -> None:
-        """Flushes the logs and lets the folder go; may be called twice."""
+        """Flushes the logs and lets the folder go; may be called twice. One that was never claimed
+        is left as it was found."""
         stats, board, self._stats, self._board = self._stats, self._board, None, None
         try:
             if stats is not None:
@@ -174,6 +222,14 @@ class RunFolder:
             raise cannot_write(self.path, error) from error
         finally:
             self._lock.close()
+            if not self._claimed:
+                self._leave()
+
+    def _leave(self) -> None:
+        with suppress(OSError):
+            (self.path / ".lock").unlink()
+            for folder in self._fresh:
+                folder.rmdir()
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -244,12 +300,20 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         if not isinstance(manifest["starts"], list):
             raise TypeError("starts is no list")
+        # runs of before digests were written have none
+        if manifest.pop("digest", None) not in (None, _digest(manifest)):
+            raise ValueError("its digest does not match: the file has been damaged or edited")
         return manifest
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{str(path / 'manifest.json')!r} is not the manifest of a run ({error}); "
-            "give another --out"
+            f"{str(path / 'manifest.json')!r} is not the manifest of a run "
+            f"({' '.join(str(error).split())[:160]}); give another --out"
         ) from error
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    known = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _refuse_other_things(path: Path) -> None:
@@ -273,7 +337,13 @@ def _refuse_another_run(
     defaults: Mapping[str, Any],
     may_change: Collection[str],
 ) -> None:
-    found = _flat(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
+    try:
+        found = _flat(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"{str(path / 'config.yaml')!r} is not the configuration of a run "
+            f"({' '.join(str(error).split())[:160]}); give another --out"
+        ) from error
     found = {**{name: manifest.get(name) for name in asked}, **found}
     wanted = {**asked, **_flat(config)}
     for key in [*wanted, *(key for key in found if key not in wanted)]:
@@ -282,11 +352,21 @@ def _refuse_another_run(
         # a key that came after the run was begun had its default all along
         old = found.get(key, defaults.get(key, "(not set)"))
         new = wanted.get(key, "(not set)")
+        if old != new and key == "dataset_fingerprint":
+            raise UsageError(
+                f"the data or models of the run in {str(path)!r} have changed since it was begun "
+                f"({str(old)[:40]} then, {str(new)[:40]} now); give another --out, or bring them "
+                "back"
+            )
         if old != new:
             raise UsageError(
-                f"{str(path)!r} holds a run with {key} = {old!r}, and {new!r} is asked for; "
-                "give another --out, or the same value to resume"
+                f"{str(path)!r} holds a run with {key} = {_short(old)}, and {_short(new)} is asked "
+                "for; give another --out, or the same value to resume"
             )
+
+
+def _short(value: Any) -> str:
+    return text if len(text := repr(value)) <= 120 else text[:117] + "..."
 
 
 def _defaults(config: Any) -> dict[str, Any]:

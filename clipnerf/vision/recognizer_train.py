@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from clipnerf.config.evaluation import RecognizerConfig, TrainRecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
-from clipnerf.training.progress import Progress
+from clipnerf.training.loop import Every, Task, train
 from clipnerf.training.seeds import seed_for, torch_generator
 from clipnerf.vision.recognizer import UNKNOWN, Recognizer
 
@@ -63,35 +64,80 @@ def train_recognizer(
             f"{data.path} has no attributes in metadata.jsonl with 2 to {MAX_VALUES} values; "
             "a recogniser needs them, as the sets of 'clipnerf data synthesize' have them"
         )
-    torch.manual_seed(seed_for(config.seed, 0, 0, "recognizer"))
-    recognizer = Recognizer(RecognizerConfig(attributes, data.size, width)).to(device).train()
-    labels = {key: rows.to(device) for key, rows in recognizer.labels(data).items()}
-    optimizer = torch.optim.AdamW(
-        recognizer.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.lr, total_steps=config.steps, pct_start=0.1, cycle_momentum=False
-    )
-    plan = data.plan(config.batch, config.seed)
-    with Progress(config.steps * config.batch, desc="recognizer") as progress:
-        for step in range(config.steps):
-            index = torch.tensor(next(plan))
-            noise = torch_generator(config.seed, 0, step, "recognizer", device)
-            logits = recognizer(augment(data.batch(index).to(device), noise))
-            losses = [
-                F.cross_entropy(logits[key], labels[key][index.to(device)], ignore_index=UNKNOWN)
-                for key in attributes
-                if bool((labels[key][index.to(device)] != UNKNOWN).any())
-            ]
-            if not losses:  # a batch of pictures without attributes
-                continue
-            loss = torch.stack(losses).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            progress.update(config.batch, loss=float(loss.detach()) / len(losses))
-    return recognizer.requires_grad_(False).eval()
+    task = RecognizerTraining(data, config, RecognizerConfig(attributes, data.size, width), device)
+    train(task, Every())
+    return task.recognizer.requires_grad_(False).eval()
+
+
+class RecognizerTraining(Task):
+    """The state of a recognizer's training, and its steps."""
+
+    name, unit = "recognizer", "img"
+
+    def __init__(
+        self,
+        data: PictureDataset,
+        config: TrainRecognizerConfig,
+        asked: RecognizerConfig,
+        device: torch.device | str,
+    ) -> None:
+        self.data, self.config, self.device, self.each = data, config, device, config.batch
+        torch.manual_seed(seed_for(config.seed, 0, 0, "recognizer"))
+        self.recognizer = Recognizer(asked).to(device).train()
+        self.labels = {k: rows.to(device) for k, rows in self.recognizer.labels(data).items()}
+        self.optimizer = torch.optim.AdamW(
+            self.recognizer.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            config.lr,
+            total_steps=config.steps,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+        self._plan = data.plan(config.batch, config.seed)
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """One."""
+        return {"train": self.config.steps}
+
+    def advance(self, stage: str, number: int) -> dict[str, Tensor]:
+        """A step; nothing where no picture of the batch has attributes."""
+        index = torch.tensor(next(self._plan))
+        noise = torch_generator(self.config.seed, 0, number, "recognizer", self.device)
+        logits = self.recognizer(augment(self.data.batch(index).to(self.device), noise))
+        index = index.to(self.device)
+        losses = [
+            F.cross_entropy(logits[key], rows[index], ignore_index=UNKNOWN)
+            for key, rows in self.labels.items()
+            if bool((rows[index] != UNKNOWN).any())
+        ]
+        if not losses:
+            return {}
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.stack(losses).sum()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return {"loss": loss.detach() / len(losses)}
+
+    def state(self) -> dict[str, Any]:
+        """Network, optimizer and schedule."""
+        parts: dict[str, Any] = {
+            "model": self.recognizer,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Continues from what :meth:`state` returned after ``step`` steps."""
+        self.step, config = step, self.config
+        self.recognizer.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self._plan = self.data.plan(config.batch, config.seed, step)
 
 
 def augment(

@@ -14,10 +14,12 @@ from clipnerf.clip.trainer import Trainer, encode_short
 from clipnerf.config.clip import CompactClipConfig, TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
+from clipnerf.training.checkpoints import load_state
 
 
 def state(run: Path) -> dict:
-    return torch.load(run / "checkpoints" / "state.pt", weights_only=True)
+    step, kept, _ = load_state(run / "checkpoints")
+    return {"step": step, "state": kept}
 
 
 def test_learns_colours_and_shapes(trained: Path, capsys: pytest.CaptureFixture) -> None:

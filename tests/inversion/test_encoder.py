@@ -13,7 +13,7 @@ from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion import encoder_train
 from clipnerf.inversion.encoder import Encoder, Guess
-from clipnerf.inversion.encoder_train import EncoderTrainer, plan, train_encoder
+from clipnerf.inversion.encoder_train import EncoderTraining, plan, train_encoder
 from clipnerf.inversion.rendered_data import KnownPictures, as_a_photo
 from clipnerf.io.weights import load_weights
 from tests.tiny_bundle import CODE_DIM, tiny_generator
@@ -121,7 +121,7 @@ def test_training_writes_an_encoder_of_this_generator_and_cleans_up(config):
     assert not (path.parent / "pictures").exists()
     with open(f"{config.out}/stats.jsonl") as file:
         stats = [json.loads(line) for line in file]
-    assert {line["stage"] for line in stats} == {"generated", "data"}
+    assert {line["stage"] for line in stats} == {"pictures", "generated", "data"}
     assert {"held-out pose error", "held-out shape explained"} <= set(stats[-1])
 
 
@@ -129,19 +129,20 @@ def test_training_writes_an_encoder_of_this_generator_and_cleans_up(config):
 def test_an_interrupted_training_gives_the_same_bits(config, tmp_path, monkeypatch, stopped):
     whole = load_weights(train_encoder(config), "encoder").tensors
     config = replace(config, out=str(tmp_path / "again"))
-    step, calls = EncoderTrainer.one_step, []
+    step, calls = EncoderTraining.advance, []
 
     def interrupted(self, stage, number):
-        calls.append(stage)
+        if stage != "pictures":
+            calls.append(stage)
         if len(calls) == stopped:
             raise KeyboardInterrupt
         return step(self, stage, number)
 
     if stopped <= 6:
-        monkeypatch.setattr(EncoderTrainer, "one_step", interrupted)
+        monkeypatch.setattr(EncoderTraining, "advance", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_encoder(config)
-        monkeypatch.setattr(EncoderTrainer, "one_step", step)
+        monkeypatch.setattr(EncoderTraining, "advance", step)
     again = load_weights(train_encoder(config), "encoder").tensors
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
@@ -153,9 +154,9 @@ def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
         distance=0.0, shift=0.0,
     )  # fmt: skip
     generator = tiny_generator()
-    trainer = EncoderTrainer(config, generator, None)
+    trainer = EncoderTraining(config, generator, None)
     before = trainer.measure()
-    steps = [trainer.one_step("generated", number) for number in range(config.steps)]
+    steps = [trainer.advance("generated", number) for number in range(config.steps)]
     after = trainer.measure()
     # its blobs look much alike from all sides, so that the direction is learned slowly
     assert after["held-out pose error"] < before["held-out pose error"]
@@ -166,7 +167,7 @@ def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
 
 def test_rendering_back_learns_from_pictures_without_labels(config):
     generator = tiny_generator()
-    trainer = EncoderTrainer(config, generator, encoder_train.PictureDataset(config.data, 16))
+    trainer = EncoderTraining(config, generator, encoder_train.PictureDataset(config.data, 16))
     real = trainer.data.batch([0, 1, 2, 3])
     terms = trainer._render_back(real, trainer.encoder(real))
     terms["rendered"].backward()
@@ -197,8 +198,9 @@ def test_a_value_out_of_range_is_named(config, change, says):
 
 
 def test_a_loss_that_is_no_number_stops_the_training(config, monkeypatch):
-    monkeypatch.setattr(EncoderTrainer, "one_step", lambda *a: {"loss": torch.tensor(float("nan"))})
-    with pytest.raises(ClipNerfError, match="no longer a number after 3 steps"):
+    nothing = torch.tensor(math.nan, requires_grad=True)
+    monkeypatch.setattr(EncoderTraining, "_generated_terms", lambda *a: {"wrong": nothing})
+    with pytest.raises(ClipNerfError, match="not finite any more: loss, wrong.*learning_rate"):
         train_encoder(config)
 
 

@@ -15,7 +15,7 @@ from clipnerf.io.weights import load_weights
 from clipnerf.rendering.rays import pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput
 from clipnerf.segmentation import distill
-from clipnerf.segmentation.distill import RegionTrainer, plan, train_region
+from clipnerf.segmentation.distill import RegionTraining, plan, train_region
 from clipnerf.segmentation.pseudo_labels import draw_points
 from clipnerf.segmentation.region_file import load_region
 from clipnerf.segmentation.segmenter import Segmenter
@@ -59,10 +59,10 @@ def test_learns_what_the_teacher_says(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, "segment_many", HalvesSegmenter.segment_many)
     wanted = config(bundle, tmp_path / "run", steps=150, shapes=50, size=24, points=64)
     generator, segmenter = distill._load(wanted)
-    trainer = RegionTrainer(wanted, generator, segmenter)
+    trainer = RegionTraining(wanted, generator, segmenter)
     before = trainer.measure()
     for number in range(wanted.steps):
-        trainer.one_step(number)
+        trainer.advance("learning", number)
     after = trainer.measure()
     # pictures are split across the middle, which lies elsewhere in space for every camera
     assert after["held-out agreement"] > 0.8 > before["held-out agreement"]
@@ -78,7 +78,7 @@ def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path,
 
     monkeypatch.setattr(Segmenter, "segment_many", unsure)
     wanted = config(bundle, tmp_path / "run", shapes=4)
-    trainer = RegionTrainer(wanted, *distill._load(wanted))
+    trainer = RegionTraining(wanted, *distill._load(wanted))
     views = trainer.seen.look(0)
     square = views.phrases == wanted.phrases.index("the square")
     assert bool(square.any()) and not bool(views.masks[square].any())
@@ -89,7 +89,7 @@ def test_dice_finds_what_the_teacher_finds_in_less_than_half_of_the_views(bundle
     def found(dice):
         wanted = config(bundle, tmp_path / "run", shapes=40, dice=dice, points=64, lr=0.01,
                         steps=120, batch=16)  # fmt: skip
-        trainer = RegionTrainer(wanted, *distill._load(wanted))
+        trainer = RegionTraining(wanted, *distill._load(wanted))
         views = trainer._all()
         part = views.points[..., 2] > 0.3
         seen = torch.arange(len(part)) % 3 < 1
@@ -98,7 +98,7 @@ def test_dice_finds_what_the_teacher_finds_in_less_than_half_of_the_views(bundle
             views, masks=(part & seen[:, None])[:, None].expand(-1, views.phrases.shape[1], -1)
         )
         for number in range(wanted.steps):
-            trainer.one_step(number)
+            trainer.advance("learning", number)
         with torch.no_grad():
             logits, _ = trainer._compare(torch.arange(40), torch.Generator().manual_seed(0))
         return float((logits > 0).float().mean()) / float(part.float().mean())

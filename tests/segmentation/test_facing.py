@@ -15,7 +15,7 @@ from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.segmentation.facing import CHANNELS, Facing, facing_loss, placed
 from clipnerf.segmentation.neck import coordinates
 from clipnerf.segmentation.segmenter import KIND, Segmenter
-from clipnerf.segmentation.train import SegmenterTrainer, train_segmenter
+from clipnerf.segmentation.train import SegmenterTraining, train_segmenter
 from tests.segmentation.conftest import TINY
 
 
@@ -105,8 +105,8 @@ def test_without_azimuths_or_weight_nothing_is_asked(turned, tiny, resnet):
     def terms(**changes):
         config = tiny(1, **changes)
         data = ReferringDataset.open(config.data, 32)
-        trainer = SegmenterTrainer(config, data, Clip.load(config.clip), torch.device("cpu"))
-        return trainer.one_step()
+        trainer = SegmenterTraining(config, data, Clip.load(config.clip), torch.device("cpu"))
+        return trainer.advance("train", 0)
 
     assert float(terms()["facing"]) == 0
     assert "facing" not in terms(data=str(turned), facing=0.0)

@@ -13,7 +13,7 @@ from clipnerf.io.weights import load_weights
 from clipnerf.segmentation.auxiliary import PictureHead
 from clipnerf.segmentation.measure import measure
 from clipnerf.segmentation.segmenter import Segmenter
-from clipnerf.segmentation.train import SegmenterTrainer, plan, train_segmenter
+from clipnerf.segmentation.train import SegmenterTraining, plan, train_segmenter
 
 
 def test_learns_to_find_what_is_named_and_nothing_where_nothing_is(tiny, referring):
@@ -104,11 +104,11 @@ def test_the_second_head_sees_more_phrases_than_the_decoder(tiny, monkeypatch):
 
     of_maps, forward = Segmenter.of_maps, PictureHead.forward
     config = tiny(1, phrases=2, auxiliary_phrases=3)
-    trainer = SegmenterTrainer(
+    trainer = SegmenterTraining(
         config, ReferringDataset.open(config.data, 32), Clip.load(config.clip), torch.device("cpu")
     )
     monkeypatch.setattr(Segmenter, "of_maps", note)
     monkeypatch.setattr(PictureHead, "forward", note_all)
-    trainer.one_step()
+    trainer.advance("train", 0)
     assert seen["decoder"] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert seen["second"] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]

@@ -59,13 +59,13 @@ def gan_config(folder: Path) -> PretrainConfig:
     )
 
 
-def mapper_trainer(folder: Path, which: str) -> mapper_training._Trainer:
+def mapper_trainer(folder: Path, which: str) -> mapper_training.MapperTraining:
     """A mapper whose end is not zero, so that every layer has a gradient."""
     config = mapper_config(folder, which)
     objective = mapper_loading.load_objective(config, torch.device("cpu"))
     mapper = mapper_training._fresh_mapper(config, objective)
     torch.nn.init.normal_(mapper.end.weight, std=0.1, generator=torch.Generator().manual_seed(0))
-    return mapper_training._Trainer(config, objective, mapper)
+    return mapper_training.MapperTraining(config, objective, mapper)
 
 
 def clip_trainer(folder: Path) -> ClipTrainer:

@@ -90,7 +90,7 @@ def test_a_key_that_came_after_a_run_was_begun_had_its_default(tmp_path):
         ({"config": Inner()}, "inner.levels = 6, and '\\(not set\\)' is asked for"),
         ({"command": "train-clip"}, "command = 'pretrain', and 'train-clip'"),
         ({"seed": 5}, "seed = 0, and 5"),
-        ({"dataset_fingerprint": "bad"}, "dataset_fingerprint = 'f00', and 'bad'"),
+        ({"dataset_fingerprint": "bad"}, "have changed since it was begun .f00 then, bad now"),
     ],
 )
 def test_another_run_is_refused_and_left_alone(tmp_path, changes, message):
@@ -238,7 +238,7 @@ def test_a_kill_at_any_moment_of_saving_never_loses_a_state(tmp_path):
         process.wait()
         assert int(said[0]) > last_said
         last_said = int([line for line in said if line.strip()][-1])
-        step, state = checkpoints.load_state(tmp_path)
+        step, state, _ = checkpoints.load_state(tmp_path)
         assert step >= last_said
         assert (state["w"] == step).all()
     assert not (tmp_path / checkpoints.BROKEN).exists()
