@@ -91,7 +91,7 @@ def _train(config: TrainClipConfig, trainer: Trainer, run: RunFolder | None) -> 
             last = trainer.step == config.steps
             if run is None:
                 continue
-            if trainer.step % config.status_every == 0 or last:
+            if trainer.step % config.log_every == 0 or last:
                 seconds = time.perf_counter() - began
                 speed = (trainer.step - since) * batch / seconds
                 run.log(trainer.step, images_per_s=speed, **logged)

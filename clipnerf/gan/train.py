@@ -133,7 +133,7 @@ def _train(
             step = trainer.step
             last = step == config.steps
             shown: dict[str, float] = {}
-            if step % config.status_every == 0 or last:
+            if step % config.log_every == 0 or last:
                 names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
                 losses = {k: result[k] for k in names if k in result}
                 shown = distributed.average_scalars(losses | {"opacity": result["opacity"].mean()})

@@ -168,7 +168,7 @@ class EncoderTrainer:
     def one_step(self, stage: str, number: int) -> dict[str, Tensor]:
         """A step of a stage; returns its losses."""
         config = self.config
-        peak = config.learning_rate if stage == "generated" else config.data_rate
+        peak = config.lr if stage == "generated" else config.data_rate
         for group in self.optimizer.param_groups:
             group["lr"] = peak * one_cycle(number, self.steps[stage], rise=0.1)
         noise = torch_generator(config.seed, 0, number, f"encoder {stage}", self.device)
@@ -324,7 +324,7 @@ class EncoderTrainer:
         if not all(abs(value) < float("inf") for value in shown.values()):
             raise ClipNerfError(
                 f"the encoder's loss is no longer a number after {self.step} steps; resume with a "
-                "lower --learning_rate (in a new --out)"
+                "lower --lr (in a new --out)"
             )
 
 

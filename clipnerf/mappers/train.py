@@ -97,7 +97,7 @@ class _Trainer:
         self.objective = objective
         self.mapper = mapper
         self.average = {name: value.clone() for name, value in mapper.state_dict().items()}
-        self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.lr)
         self.step = 0
 
     def begin(self, found: tuple[int, dict[str, Any]] | None) -> None:
@@ -157,7 +157,7 @@ class _Trainer:
         """
         config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 ** (self.step / config.halve_every)
+            group["lr"] = config.lr * 0.5 ** (self.step / config.halve_every)
         scalars = distributed.average_scalars(self.find_gradients())
         norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip).item()
         if not (math.isfinite(scalars["loss"]) and math.isfinite(norm)):
@@ -165,7 +165,7 @@ class _Trainer:
             raise ClipNerfError(
                 f"step {self.step}: the loss is {scalars['loss']:g}, its gradient {norm:g} "
                 f"(terms not finite: {', '.join(bad) or 'none'}); the last checkpoint is kept; "
-                f"try a learning_rate below {config.learning_rate:g}"
+                f"try an lr below {config.lr:g}"
             )
         self.optimizer.step()
         self.step += 1

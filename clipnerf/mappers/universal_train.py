@@ -194,7 +194,7 @@ class UniversalTrainer:
         # dropout, and what rendering draws without being given a generator
         torch.manual_seed(seed_for(self.config.seed, 0, self.step, "universal"))
         u = self.config.universal
-        peak = u.rendered_rate if stage == "rendered" else u.learning_rate
+        peak = u.rendered_rate if stage == "rendered" else u.lr
         for group in self.optimizer.param_groups:
             group["lr"] = peak * one_cycle(number, self.steps[stage])
         self.optimizer.zero_grad(set_to_none=True)
