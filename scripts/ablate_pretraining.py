@@ -100,7 +100,7 @@ def trained(options: list[str], folder: Path, kimg: float, seconds: float | None
 def run(options: list[str], out: Path, steps: int, every: int) -> float:
     """One call of ``clipnerf pretrain``; returns its processor time, seconds."""
     numbers = ["--steps", str(steps), "--checkpoint_every", str(every), "--preview_every"]
-    numbers += [str(10**6), "--status_every", str(every), "--out", str(out)]
+    numbers += [str(10**6), "--log_every", str(every), "--out", str(out)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "clipnerf", "pretrain", *options, *numbers]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

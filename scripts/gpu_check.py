@@ -212,7 +212,7 @@ def training(options: argparse.Namespace) -> None:
         features={"start_kimg": 4.0},
         out=str(run),
         steps=steps,
-        status_every=max(steps // 20, 1),
+        log_every=max(steps // 20, 1),
         preview_every=max(steps // 3, 1),
         checkpoint_every=max(steps // 2, 1),
         device=device.type,

@@ -40,7 +40,7 @@ PRETRAIN = {
     "discriminator": {"patch": 8, "width": 4, "max_width": 8},
     "steps": 2,
     "batch": 4,
-    "status_every": 1,
+    "log_every": 1,
     "threads": 1,
     "device": "cpu",
 }
@@ -54,7 +54,7 @@ CLIP = {
     },
     "steps": 2,
     "batch": 8,
-    "status_every": 1,
+    "log_every": 1,
     "threads": 1,
     "device": "cpu",
 }

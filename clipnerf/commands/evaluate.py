@@ -62,6 +62,7 @@ from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, VIEWS
 from clipnerf.gan.generator import Generator
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.io.provenance import git_commit, versions
+from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
 from clipnerf.vision import pretrained
 from clipnerf.vision.feature_network import FeatureNetwork
@@ -162,7 +163,7 @@ def _writable(out: str) -> tuple[Path, Path]:
 
 
 def _load(config: EvaluateConfig, means: Means) -> _Loaded:
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(config.device)
     wishes = load_wishes(means.wishes) if means.wishes else ()
     recognizer = Recognizer.load(means.recognizer).to(device) if means.recognizer else None
     if recognizer is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -17,6 +16,7 @@ from clipnerf.errors import UsageError
 from clipnerf.io.sheet import overlay, save_png, to_uint8
 from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter
+from clipnerf.training.precision import pick_device
 
 
 def segment(config: SegmentConfig) -> list[Path]:
@@ -33,8 +33,7 @@ def segment(config: SegmentConfig) -> list[Path]:
             f"{str(folder)!r} holds no {FILE_NAME}; give a bundle that does, or make one with "
             "clipnerf train-segmenter"
         )
-    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter = Segmenter.load(folder).to(device)
+    segmenter = Segmenter.load(folder).to(pick_device(config.device))
     for text in config.text:
         unknown = segmenter.unknown_words(text)
         if unknown:

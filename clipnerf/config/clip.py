@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from clipnerf.config.field_types import Device
 from clipnerf.errors import UsageError
 
 
@@ -170,11 +171,11 @@ class TrainClipConfig:
     """Seed of weights, split, order and augmentation."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 is twice as fast where the processor has it; auto looks."""
-    device: str = "auto"
-    """auto, cpu, or cuda."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     threads: int = 0
     """Processor threads; 0 leaves it to torch."""
-    status_every: int = 20
+    log_every: int = 20
     """Steps between lines of stats.jsonl."""
     checkpoint_every: int = 200
     """Steps between checkpoints: what a kill loses at most."""
@@ -183,7 +184,7 @@ class TrainClipConfig:
         """Raise UsageError for a value out of range."""
         self.model.validate()
         self.augment.validate()
-        for key in ("steps", "captions", "status_every", "checkpoint_every"):
+        for key in ("steps", "captions", "log_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("decay_steps", "warmup_steps", "text_delay_steps"):
             _check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")

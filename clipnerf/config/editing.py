@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
@@ -83,7 +84,6 @@ def _check_common(config: DemoConfig | EditConfig | OrbitConfig | MorphConfig) -
         if strength is not None:
             check_strength(key, strength)
     _check(8 <= config.size <= 2048, "size", config.size, "8 to 2048 pixels")
-    _check(config.device in (None, "cpu", "cuda"), "device", config.device, "cpu or cuda")
     _check(-90 <= config.elevation_deg <= 90, "elevation_deg", config.elevation_deg, "-90 to 90")
 
 
@@ -114,8 +114,8 @@ class DemoConfig:
     """Height of the camera above the horizon, degrees."""
     fps: int = 24
     """Frames a second."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -168,8 +168,8 @@ class EditConfig:
     """Height of the camera above the horizon, degrees."""
     size: int = 128
     """Width and height of a picture, pixels."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -224,8 +224,8 @@ class OrbitConfig:
     """Height of the camera above the horizon, degrees."""
     fps: int = 24
     """Frames a second."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -273,8 +273,8 @@ class MorphConfig:
     """Height of the camera above the horizon, degrees."""
     fps: int = 24
     """Frames a second."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
@@ -68,8 +69,8 @@ class EvaluateConfig:
     generated: bool = True
     """With --inversion: invert generated pictures as well. Once is enough, however many sets of
     real ones are inverted."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     @property
     def objects_used(self) -> int:
@@ -92,7 +93,6 @@ class EvaluateConfig:
         _check(16 <= self.samples <= 100_000, "samples", self.samples, "16 to 100000")
         _check(0 <= self.first_seed < 2**31, "first_seed", self.first_seed, "0 to 2147483647")
         _check(8 <= self.size <= 1024, "size", self.size, "8 to 1024 pixels")
-        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class ViewConsistencyConfig:
     seed: int = 0
     """The first object's seed; also the seed of what is drawn from a folder, and of the
     bootstrap."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -137,7 +137,6 @@ class ViewConsistencyConfig:
             0 <= self.same_view_deg <= 30, "same_view_deg", self.same_view_deg, "0 to 30 degrees"
         )
         _check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
-        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
@@ -129,8 +130,8 @@ class InvertConfig:
     middle."""
     video: bool = False
     """Also write a video of the optimisation."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     inversion: InversionConfig = field(default_factory=InversionConfig)
     """How codes and camera are found."""
 
@@ -138,7 +139,6 @@ class InvertConfig:
         """UsageError for a value out of range."""
         _check(bool(self.photo.strip()), "photo", self.photo, "a picture, e.g. photo.png")
         _check(bool(self.out.strip()), "out", self.out, "the folder to write")
-        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")
         self.inversion.validate()
 
 
@@ -192,7 +192,7 @@ class TrainEncoderConfig:
     """Steps on pictures of `data`."""
     data_batch: int = 16
     """Pictures of `data` a step, each rendered back at half the size."""
-    learning_rate: float = 2e-3
+    lr: float = 2e-3
     """AdamW's largest rate; it rises for a tenth of the steps and falls to nothing."""
     data_rate: float = 3e-4
     """The same for the steps on pictures of `data`."""
@@ -210,8 +210,8 @@ class TrainEncoderConfig:
     """Steps between checkpoints."""
     threads: int = 0
     """Processor threads; 0: torch decides."""
-    device: str = "auto"
-    """'auto', 'cpu' or 'cuda'."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -229,9 +229,8 @@ class TrainEncoderConfig:
             _check(0 <= getattr(self, key) <= 10_000_000, key, getattr(self, key), "0 or more")
         _check(self.batch >= 2, "batch", self.batch, "2 or more, for the normalisation")
         _check(self.data_batch >= 2, "data_batch", self.data_batch, "2 or more")
-        for key in ("learning_rate", "data_rate"):
+        for key in ("lr", "data_rate"):
             _check(0 < getattr(self, key) < 1, key, getattr(self, key), "above 0, below 1")
         for key in ("roll_deg", "distance", "shift"):
             _check(0 <= getattr(self, key) < 1000, key, getattr(self, key), "0 or more")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
-        _check(self.device in ("auto", "cpu", "cuda"), "device", self.device, "auto, cpu or cuda")

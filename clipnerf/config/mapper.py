@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from clipnerf.config.field_types import Device
 from clipnerf.errors import UsageError
 
 Which = Literal["shape", "appearance"]
@@ -123,7 +124,7 @@ class UniversalConfig:
     """Codes a step through the distilled CLIP, for each of shape and appearance."""
     views: int = 2
     """Cameras a code is seen by; their embeddings are averaged."""
-    learning_rate: float = 2e-3
+    lr: float = 2e-3
     """AdamW's largest rate; it rises for a third of a stage and falls to nothing."""
     rendered_rate: float = 1e-4
     """The same for the rendered steps, whose gradients come from a few pictures: at 2e-3, 80 of
@@ -163,7 +164,7 @@ class UniversalConfig:
         _check(
             self.picture_size >= 8, "universal.picture_size", self.picture_size, "8 or more pixels"
         )
-        for key in ("learning_rate", "rendered_rate"):
+        for key in ("lr", "rendered_rate"):
             _check(getattr(self, key) > 0, f"universal.{key}", getattr(self, key), "above 0")
         for key in ("goal_shape", "goal_appearance", "least_move"):
             _check(getattr(self, key) > 0, f"universal.{key}", getattr(self, key), "above 0")
@@ -217,7 +218,7 @@ class TrainMapperConfig:
     """Side of the rendered pictures in pixels; the discriminator's own size suits best."""
     samples: int | None = None
     """Samples a ray; by default the generator's own."""
-    learning_rate: float = 5e-4
+    lr: float = 5e-4
     """Adam's learning rate at the beginning."""
     halve_every: int = 200
     """Steps after which the learning rate has halved; the decay is smooth."""
@@ -227,8 +228,8 @@ class TrainMapperConfig:
     """Largest norm of the gradient; larger ones are scaled down."""
     seed: int = 0
     """Seed of codes, cameras, prompts and augmentation."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     log_every: int = 10
     """Steps between lines in stats.jsonl."""
     preview_every: int = 200
@@ -246,7 +247,7 @@ class TrainMapperConfig:
         _check(self.warm_start >= 0, "warm_start", self.warm_start, "0 or more objects")
         _check(self.size >= 8, "size", self.size, "8 or more pixels")
         _check(self.samples is None or self.samples >= 2, "samples", self.samples, "2 or more")
-        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _check(self.lr > 0, "lr", self.lr, "above 0")
         _check(self.grad_clip > 0, "grad_clip", self.grad_clip, "above 0")
         _check(self.ema_half_life >= 0, "ema_half_life", self.ema_half_life, "0 or more")
         _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from clipnerf.config.renamed import current_name, current_value, current_values
 from clipnerf.errors import UsageError
 
 
@@ -50,6 +51,14 @@ class Command:
     dry_run: bool = False
     """Only print what would be done."""
 
+
+class _Loader(yaml.SafeLoader):
+    """Also takes 1e-4 for a number, which YAML 1.1 does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 _FLAGS = ("dry-run", "debug", "help", "print_config")
 VERBS = (
@@ -263,6 +272,7 @@ def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list
             tokens.append(f"--{places.pop(0)}={token}" if places else token)
             continue
         key, equals, value = token.removeprefix("--").partition("=")
+        key = current_name(key, known)
         kind = known.get(key)
         if not token.startswith("--") or key in _FLAGS:
             tokens.append(token)
@@ -281,7 +291,8 @@ def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list
         if _is_list(kind) and equals and not value.startswith("["):
             value = f"[{value}]"
         if key == "config" and equals:
-            _check_file(value, known, verb)
+            value = _read_file(value, known, verb)
+        value = current_value(key, value)
         (files if key == "config" else tokens).append(f"--{key}{equals}{value}")
     tokens += [f"--{key}=[{','.join(values)}]" for key, values in several.items()]
     return files + tokens
@@ -293,9 +304,10 @@ def _is_list(kind: Any) -> bool:
     return typing.get_origin(kind) in (list, tuple)
 
 
-def _check_file(name: str, known: Mapping[str, Any], verb: Verb) -> None:
+def _read_file(name: str, known: Mapping[str, Any], verb: Verb) -> str:
+    """What a configuration file says, every key checked and under its name of today, as YAML."""
     try:
-        content = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        content = yaml.load(Path(name).read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -309,9 +321,11 @@ def _check_file(name: str, known: Mapping[str, Any], verb: Verb) -> None:
     if not isinstance(content, dict):
         raise UsageError(f"--config {name!r} holds a {type(content).__name__}, not keys and values")
     try:
+        content = current_values(content, known)
         _check_keys(content, known, verb)
     except UsageError as error:
         raise UsageError(f"--config {name!r}: {error}") from error
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def _check_keys(

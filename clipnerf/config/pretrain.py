@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from clipnerf.config.field_types import Device
 from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig, _check
 
 
@@ -194,7 +195,7 @@ class PretrainConfig:
     """Pictures a step, over all ranks; under torchrun a multiple of the number of ranks."""
     seed: int = 0
     """Seed of weights, data order and noise."""
-    status_every: int = 50
+    log_every: int = 50
     """Steps between lines of stats.jsonl."""
     preview_every: int = 1000
     """Steps between preview sheets (and measurements, if metrics_clip is given)."""
@@ -212,8 +213,8 @@ class PretrainConfig:
     """Generated pictures in a measurement, beside as many real ones."""
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
-    device: str = "auto"
-    """'auto', 'cpu' or 'cuda'."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     cuda_graphs: bool = False
     """On one GPU, record the step as CUDA graphs once the blur has faded out: for small steps,
     which wait for their launches."""
@@ -241,8 +242,7 @@ class PretrainConfig:
             "above 0 with data.poses, such as 0.5",
         )
         _check(self.preview_size >= 8, "preview_size", self.preview_size, "8 or more")
-        for key in ("steps", "batch", "status_every", "preview_every", "checkpoint_every"):
+        for key in ("steps", "batch", "log_every", "preview_every", "checkpoint_every"):
             _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         _check(self.metrics_samples >= 10, "metrics_samples", self.metrics_samples, "10 or more")
         _check(self.threads >= 0, "threads", self.threads, "0 or more")
-        _check(self.device in ("auto", "cpu", "cuda"), "device", self.device, "auto, cpu, cuda")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from clipnerf.config.clip import ClipAugmentConfig
+from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
@@ -117,8 +118,8 @@ class TrainSegmenterConfig:
     """Seed of weights, order and augmentation."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the networks; auto: bfloat16 where the processor has it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto, cpu, or cuda."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     threads: int = 0
     """Processor threads; 0 leaves it to torch."""
     log_every: int = 20
@@ -193,8 +194,8 @@ class TrainRegionConfig:
     """Of objects, views, weights and order."""
     threads: int = 0
     """Processor threads; 0 leaves it to torch."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto, cpu, or cuda."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
     log_every: int = 50
     """Steps between lines of stats.jsonl."""
     checkpoint_every: int = 500
@@ -233,8 +234,8 @@ class SegmentConfig:
     phrases each has its own mask, NAME-1.png, NAME-2.png, …"""
     threshold: float = 0.35
     """Probability above which a pixel counts; the paper's 0.35."""
-    device: str | None = None
-    """cpu or cuda; by default cuda where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
 
     def validate(self) -> None:
         """UsageError for a value out of range."""
@@ -244,4 +245,3 @@ class SegmentConfig:
             _check(bool(text.strip()), "text", text, "what to find, e.g. 'the seat'")
         _check(self.out.lower().endswith(".png"), "out", self.out, "a name that ends in .png")
         _check(0 < self.threshold < 1, "threshold", self.threshold, "above 0, below 1")
-        _check(self.device in (None, "cpu", "cuda"), "device", self.device, "cpu or cuda")

@@ -13,6 +13,7 @@ from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import FILE_NAME, WHICH, Universal
+from clipnerf.training.precision import pick_device
 
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
@@ -34,7 +35,7 @@ def load_bundle(
             f"mapper is '{mapper}'; '{folder}' has: {', '.join(kinds) or 'none'}; train it with "
             f"clipnerf train-mapper --mapper.kind {mapper}"
         )
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(device)
     generator = Generator.load(folder / "generator.safetensors").to(device)
     clip_path = folder / "clip.safetensors"
     clip = None

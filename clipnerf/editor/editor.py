@@ -97,7 +97,7 @@ class Editor:
         Args:
             path: the folder; its files end in .safetensors. A relative one may also be relative
                 to the checkout that the package runs from.
-            device: cpu or cuda; by default cuda where there is one.
+            device: auto (also None: cuda where there is one), cpu or cuda.
             mapper: 'universal' or 'paper'; by default universal where the bundle has it.
         Raises:
             UsageError: no bundle, a broken file, mappers of another generator or CLIP, or a kind

@@ -99,6 +99,7 @@ class Pretraining(Task):
         "lower loss.lr_generator and loss.lr_discriminator or raise loss.r1_gamma, in a new --out"
     )
     covered = ("data.path",)
+    shown = ("loss_g", "loss_d", "loss_f", "logit_gap", "opacity")
 
     def __init__(
         self,

@@ -121,7 +121,7 @@ class EncoderTraining(Task):
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=1.0, weight_decay=1e-2, fused=True
         )
-        self.advice = f"try a learning_rate below {config.learning_rate:g}, in a new --out"
+        self.advice = f"try a lr below {config.lr:g}, in a new --out"
         self._pictures: list[Tensor] = []
         self._labels: tuple[Codes, Pose] | None = None
         self._spread = self._style_spread()
@@ -132,7 +132,7 @@ class EncoderTraining(Task):
         if stage == "pictures":
             self.known.render(number)
             return {}
-        peak = config.learning_rate if stage == "generated" else config.data_rate
+        peak = config.lr if stage == "generated" else config.data_rate
         for group in self.optimizer.param_groups:
             group["lr"] = peak * one_cycle(number, self.stages[stage], rise=0.1)
         noise = torch_generator(config.seed, 0, number, f"encoder {stage}", self.device)

@@ -89,10 +89,10 @@ class MapperTraining(Task):
         self.objective = objective
         self.mapper = mapper
         self.average = {name: value.clone() for name, value in mapper.state_dict().items()}
-        self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.lr)
         self.name = f"train-mapper {config.which}"
         self.each = config.objects * config.edits * config.views
-        self.advice = f"try a learning_rate below {config.learning_rate:g}"
+        self.advice = f"try a lr below {config.lr:g}"
 
     @property
     def stages(self) -> dict[str, int]:
@@ -122,7 +122,7 @@ class MapperTraining(Task):
         """One optimizer step."""
         config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 ** (number / config.halve_every)
+            group["lr"] = config.lr * 0.5 ** (number / config.halve_every)
         terms = self.find_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.mapper.parameters(), config.grad_clip)
         self.optimizer.step()

@@ -115,7 +115,7 @@ class UniversalTraining(Task):
             "rendered": u.rendered_steps,
         }
         self.advice = (
-            f"try a universal.learning_rate below {u.learning_rate:g}, or a universal.rendered_rate"
+            f"try a universal.lr below {u.lr:g}, or a universal.rendered_rate"
             f" below {u.rendered_rate:g}"
         )
         self.embeddings: list[Tensor] = []
@@ -157,7 +157,7 @@ class UniversalTraining(Task):
         # dropout, and what rendering draws without being given a generator
         torch.manual_seed(seed_for(self.config.seed, 0, self.step, "universal"))
         u = self.config.universal
-        peak = u.rendered_rate if stage == "rendered" else u.learning_rate
+        peak = u.rendered_rate if stage == "rendered" else u.lr
         for group in self.optimizer.param_groups:
             group["lr"] = peak * one_cycle(number, self.stages[stage])
         self.optimizer.zero_grad(set_to_none=True)

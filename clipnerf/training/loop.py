@@ -34,6 +34,7 @@ class Task(ABC):
         covered: keys that name files whose content the fingerprint stands for: a resumed run may
             spell them differently.
         early: whether every checkpoint exports; else the last one alone.
+        shown: losses that the status line shows.
     """
 
     name = "train"
@@ -41,6 +42,7 @@ class Task(ABC):
     advice = "lower lr, in a new --out"
     covered: Sequence[str] = ()
     early = False
+    shown: Sequence[str] = ("loss",)
     step = 0
     """Steps done, over all stages."""
 
@@ -146,7 +148,7 @@ def train(task: Task, every: Every, run: RunFolder | None = None) -> None:
                     shown["images_per_second"] = (step - seen) * task.each / (now - since + 1e-9)
                     since, seen = now, step
             named = {"stage": stage} if len(task.stages) > 1 else {}
-            bar.update(task.each, **named, **{k: shown[k] for k in ("loss",) if k in shown})
+            bar.update(task.each, **named, **{k: shown[k] for k in task.shown if k in shown})
             if run is None:
                 continue
             saving = step % every.checkpoint == 0 or ended

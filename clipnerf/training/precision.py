@@ -6,6 +6,25 @@ from functools import cache
 
 import torch
 
+from clipnerf.errors import UsageError
+
+
+def pick_device(asked: str | torch.device | None = "auto") -> torch.device:
+    """'auto' or None (CUDA where there is one), 'cpu', 'cuda', or another of torch's, as a device.
+
+    Raises:
+        UsageError: no such device, or no GPU for it.
+    """
+    if asked in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"device is {asked!r}; allowed: auto, cpu, cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device is '{asked}', but torch sees no GPU; give --device cpu or auto")
+    return device
+
 
 @cache
 def native_bfloat16(kind: str) -> bool:

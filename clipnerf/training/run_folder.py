@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from clipnerf.config.renamed import current_name
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
 from clipnerf.io.provenance import git_commit, versions
@@ -40,7 +41,6 @@ except ImportError:  # Windows: not to train twice in one folder is then the per
 MAY_CHANGE = (
     "out",
     "steps",
-    "status_every",
     "log_every",
     "preview_every",
     "checkpoint_every",
@@ -344,8 +344,9 @@ def _refuse_another_run(
             f"{str(path / 'config.yaml')!r} is not the configuration of a run "
             f"({' '.join(str(error).split())[:160]}); give another --out"
         ) from error
-    found = {**{name: manifest.get(name) for name in asked}, **found}
     wanted = {**asked, **_flat(config)}
+    found = {current_name(key, wanted): value for key, value in found.items()}
+    found = {**{name: manifest.get(name) for name in asked}, **found}
     for key in [*wanted, *(key for key in found if key not in wanted)]:
         if key in may_change or key.rpartition(".")[2] in may_change:
             continue

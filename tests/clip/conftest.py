@@ -62,7 +62,7 @@ def tiny_config(data: Path, out: Path, steps: int, **changes) -> TrainClipConfig
         "warmup_steps": 2,
         "text_delay_steps": 4,
         "held_out": 0.25,
-        "status_every": 1,
+        "log_every": 1,
         "checkpoint_every": 2,
         "device": "cpu",
         **changes,

@@ -76,7 +76,7 @@ def pretrain_config(picture_folder, tmp_path):
             out=str(tmp_path / "run"),
             steps=4,
             batch=4,
-            status_every=1,
+            log_every=1,
             preview_every=1000,
             checkpoint_every=2,
             threads=1,

@@ -178,12 +178,12 @@ def poison(monkeypatch, step: int) -> None:
     monkeypatch.setattr(Trainer, "train_step", poisoned)
 
 
-@pytest.mark.parametrize(("status_every", "checkpoint_every"), [(1, 2), (5, 1), (50, 2), (1, 1)])
+@pytest.mark.parametrize(("log_every", "checkpoint_every"), [(1, 2), (5, 1), (50, 2), (1, 1)])
 def test_nan_stops_with_a_message_and_the_last_checkpoint_is_good(
-    pretrain_config, monkeypatch, status_every, checkpoint_every
+    pretrain_config, monkeypatch, log_every, checkpoint_every
 ):
     poison(monkeypatch, 3)
-    config = pretrain_config(steps=40, status_every=status_every, checkpoint_every=checkpoint_every)
+    config = pretrain_config(steps=40, log_every=log_every, checkpoint_every=checkpoint_every)
     with pytest.raises(
         ClipNerfError, match="step [345]: not finite any more: .*last checkpoint is kept"
     ) as error:

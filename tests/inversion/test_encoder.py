@@ -149,7 +149,7 @@ def test_an_interrupted_training_gives_the_same_bits(config, tmp_path, monkeypat
 
 def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
     config = replace(
-        config, data="", shapes=300, steps=200, batch=32, learning_rate=3e-3, roll_deg=0.0,
+        config, data="", shapes=300, steps=200, batch=32, lr=3e-3, roll_deg=0.0,
         encoder=replace(SMALL, width=8, hidden=64),
         distance=0.0, shift=0.0,
     )  # fmt: skip
@@ -187,7 +187,7 @@ def test_an_entangled_generator_is_refused(config, tmp_path):
     [
         ({"steps": -1}, "steps is -1"),
         ({"batch": 1}, "batch is 1"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"lr": 0.0}, "lr is 0.0"),
         ({"encoder": replace(SMALL, size=20)}, "encoder.size is 20"),
         ({"seed": -1}, "seed is -1"),
     ],

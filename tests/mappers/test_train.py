@@ -99,8 +99,8 @@ def test_four_steps_are_two_and_two_bit_for_bit(config, tmp_path):
 @pytest.mark.filterwarnings("ignore:the mapper rarely reaches")
 def test_another_run_in_the_folder_is_refused(config):
     train_mapper(replace(config, steps=1))
-    with pytest.raises(UsageError, match="learning_rate"):
-        train_mapper(replace(config, learning_rate=0.1))
+    with pytest.raises(UsageError, match="lr"):
+        train_mapper(replace(config, lr=0.1))
 
 
 def test_nan_stops_the_run_and_writes_no_mapper(config, monkeypatch):
@@ -109,9 +109,7 @@ def test_nan_stops_the_run_and_writes_no_mapper(config, monkeypatch):
         lambda self, mapper, rng: (mapper.end.bias.sum() * float("nan"),
                                    {"clip": torch.tensor(float("nan"))}),
     )  # fmt: skip
-    with pytest.raises(
-        ClipNerfError, match="step 1: not finite.*: loss, clip.*learning_rate"
-    ):
+    with pytest.raises(ClipNerfError, match="step 1: not finite.*: loss, clip.*lr"):
         train_mapper(config)
     assert not list((mapper_path(config).parent).glob("*.safetensors"))
 
@@ -120,7 +118,7 @@ def test_training_follows_the_words(config):
     """With a CLIP that is random but fixed, the loss on a fixed draw goes down."""
     quiet = AugmentConfig(crop_min=1.0, perspective=0.0, background=0.0)
     loss = MapperLossConfig(discriminator=0.0, prior=0.0, foreign=0.0, compose=0.0)
-    config = replace(config, augment=quiet, loss=loss, learning_rate=0.02)
+    config = replace(config, augment=quiet, loss=loss, lr=0.02)
     objective = load_objective(config, torch.device("cpu"))
     assert objective.discriminator is None
     mapper = train._fresh_mapper(config, objective)
@@ -139,7 +137,7 @@ def test_training_follows_the_words(config):
 
 def test_a_mapper_that_follows_nothing_is_warned_of(config):
     with pytest.warns(UserWarning, match="rarely reaches [1-3] of 3 prompts"):
-        train_mapper(replace(config, steps=1, learning_rate=1e-9))
+        train_mapper(replace(config, steps=1, lr=1e-9))
 
 
 def test_the_plan_needs_no_weights(config):
@@ -162,7 +160,7 @@ def test_a_missing_discriminator_says_the_way_out(config, folder, tmp_path):
     [
         ({"steps": 0}, "steps is 0"),
         ({"size": 4}, "size is 4"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"lr": float("nan")}, "lr is nan"),
         ({"loss": MapperLossConfig(clip=-1.0)}, r"loss\.clip is -1"),
         ({"loss": MapperLossConfig(prior=float("nan"))}, r"loss\.prior is nan"),
         ({"loss": MapperLossConfig(contrast_temperature=0.0)}, "contrast_temperature is 0"),

@@ -151,7 +151,7 @@ def test_the_plan_names_the_stages_and_loads_nothing(config):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("shapes", 3), ("views", 0), ("distil_steps", 0), ("learning_rate", 0.0),
+    [("shapes", 3), ("views", 0), ("distil_steps", 0), ("lr", 0.0),
      ("rendered_rate", 0.0), ("noise", -1.0),
      ("goal_shape", 0.0), ("picture_size", 4), ("rendered_steps", -1)],
 )  # fmt: skip

@@ -19,7 +19,7 @@ neutral: a chair
 shape: [a chair with armrests, a wide chair]
 appearance: [a red chair, a blue chair, a green chair]
 """
-OFTEN = {"log_every": 1, "status_every": 1, "checkpoint_every": 2, "preview_every": 100}
+OFTEN = {"log_every": 1, "checkpoint_every": 2, "preview_every": 100}
 
 
 @dataclass(frozen=True)

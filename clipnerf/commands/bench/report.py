@@ -38,7 +38,7 @@ def bench(config: BenchConfig) -> Path | None:
     keep_freed_memory()  # as every training does
     if config.threads:
         torch.set_num_threads(config.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device()
     machine = machine_of(device)
     figures = measure(config, _preset(config.preset), device)
     for line in table(figures, machine):

@@ -42,6 +42,7 @@ from clipnerf.inversion.encoder import Encoder
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.io.sheet import contact_sheet, save_png
+from clipnerf.training.precision import pick_device
 from clipnerf.vision.features import ImageEncoder
 from clipnerf.vision.pretrained import load_lpips, lpips_absence
 
@@ -72,7 +73,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     config.validate()
     means = find_means(config)
     folder = writable_dir(config.out)
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
     generator, settings = editor.generator, InversionConfig(size=config.size)
     wanted = methods(settings, editor.encoder is not None)

@@ -50,6 +50,7 @@ from clipnerf.io.provenance import git_commit, versions
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import Segmenter
+from clipnerf.training.precision import pick_device
 from clipnerf.vision.recognizer import Recognizer
 
 COLORED = {
@@ -86,7 +87,7 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
     config.validate()
     means = find_means(config)
     folder = writable_dir(config.out)
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
     known = editor.parts.known
     if known is None or not isinstance(known.sentences, Segmenter):

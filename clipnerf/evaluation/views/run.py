@@ -36,6 +36,7 @@ from clipnerf.gan.generator import Generator
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.io.sheet import save_png
+from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
 from clipnerf.vision.features import BATCH, as_8_bit, image_features
 
@@ -87,7 +88,7 @@ def study_view_consistency(config: ViewConsistencyConfig) -> StudyReport:
     """
     config.validate()
     folder = writable_dir(config.out)
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = pick_device(config.device)
     from clipnerf.clip.model import Clip  # open_clip takes seconds to import
 
     clip = Clip.load(config.clip or bundle_path(config.bundle)).to(device)

@@ -1,0 +1,55 @@
+"""Keys that had another name once. The old one is still taken, with a warning that says the new."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from clipnerf.errors import UsageError
+
+RENAMED = {"status_every": "log_every", "learning_rate": "lr"}
+"""Old name → new name, each the last part of a dotted key."""
+
+
+def current_name(key: str, known: Collection[str]) -> str:
+    """The name that ``key`` has today; itself, unless it is an old name of one of ``known``.
+
+    Args:
+        key: dotted, e.g. ``universal.learning_rate``.
+        known: the dotted keys of the verb.
+    """
+    above, dot, name = key.rpartition(".")
+    renamed = f"{above}{dot}{RENAMED.get(name, name)}"
+    if key in known or renamed == key or renamed not in known:
+        return key
+    warnings.warn(f"{key} is called {renamed} now", UserWarning, stacklevel=2)
+    return renamed
+
+
+def current_values(
+    content: Mapping[Any, Any], known: Collection[str], prefix: str = ""
+) -> dict[Any, Any]:
+    """The nested keys and values of a file, under the names of today.
+
+    Raises:
+        UsageError: a key is there under both of its names.
+    """
+    current: dict[Any, Any] = {}
+    for name, value in content.items():
+        key = current_name(f"{prefix}{name}", known)
+        last = key.rpartition(".")[2] if key != f"{prefix}{name}" else name
+        if last in current or (last != name and last in content):
+            raise UsageError(f"{key} is given twice, also as {name!r}; allowed: once")
+        if isinstance(value, Mapping):
+            value = current_values(value, known, f"{key}.")
+        current[last] = current_value(key, value)
+    return current
+
+
+def current_value(key: str, value: Any) -> Any:
+    """``auto`` for the null that ``device`` was once by default; anything else as it is."""
+    if value not in (None, "null") or key.rpartition(".")[2] != "device":
+        return value
+    warnings.warn(f"{key} null is called auto now", UserWarning, stacklevel=2)
+    return "auto"
