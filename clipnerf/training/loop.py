@@ -210,7 +210,7 @@ def run_task(
             run.claim()
             if found is not None and (task.early or task.step == task.total) and run.stale():
                 _check_finite(task, task.state())
-                task.export(run.path)
+                run.save_state(task.step, task.state(), task.export(run.path))
         train(task, Every(config.log_every, config.checkpoint_every, validate_every), run)
 
 

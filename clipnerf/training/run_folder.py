@@ -12,45 +12,25 @@ The same command again resumes; another configuration in the same folder is refu
 
 import hashlib
 import json
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime, timezone
-from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import yaml
 from jaxtyping import UInt8
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from clipnerf.config.renamed import current_name
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
-from clipnerf.io.provenance import git_commit, versions
-from clipnerf.training import checkpoints, distributed
+from clipnerf.training import checkpoints, manifest
 
 try:
     import fcntl
 except ImportError:  # Windows: not to train twice in one folder is then the person's care.
     fcntl = None  # type: ignore[assignment]
-
-MAY_CHANGE = (
-    "out",
-    "steps",
-    "log_every",
-    "preview_every",
-    "checkpoint_every",
-    "device",
-    "workers",
-    "threads",
-    "backend",
-    "cuda_graphs",
-)
-"""Keys (the whole dotted name, or its last part) that a resumed run may give anew."""
 
 _OWN_NAMES = frozenset(
     "config.yaml manifest.json stats.jsonl tensorboard previews checkpoints .lock".split()
@@ -65,12 +45,12 @@ class RunFolder:
         path: Path,
         lock: IO[str],
         config: Any,
-        manifest: dict[str, Any],
+        found: dict[str, Any],
         fresh: Sequence[Path],
     ) -> None:
         self.path = path
         self._lock = lock
-        self._config, self._manifest, self._fresh = config, manifest, fresh
+        self._config, self._manifest, self._fresh = config, found, fresh
         self._claimed = False
         self._exports: Mapping[str, str] | None = None
         self._stats: IO[str] | None = None
@@ -107,20 +87,17 @@ class RunFolder:
         fresh = [folder for folder in (path, *path.parents) if not folder.exists()]
         writable_dir(path)
         lock = _lock(path)
-        run = cls(path, lock, _plain(asdict(config)), {}, fresh)
+        run = cls(path, lock, manifest.plain(asdict(config)), {}, fresh)
         try:
             asked = {"command": command, "seed": seed, "dataset_fingerprint": dataset_fingerprint}
             if (path / "manifest.json").exists():
-                run._manifest = _read_manifest(path)
-                free = {*MAY_CHANGE, *covered}
-                _refuse_another_run(
-                    path, run._manifest, asked, run._config, _defaults(config), free
-                )
+                run._manifest = manifest.read_manifest(path)
+                manifest.refuse_another_run(path, run._manifest, asked, config, covered)
                 run._claimed = True
             else:
                 _refuse_other_things(path)
                 run._manifest = {**asked, "starts": []}
-            run._manifest["starts"].append(_this_start())
+            run._manifest["starts"].append(manifest.this_start())
             if claim:
                 run.claim()
         except BaseException:
@@ -137,9 +114,8 @@ class RunFolder:
         for folder in (self.path, self.path / "checkpoints", self.path / "previews"):
             folder.mkdir(exist_ok=True)
             sweep_temporaries(folder)
-        _write_text(self.path / "config.yaml", yaml.safe_dump(self._config, sort_keys=False))
-        manifest = {**self._manifest, "digest": _digest(self._manifest)}
-        _write_text(self.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+        _write_text(self.path / "config.yaml", manifest.config_text(self._config))
+        _write_text(self.path / "manifest.json", manifest.manifest_text(self._manifest))
         self._claimed = True
 
     def save_state(self, step: int, state: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
@@ -284,38 +260,6 @@ def _lock(path: Path) -> IO[str]:
     return lock
 
 
-def _this_start() -> dict[str, Any]:
-    return {
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "arguments": sys.argv[1:],
-        "git_commit": git_commit(),
-        "versions": versions(),
-        # Noise is drawn by each rank: bits depend on how many there were.
-        "ranks": distributed.world_size(),
-    }
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        if not isinstance(manifest["starts"], list):
-            raise TypeError("starts is no list")
-        # runs of before digests were written have none
-        if manifest.pop("digest", None) not in (None, _digest(manifest)):
-            raise ValueError("its digest does not match: the file has been damaged or edited")
-        return manifest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{str(path / 'manifest.json')!r} is not the manifest of a run "
-            f"({' '.join(str(error).split())[:160]}); give another --out"
-        ) from error
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    known = {key: value for key, value in manifest.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
 def _refuse_other_things(path: Path) -> None:
     foreign = sorted(
         entry.name
@@ -327,77 +271,6 @@ def _refuse_other_things(path: Path) -> None:
             f"{str(path)!r} is not a run folder and not empty (it holds {foreign[0]!r}); "
             "give another --out"
         )
-
-
-def _refuse_another_run(
-    path: Path,
-    manifest: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    config: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    may_change: Collection[str],
-) -> None:
-    try:
-        found = _flat(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"{str(path / 'config.yaml')!r} is not the configuration of a run "
-            f"({' '.join(str(error).split())[:160]}); give another --out"
-        ) from error
-    wanted = {**asked, **_flat(config)}
-    found = {current_name(key, wanted): value for key, value in found.items()}
-    found = {**{name: manifest.get(name) for name in asked}, **found}
-    for key in [*wanted, *(key for key in found if key not in wanted)]:
-        if key in may_change or key.rpartition(".")[2] in may_change:
-            continue
-        # a key that came after the run was begun had its default all along
-        old = found.get(key, defaults.get(key, "(not set)"))
-        new = wanted.get(key, "(not set)")
-        if old != new and key == "dataset_fingerprint":
-            raise UsageError(
-                f"the data or models of the run in {str(path)!r} have changed since it was begun "
-                f"({str(old)[:40]} then, {str(new)[:40]} now); give another --out, or bring them "
-                "back"
-            )
-        if old != new:
-            raise UsageError(
-                f"{str(path)!r} holds a run with {key} = {_short(old)}, and {_short(new)} is asked "
-                "for; give another --out, or the same value to resume"
-            )
-
-
-def _short(value: Any) -> str:
-    return text if len(text := repr(value)) <= 120 else text[:117] + "..."
-
-
-def _defaults(config: Any) -> dict[str, Any]:
-    """What the keys of a configuration are where nobody gives them."""
-    try:
-        return _flat(_plain(asdict(type(config)())))
-    except TypeError:  # a class without defaults
-        return {}
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _plain(value: Any) -> Any:
-    """Only what YAML holds without tags: a configuration must compare equal after a round trip."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value.value if isinstance(value, Enum) else value
 
 
 def _write_text(path: Path, text: str) -> None:

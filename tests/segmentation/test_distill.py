@@ -115,8 +115,8 @@ def test_two_and_two_steps_are_four_and_the_file_is_bound(bundle, tmp_path, monk
 
     kept = RunFolder.save_state
 
-    def stop(self, step, state):
-        kept(self, step, state)
+    def stop(self, step, state, files):
+        kept(self, step, state, files)
         raise Killed
 
     with monkeypatch.context() as patch:
