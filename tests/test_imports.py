@@ -40,7 +40,7 @@ EVALUATION = (
 
 # Outside library → the only places that may import it.
 HOMES = {
-    "open_clip": ("clip.model",),
+    "open_clip": ("clip.model", "clip.loss"),
     "trimesh": ("data.procedural.render",),
     "embreex": ("data.procedural.render",),
     "imageio": ("io.video",),
@@ -53,7 +53,7 @@ HOMES = {
     "tqdm": ("training.progress",),
     "PIL": ("data", "io.html", "io.sheet", "evaluation.views.plot", "training.run_folder"),
     "tinycudann": ("fields.backends.tcnn",),
-    "triton": ("fields.backends.triton", "fields.backends.triton_kernels"),
+    "triton": ("fields.backends",),
     "timm": ("vision.feature_network",),
     "lpips": ("vision.pretrained",),
     "torch_fidelity": ("vision.pretrained",),

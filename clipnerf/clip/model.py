@@ -1,4 +1,4 @@
-"""Any open_clip model, frozen, behind one small face; the only file that imports open_clip.
+"""Any open_clip model, frozen, behind one small face; the place of open_clip (with clip/loss.py).
 
     clip = Clip.load("ViT-B-32:laion2b_s34b_b79k")     # a published model, downloaded
     clip = Clip.load("ViT-B-32:/models/vit_b_32.pt")   # a local file of a known architecture
@@ -231,33 +231,6 @@ def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn
 def tokenizer_for(model_cfg: Mapping[str, Any]) -> open_clip.SimpleTokenizer:
     """open_clip's byte-pair tokenizer with the context length of a compact model."""
     return open_clip.SimpleTokenizer(context_length=model_cfg["text_cfg"]["context_length"])
-
-
-class CaptionLoss(open_clip.ClipLoss):
-    """open_clip's contrastive loss, in which equal captions share the target.
-
-    Captions of one domain repeat: "a red chair" of another picture is no wrong answer. Where all
-    captions differ, this is open_clip's loss to the bit. Pictures and texts are of the whole batch:
-    under torchrun the trainer gathers them first.
-    """
-
-    def forward(  # type: ignore[override]
-        self,
-        image_features: Float[Tensor, "batch embedding"],
-        text_features: Float[Tensor, "batch embedding"],
-        logit_scale: Float[Tensor, ""],
-        captions: Int[Tensor, " batch"],
-    ) -> Float[Tensor, ""]:
-        """The loss; ``captions`` are numbers that are equal where the captions are."""
-        self._captions = captions
-        return super().forward(image_features, text_features, logit_scale)
-
-    def get_ground_truth(self, device: torch.device, num_logits: int) -> Tensor:
-        """What open_clip's loss compares the logits with: classes, or shares of classes."""
-        equal = self._captions[:, None] == self._captions[None, :]
-        if int(equal.sum()) == num_logits:
-            return super().get_ground_truth(device, num_logits)
-        return equal.float() / equal.sum(1, keepdim=True)
 
 
 @contextmanager

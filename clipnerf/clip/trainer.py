@@ -18,7 +18,8 @@ from clipnerf.clip import compact
 from clipnerf.clip.augment import augment
 from clipnerf.clip.batch_norm import normalise_over_ranks
 from clipnerf.clip.initialize import centre
-from clipnerf.clip.model import CaptionLoss, Clip, build, tokenizer_for
+from clipnerf.clip.loss import CaptionLoss
+from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.clip.prompts import TEMPLATES
 from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions

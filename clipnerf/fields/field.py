@@ -17,38 +17,29 @@ it, for light comes from one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.fields.backends import native
-from clipnerf.fields.encoding import frequency_encoding, frequency_features, octave_window
+from clipnerf.fields.encoding import frequency_features, octave_window
 from clipnerf.fields.hash_grid import HashGrid
 from clipnerf.fields.layout import GridLayout
 from clipnerf.fields.modulated import Affine, CodeMapping, ModulatedLinear
+from clipnerf.fields.operations import FieldOperations
 from clipnerf.fields.styles import (
     AppearanceStyle,
     ShapeStyle,
     fold,
     modulated,
-    plain_mlp,
-    plain_rgb,
     wide,
 )
 
 EMPTY, SOLID = 0.5, 5.0
 """sigma, in 1 / world unit, below which a point is taken for empty, and from which for matter."""
-SIDE = 4.0
-"""Steepness, 1 / world unit, of the side that colour sees: -1 far to the right of the plane, 1 far
-to the left. At 20 the sides of one seat had two colours."""
-ROUNDING = 0.05
-"""Distance from the mirror's plane, world units, within which |y| is rounded off."""
 
 
-class ConditionalField(nn.Module):
+class ConditionalField(FieldOperations):
     """The field of one object category.
 
     Args:
@@ -110,30 +101,20 @@ class ConditionalField(nn.Module):
         waves = frequency_features(3, deform_octaves)
         self.deform_layers = nn.ModuleList()
         if not self.entangled:
-            self.deform_layers.extend(
-                [
-                    ModulatedLinear(waves, deform_width, style_dim),
-                    ModulatedLinear(deform_width, deform_width, style_dim),
-                    ModulatedLinear(deform_width, 3, style_dim, gain=0.0),
-                ]
-            )
+            self.deform_layers.extend(_hidden(waves, deform_width, style_dim))
             # the last layer starts at zero, its modulation too: no displacement at first
-            last = self.deform_layers[-1]
-            assert isinstance(last, ModulatedLinear) and last.film is not None
+            last = ModulatedLinear(deform_width, 3, style_dim, gain=0.0)
+            assert last.film is not None
             nn.init.zeros_(last.film.weight)
+            self.deform_layers.append(last)
         self.density_layers = nn.ModuleList(
-            [
-                ModulatedLinear(at_point, density_width, style_dim),
-                ModulatedLinear(density_width, density_width, style_dim),
-                ModulatedLinear(density_width, 1, gain=1.0),
-            ]
+            _hidden(at_point, density_width, style_dim)
+            + [ModulatedLinear(density_width, 1, gain=1.0)]
         )
+        seen = at_point + mirror + 3 * view_direction
         self.color_layers = nn.ModuleList(
-            [
-                ModulatedLinear(at_point + mirror + 3 * view_direction, color_width, style_dim),
-                ModulatedLinear(color_width, color_width, style_dim),
-                ModulatedLinear(color_width, 3, style_dim, gain=1.0),
-            ]
+            _hidden(seen, color_width, style_dim)
+            + [ModulatedLinear(color_width, 3, style_dim, gain=1.0)]
         )
         self.register_buffer("progress", torch.tensor([float(deform_octaves), 1.0]))
 
@@ -142,11 +123,6 @@ class ConditionalField(nn.Module):
         # filled by value: a copy from the CPU would make a GPU's queue run dry
         self.progress[0].fill_(min(octaves, self.deform_octaves))
         self.progress[1].fill_(topology)
-
-    @property
-    def point_features(self) -> int:
-        """Numbers of a point, as :meth:`features` gives them."""
-        return self.grid.out_features + frequency_features(3, self.position_octaves) + self.mirror
 
     @property
     def detail_layers(self) -> tuple[int, int]:
@@ -233,87 +209,11 @@ class ConditionalField(nn.Module):
         """p' = p + limit * tanh(T(p, z_s)), without local edits; networks run in ``dtype``."""
         return self._moved(points, style.deform, dtype)
 
-    def _moved(self, points: Tensor, deform: tuple[Affine, ...], dtype: torch.dtype) -> Tensor:
-        if self.entangled:
-            return points
-        if self._native(points, dtype):
-            space = self._space(self.deform_octaves)
-            return native.deform(points, deform, space, self._plainly_moved)
-        return self._plainly_moved(points, deform, dtype)
-
-    def _plainly_moved(
-        self, points: Tensor, deform: Sequence[Affine], dtype: torch.dtype = torch.float32
-    ) -> Tensor:
-        half = self._half(points)
-        waves = frequency_encoding(half, self.deform_octaves)
-        shift = self.deform_limit * torch.tanh(plain_mlp(waves.to(dtype), deform).to(points.dtype))
-        if not self.mirror:
-            return points + shift
-        # the displacement's y turns with the side, and is 0 on the plane
-        (x, y, z), side = shift.unbind(-1), points[..., 1] / half[..., 1]
-        return points + torch.stack((x, side * y, z), dim=-1)
-
-    def _half(self, points: Tensor) -> Tensor:
-        """The point itself, or its image on the left of the mirror's plane."""
-        if not self.mirror:
-            return points
-        x, y, z = points.unbind(-1)
-        return torch.stack((x, (y.square() + ROUNDING**2).sqrt(), z), dim=-1)
-
-    def features(
-        self, deformed: Float[Tensor, "batch points 3"], dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "batch points features"]:
-        """Hash features and low-frequency position at deformed points; with ``mirror`` the side."""
-        flat = deformed.flatten(0, 1)
-        if self._native(flat, dtype):
-            space = self._space(self.position_octaves)
-            found = native.features(flat, self.grid.table, space, self._plain_features)
-        else:
-            found = self._plain_features(flat, self.grid.table, dtype)
-        return found.view(*deformed.shape[:2], self.point_features)
-
-    def _plain_features(
-        self, points: Tensor, table: Tensor, dtype: torch.dtype = torch.float32
-    ) -> Tensor:
-        half = self._half(points)
-        hashed = self.grid(half / (2 * self.extent) + 0.5, dtype, table)
-        parts = [hashed, frequency_encoding(half, self.position_octaves).to(dtype)]
-        if self.mirror:
-            parts.append(torch.tanh(SIDE * points[:, 1:2]).to(dtype))
-        return torch.cat(parts, dim=1)
-
-    def _mlp(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
-        if not self._native(x):
-            return plain_mlp(x, layers)
-        return native.network(x, layers, native.NOTHING, plain_mlp)
-
-    def _native(self, x: Tensor, dtype: torch.dtype = torch.float32) -> bool:
-        """Whether the library for CPUs serves points or features. It computes in float32, faster
-        than the plain path does in bfloat16."""
-        kinds = (torch.float32, torch.bfloat16)
-        return (
-            self.grid.choice.name == "native"
-            and x.dtype == self.grid.table.dtype == torch.float32
-            and dtype in kinds
-            and x.numel() > 0
-        )
-
-    def _space(self, octaves: int) -> native.Space:
-        return native.space(
-            self.grid.layout,
-            octaves=octaves,
-            mirror=self.mirror,
-            extent=self.extent,
-            limit=self.deform_limit,
-            rounding=ROUNDING,
-            side=SIDE,
-        )
-
     def density(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle
     ) -> Float[Tensor, "batch points"]:
         """sigma >= 0 in 1 / world unit, float32, without local edits."""
-        return self._ended(features, style.density)
+        return self._sigma(features, style.density)
 
     def density_and_raw(
         self, features: Float[Tensor, "batch points features"], style: ShapeStyle
@@ -321,20 +221,6 @@ class ConditionalField(nn.Module):
         """sigma, and the number that the softplus is taken of before its bias."""
         raw = self._mlp(features, style.density)
         return self._sigma(raw), wide(raw.squeeze(-1))
-
-    def _sigma(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
-        return self._ended(raw, ())
-
-    def _ended(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
-        """The density at the end of some layers; without any, of a raw density."""
-        if not self._native(x):
-            return self._plain_sigma(x, layers).squeeze(-1)
-        end = native.softplus(self.density_bias, self.density_scale)
-        return native.network(x, layers, end, self._plain_sigma).squeeze(-1)
-
-    def _plain_sigma(self, x: Tensor, layers: Sequence[Affine]) -> Tensor:
-        raw = wide(plain_mlp(x, layers))
-        return self.density_scale * F.softplus(raw + self.density_bias)
 
     def _solid(self, raw: Float[Tensor, "batch points 1"]) -> Float[Tensor, "batch points"]:
         """How much matter there is, 0 to 1; exactly 0 in what is as good as empty."""
@@ -367,7 +253,9 @@ class ConditionalField(nn.Module):
             rgb = rgb + mask * (other - rgb)
         return rgb
 
-    def _rgb(self, seen: Tensor, layers: Sequence[Affine]) -> Tensor:
-        if not self._native(seen):
-            return plain_rgb(seen, layers)
-        return native.network(seen, layers, native.SIGMOID, plain_rgb)
+
+def _hidden(inputs: int, width: int, style_dim: int) -> list[nn.Module]:
+    return [
+        ModulatedLinear(inputs, width, style_dim),
+        ModulatedLinear(width, width, style_dim),
+    ]

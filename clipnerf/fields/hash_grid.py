@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.fields.backends import native as native_backend
+from clipnerf.fields.backends import native_library
 from clipnerf.fields.backends import tcnn as tcnn_backend
 from clipnerf.fields.backends import torch as torch_backend
 from clipnerf.fields.backends import triton as triton_backend
@@ -51,7 +51,7 @@ def _choose(backend: str, device: torch.device, layout: GridLayout, deterministi
     problems = {
         "tcnn": tcnn_backend.problem(device, layout),
         "triton": triton_backend.problem(device),
-        "native": native_backend.problem(device, layout),
+        "native": native_library.problem(device, layout),
     }
     if backend != "auto":
         if problems[backend]:
@@ -62,7 +62,7 @@ def _choose(backend: str, device: torch.device, layout: GridLayout, deterministi
         return Choice(backend, "asked for")
     if device.type == "cpu":
         if not problems["native"]:
-            return Choice("native", f"{native_backend.instructions()} on the CPU")
+            return Choice("native", f"{native_library.instructions()} on the CPU")
         LOG.debug("the field is computed by plain PyTorch; native: %s", problems["native"])
         return Choice("torch", f"on the CPU; native: {problems['native']}")
     if device.type != "cuda":

@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipnerf.config.generator import CameraPriorConfig, FieldConfig, GeneratorConfig
+from clipnerf.config.generator import GeneratorConfig
 from clipnerf.errors import UsageError
-from clipnerf.fields.field import ConditionalField
-from clipnerf.fields.layout import GridLayout
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
+from clipnerf.gan.build import build_field, generator_config
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.inference import FinishedObjects, finished_cells
 from clipnerf.gan.local_edits import with_layers
@@ -29,37 +28,6 @@ from clipnerf.rendering.volume import RenderOutput
 from clipnerf.training.precision import network_dtype
 
 MAX_POINTS = 2**19
-
-
-def build_field(config: GeneratorConfig) -> ConditionalField:
-    """The field a configuration describes; its grid covers the box and all displacements."""
-    f = config.field
-    layout = GridLayout(
-        dim=3,
-        levels=f.levels,
-        features=f.features,
-        log2_rows=f.log2_rows,
-        base_resolution=f.base_resolution,
-        finest_resolution=f.finest_resolution,
-    )
-    return ConditionalField(
-        layout,
-        extent=max(config.box) + f.deform_limit,
-        code_dim=f.code_dim,
-        style_dim=f.style_dim,
-        conditioning=f.conditioning,
-        deform_octaves=f.deform_octaves,
-        deform_width=f.deform_width,
-        deform_limit=f.deform_limit,
-        position_octaves=f.position_octaves,
-        density_width=f.density_width,
-        color_width=f.color_width,
-        view_direction=f.view_direction,
-        density_bias=f.density_bias,
-        density_scale=f.density_scale,
-        backend=f.backend,
-        mirror=f.mirror,
-    )
 
 
 class Generator(nn.Module):
@@ -350,19 +318,6 @@ class Generator(nn.Module):
                 f"({str(error).splitlines()[0]}); it was written by another version"
             ) from error
         return generator.requires_grad_(False).eval()
-
-
-def generator_config(values: dict) -> GeneratorConfig:
-    """GeneratorConfig from the nested dict that travels in a file; unknown keys are an error."""
-    try:
-        rest = {k: v for k, v in values.items() if k not in ("field", "camera")}
-        return GeneratorConfig(
-            field=FieldConfig(**values["field"]),
-            camera=CameraPriorConfig(**values["camera"]),
-            **rest,
-        )
-    except (TypeError, KeyError) as error:
-        raise UsageError(f"the generator's configuration cannot be read: {error}") from error
 
 
 def put_back(

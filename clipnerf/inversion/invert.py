@@ -13,6 +13,7 @@ from torch import Tensor
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
+from clipnerf.inversion.descent import Found
 from clipnerf.inversion.encoder import FILE_NAME, Encoder
 from clipnerf.inversion.objective import (
     Perceives,
@@ -153,20 +154,24 @@ def invert_pictures(
                 found = alternate(target, spread, config, progress.update)
             else:
                 found = optimise(target, encoder, spread, config, progress.update)
-            camera = found.pose.camera(generator.config.camera, config.size)
-            with torch.no_grad():
-                view = generator.render(found.codes, camera).rgb
-            done.append(
-                Inversion(
-                    found.codes,
-                    found.pose,
-                    camera,
-                    psnr(target.pictures, view),
-                    explained(target.pictures, view),
-                    tuple(found.history),
-                    found.interrupted,
-                )
-            )
+            done.append(_result(target, found, config.size))
             if found.interrupted:
                 break
     return Inversion.cat(done)
+
+
+def _result(target: Target, found: Found, size: int) -> Inversion:
+    """What was found of a group of pictures, seen once more."""
+    generator = target.generator
+    camera = found.pose.camera(generator.config.camera, size)
+    with torch.no_grad():
+        view = generator.render(found.codes, camera).rgb
+    return Inversion(
+        found.codes,
+        found.pose,
+        camera,
+        psnr(target.pictures, view),
+        explained(target.pictures, view),
+        tuple(found.history),
+        found.interrupted,
+    )

@@ -10,7 +10,8 @@ import torch
 
 from clipnerf.clip import model as clip_model
 from clipnerf.clip.compact import FILE_NAME
-from clipnerf.clip.model import CaptionLoss, Clip, build
+from clipnerf.clip.loss import CaptionLoss
+from clipnerf.clip.model import Clip, build
 from clipnerf.errors import ClipNerfError, UsageError
 
 SMALL = {

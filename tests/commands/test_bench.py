@@ -15,7 +15,7 @@ from clipnerf.config.generator import FieldConfig, GeneratorConfig
 from clipnerf.config.machine import BenchConfig
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.errors import UsageError
-from clipnerf.fields.backends import native
+from clipnerf.fields.backends import native_library
 from clipnerf.fields.layout import GridLayout
 from clipnerf.training.allocator import Allocator
 from tests.tiny_bundle import tiny_bundle
@@ -162,6 +162,6 @@ def test_every_backend_of_the_field_is_timed_in_turn(field, monkeypatch):
     cpu = torch.device("cpu")
     found = {f.name.strip(): f for f in fields(GeneratorConfig(field=field), 0.01, cpu)}
     assert found["field torch, forward"].value > found["field torch, with backward"].value > 0
-    if native.problem(cpu, GridLayout()) is None:
+    if native_library.problem(cpu, GridLayout()) is None:
         assert found["native, times torch, forward"].value > 0
         assert "on the CPU" in found["field native, forward"].note

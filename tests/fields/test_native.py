@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clipnerf.fields import hash_grid
-from clipnerf.fields.backends import native
+from clipnerf.fields.backends import native, native_library
 from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.layout import GridLayout
 from tests.gan.test_train import assert_same_bits
@@ -18,8 +18,8 @@ ROWS, JOB = 48, native.JOB
 CPU, LAYOUT = torch.device("cpu"), GridLayout(3, 5, 2, 10, 4, 40)
 
 pytestmark = pytest.mark.skipif(
-    native.problem(CPU, LAYOUT) is not None,
-    reason=f"the field in C: {native.problem(CPU, LAYOUT)}",
+    native_library.problem(CPU, LAYOUT) is not None,
+    reason=f"the field in C: {native_library.problem(CPU, LAYOUT)}",
 )
 
 
@@ -212,13 +212,13 @@ torch.save((found, str(make('auto').grid.choice)), sys.argv[1])
 
 def elsewhere(path, version, backend="auto"):
     """The same in another process, with another version of the library."""
-    env = {**os.environ, native.SWITCH: version}
+    env = {**os.environ, native_library.SWITCH: version}
     subprocess.run([sys.executable, "-c", RUN, str(path), backend], env=env, check=True)
     return torch.load(path, weights_only=True)
 
 
 def test_all_versions_of_the_library_agree(tmp_path):
-    found, own = native.library()
+    found, own = native_library.library()
     kinds = [k for k in ("avx512", "avx2", "generic") if getattr(found, f"runs_{k}", int)()]
     assert own in kinds
     here = everything(make(mirror=True), *inputs(500))

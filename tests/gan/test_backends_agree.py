@@ -8,7 +8,7 @@ import torch
 
 from clipnerf.config.paths import CHAIRS, bundle_path
 from clipnerf.fields import hash_grid
-from clipnerf.fields.backends import native, tcnn, triton
+from clipnerf.fields.backends import native_library, tcnn, triton
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.trainer import Trainer
@@ -89,12 +89,16 @@ def test_tinycudann_shows_it_in_float16(look, half_table, tinycudann):
     assert psnr(look("tcnn"), look("torch")) > 50
 
 
-@pytest.mark.skipif(native.library().__class__ is str, reason=f"native: {native.library()}")
+@pytest.mark.skipif(
+    native_library.library().__class__ is str, reason=f"native: {native_library.library()}"
+)
 def test_the_field_in_c_shows_it_too(look):
     assert psnr(look("native"), look("torch")) > 80
 
 
-@pytest.mark.skipif(native.library().__class__ is str, reason=f"native: {native.library()}")
+@pytest.mark.skipif(
+    native_library.library().__class__ is str, reason=f"native: {native_library.library()}"
+)
 def test_a_training_goes_as_beside_it(pretrain_config):
     losses = []
     real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -5,9 +5,10 @@ import torch
 from safetensors.torch import save_file
 
 from clipnerf.errors import UsageError
+from clipnerf.gan.build import generator_config
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import Discriminator
-from clipnerf.gan.generator import Generator, generator_config
+from clipnerf.gan.generator import Generator
 
 
 @pytest.mark.parametrize("conditioning", ["disentangled", "entangled"])

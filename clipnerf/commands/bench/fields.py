@@ -10,7 +10,7 @@ from clipnerf.commands.bench.timing import Figure, say, timed
 from clipnerf.config.generator import GeneratorConfig
 from clipnerf.fields.hash_grid import BACKENDS, choose
 from clipnerf.fields.layout import GridLayout
-from clipnerf.gan.generator import build_field
+from clipnerf.gan.build import build_field
 
 OBJECTS, CPU_POINTS, GPU_POINTS = 4, 2**14, 2**18
 """Objects, and points of each."""

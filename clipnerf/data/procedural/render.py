@@ -110,21 +110,10 @@ def render(
     triangles = np.concatenate(meshes)
     position, c2w = _camera(azimuth_deg, elevation_deg)
 
-    # Only the pixels that the object can cover are worth a ray.
-    seen = (triangles.reshape(-1, 3) - position) @ c2w
-    half = np.tan(np.radians(fov_deg) / 2)
-    pixels = (seen[:, :2] / seen[:, 2:] / half + 1) / 2 * size
-    left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, size)
-    right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, size)
-    k = oversampling
-    window = _screen(size, k, fov_deg)[top * k : bottom * k, left * k : right * k]
-    rows, columns = bottom - top, right - left
-
-    directions = np.ascontiguousarray(window.reshape(-1, 3) @ c2w.T, dtype=np.float32)
-    origins = np.broadcast_to(position.astype(np.float32), directions.shape).copy()
-    scene = EmbreeScene(_device())
-    TriangleMesh(scene, triangles.astype(np.float32))
-    hit = scene.run(origins, directions, query="INTERSECT")
+    window = _window(triangles, position, c2w, fov_deg, size)
+    left, top, right, bottom = window
+    rows, columns, k = bottom - top, right - left, oversampling
+    hit = _cast(triangles, position, c2w, _screen(size, k, fov_deg), [k * edge for edge in window])
 
     albedo = np.array([part.color for part in parts])[owner]
     colors = np.minimum(albedo * _shade(triangles)[:, None], 1.0)
@@ -132,6 +121,7 @@ def render(
     # The last row stands for "no triangle": embreex gives -1 there.
     levels = np.full((len(colors) + 1, 3), 255 * _FINE, np.int32)
     levels[:-1] = np.round(colors * 255 * _FINE)
+
     def blocks(values: np.ndarray) -> np.ndarray:
         shape = (rows, k, columns, k, -1)
         return values.reshape(shape).swapaxes(1, 2).reshape(rows, columns, k * k, -1)
@@ -149,6 +139,35 @@ def render(
 
     mask = label_map([part_names.index(part.name) + 1 for part in parts])
     return Picture(rgb, mask, None if region_labels is None else label_map(region_labels))
+
+
+def _window(
+    triangles: np.ndarray, position: np.ndarray, c2w: np.ndarray, fov_deg: float, size: int
+) -> list[int]:
+    """Left, top, right and bottom of the pixels that an object can cover: only they need rays."""
+    seen = (triangles.reshape(-1, 3) - position) @ c2w
+    half = np.tan(np.radians(fov_deg) / 2)
+    pixels = (seen[:, :2] / seen[:, 2:] / half + 1) / 2 * size
+    low = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, size)
+    high = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, size)
+    return [*low, *high]
+
+
+def _cast(
+    triangles: np.ndarray,
+    position: np.ndarray,
+    c2w: np.ndarray,
+    screen: np.ndarray,
+    window: Sequence[int],
+) -> np.ndarray:
+    """The triangle that each ray of a window of the screen meets; -1 for none."""
+    left, top, right, bottom = window
+    rays = screen[top:bottom, left:right].reshape(-1, 3)
+    directions = np.ascontiguousarray(rays @ c2w.T, dtype=np.float32)
+    origins = np.broadcast_to(position.astype(np.float32), directions.shape).copy()
+    scene = EmbreeScene(_device())
+    TriangleMesh(scene, triangles.astype(np.float32))
+    return scene.run(origins, directions, query="INTERSECT")
 
 
 def _shade(triangles: np.ndarray) -> Float[np.ndarray, "triangles"]:

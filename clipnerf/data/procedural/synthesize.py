@@ -85,35 +85,31 @@ def synthesize(
     _check("fov_deg", fov_deg, 10, 60)
     _check("oversampling", oversampling, 1, 8)
     out = Path(out)
+    optics = {"fov_deg": fov_deg, "oversampling": oversampling}
     settings = {"category": category, "size": size, "seed": seed, "views": views}
-    if regions:  # not a key of every folder, so that those made before are still completed
-        settings["regions"] = True
-    if fov_deg != FOV_DEG:
-        settings["fov_deg"] = fov_deg
-    if oversampling != OVERSAMPLING:
-        settings["oversampling"] = oversampling
-    _claim(out, settings, count)
+    # not keys of every folder, so that those made before are still completed
+    usual = {"regions": False, "fov_deg": FOV_DEG, "oversampling": OVERSAMPLING}
+    more = {"regions": regions, **optics}
+    _claim(out, settings | {key: more[key] for key in more if more[key] != usual[key]}, count)
     named = find_regions(category) if regions else None
 
     records, pair_records = [], []
     with Progress(count, desc=f"synthesize {category}", unit="img") as progress:
         for index in range(count):
-            view = _View(module, seed, index, views, fov_deg, oversampling)
+            view = _View(module, seed, index, views, optics)
             record = view.record()
-            pair = index < pairs
-            if masks or pair:
+            if masks or index < pairs:
                 record["mask"] = f"mask-{index:05d}.png"
-            # fmt: off
-            _picture(out, module, view.object, view, size, record["file_name"],
-                     record.get("mask"), named, f"regions-{index:05d}.png")
-            if named is not None:
-                record["regions"] = view.regions(named, out / f"regions-{index:05d}.png")
-            if pair:
-                pair_record, edited = view.edit()
-                _picture(out, module, edited, view, size, pair_record["edited_file_name"],
-                         pair_record["edited_mask"])
-                pair_records.append(pair_record)
-            # fmt: on
+            place = out / f"regions-{index:05d}.png" if named is not None else None
+            files = out / record["file_name"], _beside(out, record.get("mask")), place
+            _picture(module, view.object, view, size, files, named)
+            if named is not None and place is not None:
+                record["regions"] = view.regions(named, place)
+            if index < pairs:
+                pair, edited = view.edit()
+                files = out / pair["edited_file_name"], out / pair["edited_mask"], None
+                _picture(module, edited, view, size, files)
+                pair_records.append(pair)
             records.append(record)
             progress.update(1)
     if pair_records:
@@ -126,9 +122,9 @@ class _View:
     """Picture `index` before it is drawn: its object and its camera."""
 
     def __init__(
-        self, module: ModuleType, seed: int, index: int, views: int, fov_deg: float, oversampling: int
+        self, module: ModuleType, seed: int, index: int, views: int, optics: dict[str, Any]
     ) -> None:
-        self.optics: dict[str, Any] = {"fov_deg": fov_deg, "oversampling": oversampling}
+        self.optics = optics
         self._module, self._seed, self._index = module, seed, index
         self._object_index = index // views
         self.object: Object = module.sample(np.random.RandomState([seed, self._object_index]))
@@ -219,28 +215,38 @@ def _refuse_fewer(out: Path, count: int) -> None:
         )
 
 
+def _beside(out: Path, name: str | None) -> Path | None:
+    return None if name is None else out / name
+
+
 def _picture(
-    out: Path, module: ModuleType, thing: Object, view: _View, size: int, name: str,
-    mask: str | None, named: ModuleType | None = None, regions: str = "",
-) -> None:  # fmt: skip
-    """Draws a picture, and the label maps that are asked for, unless the files are there."""
-    wanted = [name, *([] if mask is None else [mask]), *([] if named is None else [regions])]
-    if all(_whole(out / file) for file in wanted):
+    module: ModuleType,
+    thing: Object,
+    view: _View,
+    size: int,
+    files: tuple[Path, Path | None, Path | None],
+    named: ModuleType | None = None,
+) -> None:
+    """Draws a picture, and the label maps that are asked for, unless the files are there.
+
+    Args:
+        files: of the picture, of the parts' mask, of the regions' labels.
+        named: the category's regions.
+    """
+    if all(file is None or _whole(file) for file in files):
         return
     labels = None
     if named is not None:
         labels = [named.REGIONS.index(named.region_of(part)) + 1 for part in thing.parts]
     pose = view.azimuth_deg, view.elevation_deg
     drawn = render(thing.parts, *pose, size, module.PARTS, labels, **view.optics)
-    _save(out / name, Image.fromarray(drawn.rgb))
-    if mask is not None:
-        picture = Image.fromarray(drawn.mask)
-        picture.putpalette(_PALETTE)
-        _save(out / mask, picture)
-    if drawn.regions is not None:
-        picture = Image.fromarray(drawn.regions)
-        picture.putpalette(_REGION_PALETTE)
-        _save(out / regions, picture)
+    _save(files[0], Image.fromarray(drawn.rgb))
+    maps = ((files[1], drawn.mask, _PALETTE), (files[2], drawn.regions, _REGION_PALETTE))
+    for file, label, palette in maps:
+        if file is not None and label is not None:
+            picture = Image.fromarray(label)
+            picture.putpalette(palette)
+            _save(file, picture)
 
 
 def _whole(path: Path) -> bool:

@@ -11,24 +11,18 @@ an order that depends on sizes alone, not on threads.
 from __future__ import annotations
 
 import ctypes
-import os
-import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.fields.backends.native_library import LEVELS, call, library
 from clipnerf.fields.layout import GridLayout
 from clipnerf.fields.modulated import Affine
 
-SWITCH = "CLIPNERF_NATIVE"
-"""Environment variable: 0 turns the library off; avx2, avx512 or generic asks for one version."""
-JOB, PAD, LAYERS, LEVELS = 3072, 16, 4, 24
+JOB, PAD, LAYERS = 3072, 16, 4
 COPIES = 8
 """Of the table's gradient, at most: as many threads can add to it at once."""
 
@@ -82,47 +76,6 @@ def space(
     made.hashed[: layout.levels] = layout.hashed
     made.offset[: layout.levels + 1] = layout.offsets
     return made
-
-
-@lru_cache(maxsize=1)
-def library() -> tuple[ctypes.CDLL, str] | str:
-    """The library and the instruction set that this processor takes; or why there is none."""
-    wanted = os.environ.get(SWITCH, "")
-    if wanted == "0":
-        return f"{SWITCH} is 0"
-    folder = Path(__file__).parents[1] / "native"
-    file = folder / "_field.so"
-    if not file.is_file():
-        return "it was not built, for there was no C compiler at the installation"
-    try:
-        loaded = ctypes.CDLL(str(file))
-    except OSError as error:
-        return f"it cannot be loaded ({error})"
-    for kind in (wanted,) if wanted else ("avx512", "avx2", "generic"):
-        runs, source = (getattr(loaded, f"{name}_{kind}", None) for name in ("runs", "source"))
-        if runs is None or source is None or not runs():
-            continue
-        source.restype = ctypes.c_uint32
-        if source() != zlib.crc32((folder / "field.c").read_bytes()):
-            return "it was built from another field.c; install again"
-        return loaded, kind
-    return f"this processor has none of its instruction sets{f' ({wanted})' if wanted else ''}"
-
-
-def problem(device: torch.device, layout: GridLayout) -> str | None:
-    """Why the library cannot serve a field, in a few words; None if it can."""
-    if device.type != "cpu":
-        return "it is for CPUs"
-    if layout.dim != 3 or layout.features != 2 or layout.levels > LEVELS:
-        return f"it wants 3 dimensions, 2 features and up to {LEVELS} levels"
-    found = library()
-    return found if isinstance(found, str) else None
-
-
-def instructions() -> str:
-    """The instruction set in use; '' without a library."""
-    found = library()
-    return "" if isinstance(found, str) else found[1]
 
 
 NOTHING = (0, 0.0, 0.0)
@@ -229,30 +182,6 @@ def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
-def _call(name: str, jobs: int, *arguments: Any, share: int | None = None) -> None:
-    """Run jobs 0 to ``jobs``, ``share`` of them a call, on as many threads as PyTorch has; ctypes
-    lets go of Python meanwhile."""
-    found = library()
-    assert not isinstance(found, str)
-    function, threads = getattr(found[0], f"{name}_{found[1]}"), torch.get_num_threads()
-    share = share or max(-(-jobs // (4 * threads)), 1)
-
-    def run(start: int) -> int:
-        last = min(start + share, jobs)
-        return function(*arguments, ctypes.c_int64(start), ctypes.c_int64(last))
-
-    starts = range(0, jobs, share)
-    threads = min(threads, len(starts))
-    each = map if threads < 2 else _pool(os.getpid(), threads).map
-    if any(list(each(run, starts))):  # all of them have ended, whatever happened
-        raise MemoryError("the field has no memory for its blocks; use fewer threads")
-
-
-@lru_cache(maxsize=4)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="field")
-
-
 def _sums(described: _Described, jobs: int) -> Tensor:
     found = library()
     assert not isinstance(found, str)
@@ -282,7 +211,7 @@ class _NetworkOp(torch.autograd.Function):
         ctx.save_for_backward(x, *tensors)
         own = _Described(x.shape[2], tensors, end)
         out = x.new_empty(*x.shape[:2], own.widths[-1])
-        _call(
+        call(
             "network", _jobs(*x.shape[:2]), ctypes.byref(own.network), _pointer(x), _pointer(out),
             ctypes.c_int64(x.shape[1]),
         )  # fmt: skip
@@ -301,7 +230,7 @@ class _NetworkOp(torch.autograd.Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[2] else None
         jobs = _jobs(*x.shape[:2])
         sums = _sums(own, jobs)
-        _call(
+        call(
             "network_back", jobs, ctypes.byref(own.network), _pointer(x), _pointer(grad),
             _pointer(dx), _pointer(sums), ctypes.c_int64(x.shape[1]),
         )  # fmt: skip
@@ -317,7 +246,7 @@ class _DeformOp(torch.autograd.Function):
         ctx.plain, ctx.space = plain, space
         ctx.save_for_backward(points, *tensors)
         own, out = _Described(tensors[0].shape[1], tensors), torch.empty_like(points)
-        _call(
+        call(
             "deform", _jobs(*points.shape[:2]), ctypes.byref(own.network), ctypes.byref(space),
             _pointer(points), _pointer(out), ctypes.c_int64(points.shape[1]),
         )  # fmt: skip
@@ -336,7 +265,7 @@ class _DeformOp(torch.autograd.Function):
         dx = torch.empty_like(points) if ctx.needs_input_grad[2] else None
         jobs = _jobs(*points.shape[:2])
         sums = _sums(own, jobs)
-        _call(
+        call(
             "deform_back", jobs, ctypes.byref(own.network), ctypes.byref(ctx.space),
             _pointer(points), _pointer(grad), _pointer(dx), _pointer(sums),
             ctypes.c_int64(points.shape[1]),
@@ -354,7 +283,7 @@ class _FeaturesOp(torch.autograd.Function):
         ctx.save_for_backward(points, table)
         width = 2 * space.levels + 3 + 6 * space.octaves + space.mirror
         out = points.new_empty(len(points), width)
-        _call(
+        call(
             "features", _jobs(1, len(points)), ctypes.byref(space), _pointer(table),
             _pointer(points), _pointer(out), ctypes.c_int64(len(points)),
         )  # fmt: skip
@@ -373,7 +302,7 @@ class _FeaturesOp(torch.autograd.Function):
         share = -(-jobs // copies)
         copies = -(-jobs // share)
         tables = table.new_zeros(copies, *table.shape) if ctx.needs_input_grad[3] else None
-        _call(
+        call(
             "features_back", jobs, ctypes.byref(ctx.space), _pointer(table), _pointer(points),
             _pointer(grad), _pointer(dx), _pointer(tables), ctypes.c_int64(share),
             ctypes.c_int64(len(points)), share=share,

@@ -26,6 +26,7 @@ try:
     from triton.runtime import JITFunction
 
     from clipnerf.fields.backends import triton_kernels as kernels
+    from clipnerf.fields.backends import triton_second
 
     _PROBLEM = ""
 except Exception as error:  # a broken installation fails in more ways than ImportError
@@ -231,7 +232,7 @@ class _Gradients(torch.autograd.Function):
             groups = layout.levels // launch.group
             shares = torch.empty(groups, *x.shape, device=x.device)
             _run(
-                kernels._double_backward, len(x), launch, layout,
+                triton_second._double_backward, len(x), launch, layout,
                 x, copy, upstream, v.contiguous(), to_upstream, shares, to_table,
             )  # fmt: skip
             to_x += shares.sum(0)
