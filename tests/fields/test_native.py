@@ -234,7 +234,7 @@ def test_without_the_library_everything_is_computed_as_before(tmp_path, monkeypa
     values, choice = elsewhere(tmp_path / "off", "0")
     assert choice == "torch (on the CPU; native: CLIPNERF_NATIVE is 0)"
     assert_same_bits(values, elsewhere(tmp_path / "torch", "avx2", "torch")[0])
-    monkeypatch.setattr(native, "library", lambda: "it was not built")
+    monkeypatch.setattr(native_library, "library", lambda: "it was not built")
     hash_grid._choose.cache_clear()
     try:
         assert make("auto").grid.choice.name == "torch"
