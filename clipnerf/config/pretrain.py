@@ -53,7 +53,7 @@ class LossConfig:
     r1_gamma_end: float | None = None
     """Weight of the penalty after loss.r1_kimg, reached by half a cosine; None keeps r1_gamma."""
     r1_kimg: float = 30.0
-    """Thousand pictures until r1_gamma_end is reached."""
+    """Thousand pictures, after schedule.soft_kimg, until r1_gamma_end is reached."""
     r1_every: int = 4
     """The penalty is computed every so many steps, and weighted accordingly."""
     smoothness: float = 0.1
@@ -61,7 +61,8 @@ class LossConfig:
     smoothness_distance: float = 0.02
     """How far apart the neighbours are, world units."""
     smoothness_kimg: float = 0.0
-    """That weight fades to nothing over this time, thousand pictures; 0 keeps it."""
+    """That weight fades to nothing over this time after schedule.soft_kimg, thousand pictures; 0
+    keeps it."""
     pose: float = 0.0
     """Weight of the discriminator's guess of a fake's camera, for both players: it makes all
     objects face one way. 0: it does not guess."""
@@ -94,6 +95,12 @@ class LossConfig:
 class ScheduleConfig:
     """What fades in and out; all in thousand pictures (kimg)."""
 
+    soft_kimg: float = 0.0
+    """At first, pictures are seen as means over soft_size by soft_size pixels, no patch is finer
+    than that, and R1 and smoothness stay: soft objects find all their kinds, which hard ones then
+    keep. A feature discriminator comes in after it."""
+    soft_size: int = 64
+    """Pixels, width and height, of the pictures until then."""
     blur_kimg: float = 4.0
     """Pictures are blurred at first, for both sides, and sharpen over this time."""
     blur_sigma: float = 1.5
@@ -227,6 +234,13 @@ class PretrainConfig:
         self.loss.validate()
         self.schedule.validate()
         self.features.validate()
+        if self.schedule.soft_kimg > 0:
+            _check(
+                self.discriminator.patch <= self.schedule.soft_size <= self.data.size,
+                "schedule.soft_size",
+                self.schedule.soft_size,
+                f"{self.discriminator.patch} (discriminator.patch) to {self.data.size} (data.size)",
+            )
         finest = self.schedule.smallest_scale * self.data.size
         _check(
             finest >= self.discriminator.patch,

@@ -20,6 +20,11 @@ class Schedules:
         return self.step * self.config.batch / 1000
 
     @property
+    def kimg_after_soft(self) -> float:
+        """Thousand pictures shown since pictures are seen in full."""
+        return max(self.kimg - self.config.schedule.soft_kimg, 0.0)
+
+    @property
     def with_r1(self) -> bool:
         """Whether the coming step has the gradient penalty."""
         return self.config.loss.r1_gamma > 0 and self.step % self.config.loss.r1_every == 0
@@ -30,14 +35,14 @@ class Schedules:
         loss = self.config.loss
         if loss.r1_gamma_end is None:
             return loss.r1_gamma
-        done = 0.5 - 0.5 * math.cos(math.pi * ramp(self.kimg, loss.r1_kimg))
+        done = 0.5 - 0.5 * math.cos(math.pi * ramp(self.kimg_after_soft, loss.r1_kimg))
         return loss.r1_gamma + (loss.r1_gamma_end - loss.r1_gamma) * done
 
     @property
     def smoothness(self) -> float:
         """Weight of the smoothness of density in the coming step."""
         loss = self.config.loss
-        gone = ramp(self.kimg, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
+        gone = ramp(self.kimg_after_soft, loss.smoothness_kimg) if loss.smoothness_kimg > 0 else 0.0
         return loss.smoothness * (1 - gone)
 
     @property

@@ -108,9 +108,12 @@ def draw(
     """
     kimg = step * config.batch / 1000
     noise = torch_generator(config.seed, rank, step, "noise")
-    patches = sample_patches(config.schedule, kimg, batch, noise)
+    soft = kimg < config.schedule.soft_kimg
+    pixels = config.schedule.soft_size if soft else config.data.size
+    finest = max(config.schedule.smallest_scale, config.discriminator.patch / pixels)
+    patches = sample_patches(config.schedule, kimg, batch, noise, finest)
     codes = Codes.sample(batch, config.generator.field.code_dim, noise)
-    camera = sample_cameras(config.generator.camera, batch, config.data.size, noise)
+    camera = sample_cameras(config.generator.camera, batch, pixels, noise)
     points = torch.rand(batch, PRIOR_POINTS, 3, generator=noise) * 2 - 1
     offsets = torch.randn(batch, PRIOR_POINTS, 3, generator=noise)
     coarse = kimg < config.schedule.coarse_kimg
@@ -132,11 +135,11 @@ def draw(
 
 
 def sample_patches(
-    schedule: ScheduleConfig, kimg: float, batch: int, noise: torch.Generator
+    schedule: ScheduleConfig, kimg: float, batch: int, noise: torch.Generator, finest: float
 ) -> Patches:
     """Patches at ``kimg``; whole pictures at first."""
     concentration = schedule.scale_concentration * ramp(kimg, schedule.scale_kimg)
-    return Patches.sample(batch, schedule.smallest_scale, concentration, noise)
+    return Patches.sample(batch, finest, concentration, noise)
 
 
 def sample_cameras(

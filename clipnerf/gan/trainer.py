@@ -134,7 +134,8 @@ class Trainer(Schedules):
             drawn = dataclasses.replace(drawn, directions=directions.to(self.device))
         self.advance_schedules()
         real = real.to(self.device, non_blocking=True)
-        if self.graphs is not None and self.softness == 0 and self.hardness == 1:
+        soft = self.softness > 0 or self.hardness < 1 or self.kimg < self.config.schedule.soft_kimg
+        if self.graphs is not None and not soft:
             kind = "with R1" if self.with_r1 else "without R1"
             result = self.graphs(real, drawn, kind=kind)
         else:
@@ -158,7 +159,9 @@ class Trainer(Schedules):
 
         Rays go through the centres of the reals' pixels, so that neither side is the smoother.
         """
-        size = drawn.size
+        size, pixels = drawn.size, drawn.camera.width
+        if pixels < real.shape[-1]:
+            real = F.interpolate(real, (pixels, pixels), mode="area")
         view = self.generator.render_patch(
             drawn.codes,
             drawn.camera,

@@ -115,3 +115,32 @@ def test_poses_are_asked_of_the_pictures_and_missed_at_the_start(pretrain_config
         pretrain(dataclasses.replace(config, out=str(tmp_path / "other")))
     with pytest.raises(UsageError, match="loss.pose is 0.0; allowed: above 0 with data.poses"):
         pretrain_config(data=config.data).validate()
+
+
+def test_soft_pictures_at_first_and_r1_and_smoothness_wait_for_their_end(pretrain_config):
+    schedule = ScheduleConfig(soft_kimg=1.0, soft_size=8, smallest_scale=0.5, blur_kimg=0.0)
+    loss = LossConfig(r1_gamma=1.5, r1_gamma_end=0.3, r1_kimg=2.0, smoothness_kimg=2.0)
+    config = pretrain_config(schedule=schedule, loss=loss)
+    trainer = Trainer(config, CPU)
+    assert along(trainer, "r1_gamma", [0, 0.5, 1, 2, 3]) == pytest.approx([1.5, 1.5, 1.5, 0.9, 0.3])
+    assert along(trainer, "smoothness", [0.5, 1, 3]) == pytest.approx([0.1, 0.1, 0])
+    real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    trainer.step = 0
+    drawn = trainer.draw(4)
+    assert drawn.camera.width == 8 and bool((drawn.patches.scale == 1).all())
+    seen, _, _ = trainer.look(real, drawn)
+    assert torch.equal(seen, F.avg_pool2d(real, 2))
+    trainer.step = round(1000 / config.batch)
+    drawn = trainer.draw(4)
+    assert drawn.camera.width == 16
+    seen, _, _ = trainer.look(real, drawn)
+    assert bool(torch.isin(seen[0].flatten(), real[0].flatten()).all())  # pixels, unmixed
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_soft_pictures_finer_than_the_data_or_coarser_than_a_patch_are_refused(
+    pretrain_config, size
+):
+    config = pretrain_config(schedule=ScheduleConfig(soft_kimg=1.0, soft_size=size))
+    with pytest.raises(UsageError, match=f"soft_size is {size}.*8 .*to 16"):
+        config.validate()

@@ -150,7 +150,7 @@ def _window(
     pixels = (seen[:, :2] / seen[:, 2:] / half + 1) / 2 * size
     low = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, size)
     high = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 1, 0, size)
-    return [*low, *high]
+    return [*low.tolist(), *high.tolist()]
 
 
 def _cast(
