@@ -4,8 +4,9 @@ import warnings
 import pytest
 import yaml
 
-from clipnerf.config.parse import VERBS, _keys, _load, parse
+from clipnerf.config.parse import keys_of, parse
 from clipnerf.config.renamed import RENAMED, current_values
+from clipnerf.config.verbs import VERBS
 from clipnerf.errors import UsageError
 from clipnerf.training.run_folder import RunFolder
 
@@ -13,11 +14,11 @@ NEEDED = {"pretrain": ["--data.path=x"], "train-region": ["--phrases=the seat"]}
 OLD_KEYS = [
     (verb.name, f"{key.removesuffix(new)}{old}", key)
     for verb in VERBS
-    for key in _keys(_load(verb.config))
+    for key in keys_of(verb.schema)
     for old, new in RENAMED.items()
     if key.rpartition(".")[2] == new
 ]
-DEVICES = [verb.name for verb in VERBS if "device" in _keys(_load(verb.config))]
+DEVICES = [verb.name for verb in VERBS if "device" in keys_of(verb.schema)]
 EDITS = {"text": "x", "photo": "x", "image": "x"}
 
 
@@ -88,16 +89,16 @@ def test_a_run_of_an_old_key_resumes(verb, old, key, tmp_path):
             opened(changed)
 
 
-def test_there_are_old_keys():
+def test_there_are_oldkeys_of():
     assert len(OLD_KEYS) >= 5 and not set(RENAMED) & set(RENAMED.values())
-    assert not [k for v in VERBS for k in _keys(_load(v.config)) if k.rpartition(".")[2] in RENAMED]
+    assert not [k for v in VERBS for k in keys_of(v.schema) if k.rpartition(".")[2] in RENAMED]
 
 
 @pytest.mark.parametrize("verb", DEVICES)
 def test_device_is_auto_for_all_and_null_means_it(verb, tmp_path):
-    schema = _load(next(each.config for each in VERBS if each.name == verb))
+    schema = next(each.schema for each in VERBS if each.name == verb)
     assert {f.name: f.default for f in dataclasses.fields(schema)}["device"] == "auto"
-    needed = [f"--{k}={v}" for k, v in EDITS.items() if k in _keys(schema)][:2]
+    needed = [f"--{k}={v}" for k, v in EDITS.items() if k in keys_of(schema)][:2]
     needed = [n for n in needed if verb in ("segment",) or "image" not in n]
     needed += NEEDED.get(verb, [])
     file = tmp_path / "c.yaml"
