@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stder
 on stdout are the paths of what was made.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from clipnerf.config.parse import Command, overview, parse
+from clipnerf.config.ranges import shown
 from clipnerf.config.verbs import load
-from clipnerf.errors import ClipNerfError
+from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.version import __version__
 
 
@@ -52,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, ClipNerfError):
             _say(f"error: {' '.join(str(error).split())}")
             return error.exit_code
-        what = " ".join(str(error).split())
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            _say(f"error: {shown(error.filename)}: {error.strerror}")
+            return UsageError.exit_code if error.errno == errno.ENAMETOOLONG else 1
+        what = " ".join(str(error).split())[:500]
         hint = "" if debug else "; --debug shows where"
         _say(f"error: unexpected {type(error).__name__}: {what}{hint}")
         return 1

@@ -22,9 +22,9 @@ class SynthesizeConfig(Config):
     count: Count = 2000
     """How many pictures."""
     size: Annotated[int, Range(8, 1024, note=" pixels")] = 64
-    """Width and height of a picture, pixels, 8 to 1024."""
+    """Width and height of a picture, pixels."""
     seed: Seed = 0
-    """Seed of objects, cameras and captions; 0 to 4294967295."""
+    """Seed of objects, cameras and captions."""
     out: str = ""
     """The folder; by default out/CATEGORY-SIZE. The same command completes an interrupted one."""
     views: Annotated[int, Range(1, 10_000)] = 1
@@ -36,9 +36,9 @@ class SynthesizeConfig(Config):
     regions: bool = False
     """Write fine label maps, and phrases that refer to pieces of each picture."""
     fov_deg: Annotated[float, Range(10, 60, note=" degrees")] = 30.0
-    """Field of view, degrees, 10 to 60; generator.camera.fov_deg has to be the same."""
+    """Field of view, degrees; generator.camera.fov_deg has to be the same."""
     oversampling: Annotated[int, Range(1, 8)] = 3
-    """Rays along each side of a pixel, 1 to 8. 1 for pretrain: a fake has one ray a pixel too."""
+    """Rays along each side of a pixel. 1 for pretrain: a fake has one ray a pixel too."""
 
     @property
     def folder(self) -> Path:

@@ -71,6 +71,15 @@ def read_yaml(path: str | Path) -> Any:
     Raises:
         UsageError: missing, no file, too large, no YAML, or more than plain data; one line.
     """
+    text = read_text(path)
+    try:
+        return parse_yaml(text)
+    except UsageError as error:
+        raise UsageError(f"{shown(str(path))} {error}; correct it") from error
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a YAML file; UsageError where it is missing, no file, too large or no text."""
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode) and not str(path).startswith("/dev/"):  # bash's <(…) is fine
@@ -78,9 +87,7 @@ def read_yaml(path: str | Path) -> Any:
         with open(path, "rb") as file:
             raw = file.read(LARGEST_YAML + 1)
         text = raw.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
+    except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", error)
         raise UsageError(
             f"{shown(str(path))} cannot be read ({reason}); give a YAML file"
@@ -89,10 +96,7 @@ def read_yaml(path: str | Path) -> Any:
         raise UsageError(
             f"{shown(str(path))} is larger than {LARGEST_YAML:,} bytes; is it a YAML file?"
         )
-    try:
-        return parse_yaml(text)
-    except UsageError as error:
-        raise UsageError(f"{shown(str(path))} {error}; correct it") from error
+    return text
 
 
 def parse_yaml(text: str) -> Any:

@@ -50,8 +50,8 @@ class _Objects(Config):
     seeds: list[Seed] = field(default_factory=lambda: [0, 1, 2, 3])
     """Objects, one a seed; a seed is the same object on every machine."""
     shape: Strength | None = None
-    """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
-    universal mapper decides by the words; 1 for the paper's, and for pictures."""
+    """Strength of the change of shape. By default a universal mapper decides by the words; 1 for
+    the paper's, and for pictures."""
     appearance: Strength | None = None
     """The same for colours."""
     mapper: Literal["paper", "universal"] | None = None
@@ -92,7 +92,7 @@ class _Edited(_Objects):
     """In the place of a phrase a picture, white where to change, painted over the view from
     azimuth_deg (orbit: 30) and elevation_deg."""
     threshold: OpenShare = 0.5
-    """How sure it has to be that a point belongs to a phrase, above 0, below 1."""
+    """How sure it has to be that a point belongs to a phrase."""
 
     def rules(self) -> Iterator[Rule]:
         """See Config."""

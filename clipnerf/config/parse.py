@@ -19,7 +19,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from clipnerf.config.documents import parse_yaml, read_yaml
-from clipnerf.config.ranges import Config, has_range, shown, words_for
+from clipnerf.config.ranges import Config, range_of, shown, words_for
 from clipnerf.config.renamed import current_name, current_value, current_values
 from clipnerf.config.verbs import VERBS, Verb
 from clipnerf.errors import UsageError
@@ -109,8 +109,8 @@ def _parser(verb: Verb, schema: type, types: Mapping[str, Any]) -> ArgumentParse
     parser.add_argument("--debug", action="store_true", help=said)
     parser.add_class_arguments(schema)
     for action in parser._actions:
-        if has_range(types.get(action.dest)):
-            action.help = f"{action.help} Allowed: {words_for(types[action.dest])}."
+        if found := range_of(types.get(action.dest)):
+            action.help = f"{action.help} Allowed: {found}."
     return parser
 
 

@@ -13,8 +13,9 @@ import os
 import reprlib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
@@ -68,7 +69,8 @@ class Letters:
     """Words for people or networks, no names of files."""
 
     most: int = 1000
-    longest_word: int = 100
+    longest_word: int = 200
+    """Time to find a word's tokens grows with its square."""
 
     def __contains__(self, text: str) -> bool:
         words = text.split()
@@ -93,6 +95,7 @@ class _Name:
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Text = Annotated[str, Letters()]
+Caption = Annotated[str, Letters(most=20_000, longest_word=500)]
 
 Count = Annotated[int, Range(1, 10_000_000)]
 CountOrZero = Annotated[int, Range(0, 10_000_000)]
@@ -131,7 +134,7 @@ class Config:
         Raises:
             UsageError: the first value of a wrong type or out of range; one line.
         """
-        hints = typing.get_type_hints(type(self), include_extras=True)
+        hints = _hints(type(self))
         for field in fields(self):  # type: ignore[arg-type]
             check(f"{prefix}{field.name}", getattr(self, field.name), hints[field.name])
         for holds, key, allowed in self.rules():
@@ -165,7 +168,7 @@ def check(key: str, value: Any, hint: Any) -> None:
         require(isinstance(value, dict), key, value, "keys and values")
         for name, item in value.items():
             check(key, name, arguments[0])
-            check(f"{key}.{name}", item, arguments[1])
+            check(f"{key}.{name[:60]}", item, arguments[1])
     elif origin is Literal:
         ok = any(value is each or (value == each and isinstance(value, str)) for each in arguments)
         require(ok, key, value, one_of(arguments))
@@ -202,16 +205,18 @@ def words_for(hint: Any) -> str:
     return _KINDS[kind] if allowed is None else f"{_KINDS[kind]}, {allowed}"
 
 
-def has_range(hint: Any) -> bool:
-    """Whether a number is in it."""
-    return any(has_range(each) for each in typing.get_args(hint)) or (
-        typing.get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Range)
-    )
+def range_of(hint: Any) -> Range | None:
+    """The range of the numbers in a type; None where there are none."""
+    if typing.get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Range):
+        return typing.cast(Range, hint.__metadata__[0])
+    return next(filter(None, map(range_of, typing.get_args(hint))), None)
 
 
-def check_text(key: str, text: str) -> None:
-    """UsageError for a text that is none, or too long to be read in reasonable time."""
-    check(key, text, Text)
+def check_texts(key: str, texts: Sequence[str]) -> None:
+    """UsageError for one that is no text, is empty, or too long to be read in reasonable time."""
+    for text in texts:
+        check(key, text, Caption)
+    require(bool(texts) and all(map(str.strip, texts)), key, list(texts), "one word or more")
 
 
 def shown(value: object) -> str:
@@ -226,6 +231,11 @@ def one_of(choices: tuple[Any, ...]) -> str:
     """``'a', 'b' or 'c'``"""
     *first, last = (str(each) for each in choices)
     return f"{', '.join(first)} or {last}" if first else last
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _is(value: Any, kind: Any) -> bool:
