@@ -12,7 +12,7 @@ import pytest
 
 import clipnerf
 from clipnerf.cli import main
-from clipnerf.config.verbs import VERBS
+from clipnerf.config.verbs import VERBS, load
 from clipnerf.errors import ClipNerfError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -157,7 +157,7 @@ class TrainClipConfig(Config):
     seed: Seed = 0
     """Seed of weights, split, order and augmentation."""
     precision: Precision = "auto"
-    """bf16 is twice as fast where the processor has it; auto looks."""
+    """bfloat16 is twice as fast where the processor has it; auto looks."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
     threads: Threads = 0

@@ -134,7 +134,7 @@ class Config:
         Raises:
             UsageError: the first value of a wrong type or out of range; one line.
         """
-        hints = _hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]
         for field in fields(self):  # type: ignore[arg-type]
             check(f"{prefix}{field.name}", getattr(self, field.name), hints[field.name])
         for holds, key, allowed in self.rules():

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from clipnerf.config.documents import parse_json, parse_yaml, read_text
-from clipnerf.config.renamed import current_name
+from clipnerf.config.renamed import current_name, current_value
 from clipnerf.errors import UsageError
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training import distributed
@@ -102,7 +102,7 @@ def refuse_another_run(
         if key in covered or {key, key.rpartition(".")[2]} & set(MAY_CHANGE):
             continue
         # a key that came after the run was begun had its default all along
-        old = found.get(key, usual.get(key, "(not set)"))
+        old = current_value(key, found.get(key, usual.get(key, "(not set)")))
         new = wanted.get(key, "(not set)")
         if old != new and key == "dataset_fingerprint":
             raise UsageError(
