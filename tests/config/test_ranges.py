@@ -2,7 +2,7 @@ import copy
 import math
 import typing
 from dataclasses import dataclass, field, is_dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Annotated, Literal
 
 import pytest
@@ -18,7 +18,7 @@ from clipnerf.errors import UsageError
 SCHEMAS = [verb.schema for verb in VERBS] + [RecognizerConfig, TrainRecognizerConfig]
 NEEDED = {PretrainConfig: {"data": DataConfig(path="x")}}
 all_configurations = pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
-ABSURD = (math.nan, math.inf, -math.inf, -(10**12), 10**12, 10**400, -1e300, 1e300)
+ABSURD = (math.nan, math.inf, -math.inf, -(10**12), 10**400, 1e300)
 
 
 def _keys(schema):
@@ -39,17 +39,22 @@ def _within(hint, value):
     return value
 
 
-def _with(schema, key, value):
-    """A configuration with one other value, put past the checks of types that tests run under."""
-    config = copy.deepcopy(schema(**NEEDED.get(schema, {})))
-    *above, last = key.split(".")
-    object.__setattr__(reduce(getattr, above, config), last, value)
-    return config
+@cache
+def _default(schema):
+    return schema(**NEEDED.get(schema, {}))
+
+
+def _validate(schema, key, value):
+    """With one other value, put past the checks of types that tests run under."""
+    above, _, last = key.rpartition(".")
+    config = copy.copy(reduce(getattr, above.split(".") if above else [], _default(schema)))
+    object.__setattr__(config, last, value)
+    config.validate(f"{above}." if above else "")
 
 
 def _refused(schema, key, value):
     with pytest.raises(UsageError) as caught:
-        _with(schema, key, value).validate()
+        _validate(schema, key, value)
     said = str(caught.value)
     assert said.startswith((f"{key} is ", f"{key}.a red chair is ")) and "; allowed: " in said
     assert "\n" not in said and len(said) < 400
@@ -73,7 +78,7 @@ def test_every_number_has_a_range_and_others_are_refused(schema):
             if value != 0 or not allowed.or_zero:
                 _refused(schema, key, _within(hint, value))
         try:
-            _with(schema, key, _within(hint, high if allowed.most == high else high / 2)).validate()
+            _validate(schema, key, _within(hint, high if allowed.most == high else high / 2))
         except UsageError as error:  # not by the range, but for its company
             assert f"; allowed: {allowed}" not in str(error)
 
