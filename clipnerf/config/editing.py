@@ -100,7 +100,7 @@ class _Edited(_Objects):
         parts_of(self.edit)
         for keys in (("region", "region_box", "region_mask"), ("text", "prompts", "image")):
             given = [key for key in keys if getattr(self, key)]
-            alone = f"only one of --{keys[0]}, --{keys[1]} and --{keys[2]}"
+            alone = f"one of --{', --'.join(keys)}; {' and '.join(given)} are all given"
             yield len(given) <= 1, given[-1] if given else "text", alone
         yield len(self.region_box) in (0, 6), "region_box", "six numbers: x0,y0,z0,x1,y1,z1"
         yield all(prompt.strip() for prompt in self.prompts), "prompts", "words: {a red chair: 1}"
