@@ -4,19 +4,21 @@ Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stder
 on stdout are the paths of what was made.
 """
 
-import importlib
+import errno
 import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from clipnerf.config.parse import Command, overview, parse
-from clipnerf.errors import ClipNerfError
+from clipnerf.config.ranges import shown
+from clipnerf.config.verbs import load
+from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.version import __version__
 
 
@@ -52,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, ClipNerfError):
             _say(f"error: {' '.join(str(error).split())}")
             return error.exit_code
-        what = " ".join(str(error).split())
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            _say(f"error: {shown(error.filename)}: {error.strerror}")
+            return UsageError.exit_code if error.errno == errno.ENAMETOOLONG else 1
+        what = " ".join(str(error).split())[:500]
         hint = "" if debug else "; --debug shows where"
         _say(f"error: unexpected {type(error).__name__}: {what}{hint}")
         return 1
@@ -70,176 +75,14 @@ def _run(command: Command) -> Any:
     from clipnerf.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # before the verb allocates; the process is ours
-    return RUN[command.verb.name](command.config)
+    return load(command.verb.run)(command.config)
 
 
 def _plan(command: Command) -> list[str]:
-    if command.verb.name in PLANS:
-        module = importlib.import_module(PLANS[command.verb.name])
-        plan = module.plan(command.config)
-    else:
-        plan = asdict(command.config)
+    verb, config = command.verb, command.config
+    plan = load(verb.plan)(config) if verb.plan else asdict(config)
     width = max(len(key) for key in plan) + 2
     return [f"{key + ':':<{width}}{value}" for key, value in plan.items()]
-
-
-def _demo(config: Any) -> Any:
-    from clipnerf.commands.edit import demo
-
-    return demo(config)
-
-
-def _edit(config: Any) -> Any:
-    from clipnerf.commands.edit import edit
-
-    return edit(config)
-
-
-def _orbit(config: Any) -> Any:
-    from clipnerf.commands.edit import orbit
-
-    return orbit(config)
-
-
-def _morph(config: Any) -> Any:
-    from clipnerf.commands.edit import morph
-
-    return morph(config)
-
-
-def _synthesize(config: Any) -> Any:
-    from clipnerf.data.procedural.synthesize import synthesize
-
-    return synthesize(
-        config.category,
-        config.count,
-        config.size,
-        config.seed,
-        config.folder,
-        views=config.views,
-        pairs=config.pairs,
-        masks=config.masks,
-        regions=config.regions,
-        fov_deg=config.fov_deg,
-        oversampling=config.oversampling,
-    )
-
-
-def _check(config: Any) -> Any:
-    from clipnerf.data.check import check
-
-    return check(config.path)
-
-
-def _pretrain(config: Any) -> Any:
-    from clipnerf.commands.pretrain import pretrain
-
-    return pretrain(config)
-
-
-def _train_clip(config: Any) -> Any:
-    from clipnerf.clip.train import train_clip
-
-    return train_clip(config)
-
-
-def _train_mapper(config: Any) -> Any:
-    from clipnerf.mappers.train import train_mapper
-
-    return train_mapper(config)
-
-
-def _train_encoder(config: Any) -> Any:
-    from clipnerf.inversion.encoder_train import train_encoder
-
-    return train_encoder(config)
-
-
-def _train_segmenter(config: Any) -> Any:
-    from clipnerf.segmentation.train import train_segmenter
-
-    return train_segmenter(config)
-
-
-def _train_region(config: Any) -> Any:
-    from clipnerf.segmentation.distill import train_region
-
-    return train_region(config)
-
-
-def _segment(config: Any) -> Any:
-    from clipnerf.commands.segment import segment
-
-    return segment(config)
-
-
-def _invert(config: Any) -> Any:
-    from clipnerf.commands.invert import invert
-
-    return invert(config)
-
-
-def _study_view_consistency(config: Any) -> Any:
-    from clipnerf.evaluation.views.run import study_view_consistency
-
-    return study_view_consistency(config)
-
-
-def _evaluate(config: Any) -> Any:
-    if config.inversion:
-        from clipnerf.evaluation.inversion.run import evaluate_inversion
-
-        return evaluate_inversion(config)
-    if config.segmentation:
-        from clipnerf.evaluation.segmentation.run import evaluate_segmentation
-
-        return evaluate_segmentation(config)
-    from clipnerf.commands.evaluate import evaluate
-
-    return evaluate(config)
-
-
-def _bench(config: Any) -> Any:
-    from clipnerf.commands.bench import bench
-
-    return bench(config)
-
-
-def _doctor(config: Any) -> Any:
-    from clipnerf.commands.doctor import doctor
-
-    return doctor(config)
-
-
-RUN: dict[str, Callable[[Any], Any]] = {
-    "demo": _demo,
-    "data synthesize": _synthesize,
-    "data check": _check,
-    "pretrain": _pretrain,
-    "train-clip": _train_clip,
-    "train-mapper": _train_mapper,
-    "train-encoder": _train_encoder,
-    "train-segmenter": _train_segmenter,
-    "train-region": _train_region,
-    "segment": _segment,
-    "invert": _invert,
-    "edit": _edit,
-    "orbit": _orbit,
-    "morph": _morph,
-    "study view-consistency": _study_view_consistency,
-    "evaluate": _evaluate,
-    "bench": _bench,
-    "doctor": _doctor,
-}
-PLANS = {
-    "evaluate": "clipnerf.commands.evaluate",
-    "pretrain": "clipnerf.gan.train",
-    "train-clip": "clipnerf.clip.train",
-    "train-mapper": "clipnerf.mappers.train",
-    "train-encoder": "clipnerf.inversion.encoder_train",
-    "train-segmenter": "clipnerf.segmentation.train",
-    "train-region": "clipnerf.segmentation.distill",
-}
 
 
 def _print(result: Any) -> int:

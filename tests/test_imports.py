@@ -207,7 +207,7 @@ def _loaded_by(code: str) -> set[str]:
     [
         "import clipnerf",
         "import clipnerf.cli",
-        "from clipnerf.config.parse import VERBS, _load\nfor verb in VERBS: _load(verb.config)",
+        "from clipnerf.config.verbs import VERBS\nfor verb in VERBS: verb.schema",
     ],
 )
 def test_import_and_help_are_quick(code):

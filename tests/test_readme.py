@@ -12,7 +12,8 @@ from PIL import Image
 
 from clipnerf.cli import main
 from clipnerf.config.inversion import InversionConfig
-from clipnerf.config.parse import VERBS, parse
+from clipnerf.config.parse import parse
+from clipnerf.config.verbs import VERBS
 from tests.tiny_bundle import tiny_bundle, tiny_parts
 
 ROOT = Path(__file__).resolve().parents[1]

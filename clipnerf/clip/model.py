@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
+from clipnerf.config.ranges import Caption, check, check_texts
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.weights import weights_hash
 
@@ -127,12 +128,11 @@ class Clip:
         Warns when a text is longer than the model reads, and says what was cut.
 
         Raises:
-            UsageError: no text, or an empty one.
+            UsageError: no text, an empty one, or one of thousands of letters.
         """
         if isinstance(texts, str):
             texts = [texts]
-        if not texts or not all(text.strip() for text in texts):
-            raise UsageError(f"text is empty ({list(texts)!r}); give at least one word")
+        check_texts("text", texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         cut = [said for said in map(self._cut, new) if said]
         if cut:
@@ -148,6 +148,7 @@ class Clip:
 
     def unknown_words(self, text: str) -> list[str]:
         """Words of ``text`` that a compact model never saw in training; empty for other models."""
+        check("text", text, Caption)
         known = self._known_tokens
         if known is None:
             return []

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import yaml
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.documents import read_yaml
 from clipnerf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,16 +81,3 @@ def load_library(path: str | Path) -> Library:
     if not isinstance(found["neutral"], str) or not found["neutral"].strip():
         raise UsageError(f"neutral in {str(path)!r} is {found['neutral']!r}; needed is one text")
     return Library(tuple(found["shape"]), tuple(found["appearance"]), found["neutral"])
-
-
-def read_yaml(path: str | Path) -> object:
-    """What a YAML file holds; UsageError in one line if it is missing or no YAML."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {str(path)!r} ({error.strerror}); give a YAML file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UsageError(f"{str(path)!r} is no YAML file ({reason}); correct it") from error

@@ -80,7 +80,9 @@ class Trainer(Task):
         self.model = normalise_over_ranks(self.model, device)
         self.loss = CaptionLoss()
         self.optimizer = _optimizer(self.model, config)
-        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
+        self.bf16 = config.precision == "bfloat16" or (
+            config.precision == "auto" and _has_bf16(device)
+        )
 
     @property
     def stages(self) -> dict[str, int]:

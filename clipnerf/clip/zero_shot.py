@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.clip.prompts import read_yaml
+from clipnerf.config.documents import read_yaml
 from clipnerf.data.records import Record
 from clipnerf.errors import UsageError
 

@@ -105,14 +105,21 @@ class _Loaded:
     judge: FeatureNetwork | None
 
 
-def evaluate(config: EvaluateConfig) -> Report:
-    """Measures, and writes evaluation.json and evaluation.html.
+def evaluate(
+    config: EvaluateConfig,
+) -> Report | inversion_run.Report | segmentation_run.Report:
+    """Measures, and writes evaluation.json and evaluation.html; or what --inversion and
+    --segmentation write.
 
     Raises:
         UsageError: no bundle; a file that was given and cannot be used; wishes and a recogniser
             that do not fit; an output folder that cannot be written. Found before the work.
     """
     config.validate()
+    if config.inversion:
+        return inversion_run.evaluate_inversion(config)
+    if config.segmentation:
+        return segmentation_run.evaluate_segmentation(config)
     means = find_means(config)
     paths = _writable(config.out)
     loaded = _load(config, means)

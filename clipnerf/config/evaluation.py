@@ -5,23 +5,29 @@ No torch here: `--help` and `--dry-run` are to be quick.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
-from clipnerf.errors import UsageError
+from clipnerf.config.ranges import (
+    Batch,
+    Config,
+    Count,
+    Device,
+    LearningRate,
+    Range,
+    Rule,
+    Seed,
+    Text,
+)
 
 QUICK_OBJECTS, QUICK_SAMPLES = 8, 200
 """At most so many objects and pictures with --quick."""
 
 
-def _check(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise UsageError(f"{key} is {value!r}; allowed: {allowed}")
-
-
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Config):
     """Measure all that is promised of a bundle: a table, JSON, and one HTML page with pictures.
 
     What is not given is looked for in the bundle's folder ``evaluation``; what is found nowhere is
@@ -46,15 +52,15 @@ class EvaluateConfig:
     """YAML list of prompts with what they ask for; by default evaluation/wishes.yaml."""
     category: str = ""
     """The procedural category, chairs or cars; by default as evaluation/evaluation.yaml says."""
-    neutral: str = ""
+    neutral: Text = ""
     """The words that name the category and nothing else, e.g. "a chair"; directions start there."""
-    objects: int = 32
+    objects: Annotated[int, Range(2, 1024)] = 32
     """Objects that every prompt edits, one a seed."""
-    samples: int = 1000
+    samples: Annotated[int, Range(16, 100_000)] = 1000
     """Generated (and real) pictures for variety; half as many for the distances after edits."""
-    first_seed: int = 1000
+    first_seed: Annotated[int, Range(0, 2**31 - 1)] = 1000
     """Seed of the first object; the others follow."""
-    size: int = 64
+    size: Annotated[int, Range(8, 1024, note=" pixels")] = 64
     """Width and height of the pictures that are looked at, pixels."""
     quick: bool = False
     """At most 8 objects and 200 pictures: to see the report, not to quote it."""
@@ -82,21 +88,15 @@ class EvaluateConfig:
         """Pictures for variety, after --quick."""
         return min(self.samples, QUICK_SAMPLES) if self.quick else self.samples
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        _check(
-            not (self.inversion and self.segmentation), "segmentation", True,
-            "one of --inversion and --segmentation",
-        )  # fmt: skip
-        _check(bool(self.out.strip()), "out", self.out, "the folder to write to")
-        _check(2 <= self.objects <= 1024, "objects", self.objects, "2 to 1024")
-        _check(16 <= self.samples <= 100_000, "samples", self.samples, "16 to 100000")
-        _check(0 <= self.first_seed < 2**31, "first_seed", self.first_seed, "0 to 2147483647")
-        _check(8 <= self.size <= 1024, "size", self.size, "8 to 1024 pixels")
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        both = self.inversion and self.segmentation
+        yield not both, "segmentation", "one of --inversion and --segmentation"
+        yield bool(self.out.strip()), "out", "the folder to write to"
 
 
 @dataclass(frozen=True)
-class ViewConsistencyConfig:
+class ViewConsistencyConfig(Config):
     """Whether CLIP sees one object in its views: the paper's motivating study."""
 
     bundle: str = CHAIRS
@@ -107,83 +107,58 @@ class ViewConsistencyConfig:
     clip: str = ""
     """CLIP: a compact model's file, an open_clip ARCH:tag, ARCH:/path/to/weights, or a folder; by
     default the bundle's."""
-    objects: int = 0
+    objects: Annotated[int, Range(2, 4096, or_zero=True)] = 0
     """Objects; 0 takes 32 of a generator, all of a folder. A folder's are drawn at random."""
-    views: int = 0
+    views: Annotated[int, Range(2, 4096, or_zero=True)] = 0
     """Views of each object; 0 takes 24 of a generator, all of a folder. A folder's are drawn at
     random, the same for all its objects as far as it has them."""
     out: str = "out/view-consistency"
     """Folder for the figures (JSON) and the plot (PNG)."""
-    size: int = 0
+    size: Annotated[int, Range(8, 2048, note=" pixels", or_zero=True)] = 0
     """Width and height of a picture, pixels; 0 is what the CLIP reads, rendered at most 128."""
-    same_view_deg: float = 1.0
+    same_view_deg: Annotated[float, Range(0, 30, note=" degrees")] = 1.0
     """Two pictures are of the same view if their directions differ by at most so many degrees."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """The first object's seed; also the seed of what is drawn from a folder, and of the
     bootstrap."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        _check(bool(self.out.strip()), "out", self.out, "the folder to write to")
-        for key in ("objects", "views"):
-            value = getattr(self, key)
-            _check(value == 0 or 2 <= value <= 4096, key, value, "2 to 4096, or 0 for the default")
-        _check(
-            self.size == 0 or 8 <= self.size <= 2048, "size", self.size, "8 to 2048 pixels, or 0"
-        )
-        _check(
-            0 <= self.same_view_deg <= 30, "same_view_deg", self.same_view_deg, "0 to 30 degrees"
-        )
-        _check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        yield bool(self.out.strip()), "out", "the folder to write to"
 
 
 @dataclass(frozen=True)
-class RecognizerConfig:
+class RecognizerConfig(Config):
     """What a recogniser reads, and its size; travels with its weights."""
 
     attributes: dict[str, list[str]] = field(default_factory=dict)
     """Attribute to the values it can have, as in metadata.jsonl; the order is the network's."""
-    size: int = 64
+    size: Annotated[int, Range(16, 1024, step=16)] = 64
     """Width and height it looks at, pixels; other pictures are resized. A multiple of 16."""
-    width: int = 28
+    width: Annotated[int, Range(4, 1024)] = 28
     """Channels of the first layer; the last ones have three times as many."""
 
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        if self.size < 16 or self.size % 16:
-            raise UsageError(f"recognizer.size is {self.size}; allowed: a multiple of 16")
-        if self.width < 4:
-            raise UsageError(f"recognizer.width is {self.width}; allowed: 4 or more")
-        if not self.attributes:
-            raise UsageError(
-                "recognizer.attributes is empty; a recogniser needs pictures with attributes in "
-                "metadata.jsonl, such as those of: clipnerf data synthesize chairs"
-            )
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        needed = (
+            "some; a recogniser needs pictures with attributes in metadata.jsonl, such as those "
+        )
+        yield bool(self.attributes), "attributes", f"{needed}of: clipnerf data synthesize chairs"
 
 
 @dataclass(frozen=True)
-class TrainRecognizerConfig:
+class TrainRecognizerConfig(Config):
     """How a recogniser is trained."""
 
-    steps: int = 1700
+    steps: Count = 1700
     """Steps of one batch; 1,700 of 128 are 18 times 12,000 pictures."""
-    batch: int = 128
+    batch: Batch = 128
     """Pictures a step."""
-    lr: float = 3e-3
+    lr: LearningRate = 3e-3
     """Largest learning rate of AdamW; it rises for a tenth of the steps and falls to zero."""
-    weight_decay: float = 0.02
+    weight_decay: Annotated[float, Range(0, below=10)] = 0.02
     """AdamW's weight decay."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the first weights, the order and the augmentation."""
-
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        for key in ("steps", "batch"):
-            if getattr(self, key) < 1:
-                raise UsageError(
-                    f"train_recognizer.{key} is {getattr(self, key)}; allowed: 1 or more"
-                )
-        if not self.lr > 0:
-            raise UsageError(f"train_recognizer.lr is {self.lr}; allowed: above 0")

@@ -5,50 +5,50 @@ No torch here: `--help` and `--dry-run` are to be quick.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from clipnerf.config.field_types import Device
 from clipnerf.config.paths import CHAIRS
-from clipnerf.errors import UsageError
+from clipnerf.config.ranges import (
+    Config,
+    Count,
+    CountOrZero,
+    Device,
+    LearningRate,
+    Range,
+    RaySamples,
+    Rule,
+    Seed,
+    Threads,
+    Weight,
+)
 
 Background = Literal["auto", "alpha", "white", "none"]
-PICTURE_SIZE_LIMITS = (16, 512)
-
-
-def _check(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise UsageError(f"{key} is {value!r}; allowed: {allowed}")
 
 
 @dataclass(frozen=True)
-class InversionLossConfig:
+class InversionLossConfig(Config):
     """Weights of the terms that a picture is fitted by; 0 switches a term off."""
 
-    l2: float = 100.0
+    l2: Weight = 100.0
     """Mean squared difference of the pixels."""
-    clip: float = 0.3
+    clip: Weight = 0.3
     """1 - cos of the CLIP embeddings of picture and reconstruction."""
-    perceptual: float = 1.0
+    perceptual: Weight = 1.0
     """LPIPS, where the package and its weights are there; without them nothing."""
-    prior: float = 0.003
+    prior: Weight = 0.003
     """Squared distance of the styles from their mean, in the generator's own standard deviations:
     keeps an object where the generator is good."""
-    detail: float = 0.01
+    detail: Weight = 0.01
     """The same for what is added to single layers."""
-    pose: float = 0.1
+    pose: Weight = 0.1
     """Squares of roll, distance and shift, in units of 0.1: what a picture does not show stays at
     nothing."""
 
-    def validate(self) -> None:
-        """UsageError for a weight that is negative or no number."""
-        for weight in fields(self):
-            value = getattr(self, weight.name)
-            _check(0 <= value < float("inf"), f"loss.{weight.name}", value, "0 or more")
-
 
 @dataclass(frozen=True)
-class InversionConfig:
+class InversionConfig(Config):
     """How codes and camera are found."""
 
     method: Literal["encoder", "paper"] = "encoder"
@@ -57,59 +57,42 @@ class InversionConfig:
     shape and appearance with noise that fades (equations 10 to 12)."""
     use_encoder: bool = True
     """Start from the bundle's encoder where there is one."""
-    size: int = 64
+    size: Annotated[int, Range(16, 512, note=" pixels")] = 64
     """Side of the picture that is fitted, pixels; what the generator was trained at."""
-    starts: int = 3
+    starts: Annotated[int, Range(1, 64)] = 3
     """Starts that are optimised side by side, the best of those looked at."""
-    rough_steps: int = 60
+    rough_steps: Annotated[int, Range(0, 100_000)] = 60
     """Steps of all starts, on every fourth pixel; the best goes on."""
-    steps: int = 120
+    steps: Annotated[int, Range(0, 100_000)] = 120
     """Steps of the best start at most, on whole pictures; fewer once it no longer improves."""
-    patience: int = 25
+    patience: Annotated[int, Range(1, 100_000)] = 25
     """Steps without an improvement of 0.5 % after which it stops."""
     detail: bool = True
     """Also fit the style of single layers (the W+ space of StyleGAN): closer to the picture."""
     pose: Literal["angles", "rotation"] = "rotation"
     """What moves the camera: azimuth, elevation and roll, or a rotation vector."""
-    pose_rate: float = 0.02
+    pose_rate: Annotated[float, Range(above=0, most=100)] = 0.02
     """Largest Adam step of the pose: radians, shares of the picture, logarithm of the distance."""
-    code_rate: float = 0.06
+    code_rate: Annotated[float, Range(above=0, most=100)] = 0.06
     """The same for the codes."""
-    detail_rate: float = 0.08
+    detail_rate: Annotated[float, Range(above=0, most=100)] = 0.08
     """The same for detail, in the styles' standard deviations."""
-    samples: int = 16
+    samples: RaySamples = 16
     """Samples a ray while fitting."""
-    paper_steps: int = 100
+    paper_steps: Annotated[int, Range(1, 100_000)] = 100
     """Rounds of the paper's alternation: pose, then shape, then appearance."""
-    paper_clip: float = 1.0
+    paper_clip: Weight = 1.0
     """Factor of the paper's weights of the CLIP term, 0.1 for the pose and 0.2 for each code."""
-    paper_noise: float = 1.0
+    paper_noise: Weight = 1.0
     """The paper's noise on the codes at first; it fades to 0 over the steps."""
-    seed: int = 0
+    seed: Seed = 0
     """Of random starts and of noise."""
     loss: InversionLossConfig = field(default_factory=InversionLossConfig)
     """Weights of the loss."""
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        self.loss.validate()
-        low, high = PICTURE_SIZE_LIMITS
-        _check(low <= self.size <= high, "size", self.size, f"{low} to {high} pixels")
-        _check(1 <= self.starts <= 64, "starts", self.starts, "1 to 64")
-        for key in ("rough_steps", "steps"):
-            _check(0 <= getattr(self, key) <= 100_000, key, getattr(self, key), "0 to 100000")
-        for key in ("patience", "paper_steps"):
-            _check(1 <= getattr(self, key) <= 100_000, key, getattr(self, key), "1 to 100000")
-        for key in ("pose_rate", "code_rate", "detail_rate"):
-            _check(0 < getattr(self, key) < float("inf"), key, getattr(self, key), "above 0")
-        for key in ("paper_clip", "paper_noise"):
-            _check(0 <= getattr(self, key) < float("inf"), key, getattr(self, key), "0 or more")
-        _check(2 <= self.samples <= 4096, "samples", self.samples, "2 to 4096")
-        _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
-
 
 @dataclass(frozen=True)
-class InvertConfig:
+class InvertConfig(Config):
     """Find pose, shape code and appearance code of the object in a picture."""
 
     bundle: str = CHAIRS
@@ -135,40 +118,29 @@ class InvertConfig:
     inversion: InversionConfig = field(default_factory=InversionConfig)
     """How codes and camera are found."""
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        _check(bool(self.photo.strip()), "photo", self.photo, "a picture, e.g. photo.png")
-        _check(bool(self.out.strip()), "out", self.out, "the folder to write")
-        self.inversion.validate()
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        yield bool(self.photo.strip()), "photo", "a picture, e.g. photo.png"
+        yield bool(self.out.strip()), "out", "the folder to write"
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(Config):
     """The network from a picture to pose and codes."""
 
-    size: int = 64
+    size: Annotated[int, Range(16, 512, step=16)] = 64
     """Side of the pictures it sees, pixels; a multiple of 16."""
-    width: int = 24
+    width: Annotated[int, Range(1, 4096)] = 24
     """Channels of its first layer."""
-    hidden: int = 256
+    hidden: Annotated[int, Range(1, 4096)] = 256
     """Width of the layer before its answers."""
-    bins: int = 24
+    bins: Annotated[int, Range(4, 360)] = 24
     """Directions among which the azimuth is chosen first: a chair seen from the back may look like
     one seen from the front, and each may be a start."""
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        ok = self.size % 16 == 0 and 16 <= self.size <= 512
-        _check(ok, "encoder.size", self.size, "a multiple of 16, 16 to 512")
-        for key in ("width", "hidden"):
-            _check(
-                1 <= getattr(self, key) <= 4096, f"encoder.{key}", getattr(self, key), "1 to 4096"
-            )
-        _check(4 <= self.bins <= 360, "encoder.bins", self.bins, "4 to 360")
-
 
 @dataclass(frozen=True)
-class TrainEncoderConfig:
+class TrainEncoderConfig(Config):
     """Train the encoder of a bundle: on its own pictures, whose codes are known, and on yours."""
 
     generator: str = CHAIRS
@@ -180,57 +152,35 @@ class TrainEncoderConfig:
     """Run folder; encoder.safetensors is written there."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """The network."""
-    shapes: int = 6000
+    shapes: Count = 6000
     """Shapes that are rendered, each from its own camera."""
-    appearances: int = 3
+    appearances: Annotated[int, Range(1, 10_000)] = 3
     """Appearances of each; further ones cost little, as its geometry is computed once."""
-    steps: int = 2400
+    steps: CountOrZero = 2400
     """Steps on generated pictures."""
-    batch: int = 64
+    batch: Annotated[int, Range(2, 1_000_000)] = 64
     """Generated pictures a step."""
-    data_steps: int = 400
+    data_steps: CountOrZero = 400
     """Steps on pictures of `data`."""
-    data_batch: int = 16
+    data_batch: Annotated[int, Range(2, 1_000_000)] = 16
     """Pictures of `data` a step, each rendered back at half the size."""
-    lr: float = 2e-3
+    lr: LearningRate = 2e-3
     """AdamW's largest rate; it rises for a tenth of the steps and falls to nothing."""
-    data_rate: float = 3e-4
+    data_rate: LearningRate = 3e-4
     """The same for the steps on pictures of `data`."""
-    roll_deg: float = 4.0
+    roll_deg: Annotated[float, Range(0, 180, note=" degrees")] = 4.0
     """Standard deviation of the camera's roll in generated pictures, degrees."""
-    distance: float = 0.08
+    distance: Annotated[float, Range(0, 10)] = 0.08
     """The same of the logarithm of the distance."""
-    shift: float = 0.02
+    shift: Annotated[float, Range(0, 10)] = 0.02
     """The same of the shift, share of the picture."""
-    seed: int = 0
+    seed: Seed = 0
     """Of first weights, pictures and order."""
-    log_every: int = 50
+    log_every: Count = 50
     """Steps between lines of stats.jsonl."""
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Steps between checkpoints."""
-    threads: int = 0
+    threads: Threads = 0
     """Processor threads; 0: torch decides."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
-
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        self.encoder.validate()
-        for key in (
-            "shapes",
-            "appearances",
-            "batch",
-            "data_batch",
-            "log_every",
-            "checkpoint_every",
-        ):
-            _check(1 <= getattr(self, key) <= 10_000_000, key, getattr(self, key), "1 or more")
-        for key in ("steps", "data_steps", "threads"):
-            _check(0 <= getattr(self, key) <= 10_000_000, key, getattr(self, key), "0 or more")
-        _check(self.batch >= 2, "batch", self.batch, "2 or more, for the normalisation")
-        _check(self.data_batch >= 2, "data_batch", self.data_batch, "2 or more")
-        for key in ("lr", "data_rate"):
-            _check(0 < getattr(self, key) < 1, key, getattr(self, key), "above 0, below 1")
-        for key in ("roll_deg", "distance", "shift"):
-            _check(0 <= getattr(self, key) < 1000, key, getattr(self, key), "0 or more")
-        _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")

@@ -5,93 +5,88 @@ No torch here: `--help` and `--dry-run` are to be quick.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from clipnerf.config.field_types import Device
-from clipnerf.errors import UsageError
+from clipnerf.config.ranges import (
+    Batch,
+    Config,
+    Count,
+    CountOrZero,
+    Device,
+    LearningRate,
+    Pixels,
+    Positive,
+    PositiveShare,
+    Range,
+    RaySamples,
+    Rule,
+    Seed,
+    Share,
+    ShareBelowOne,
+    Weight,
+    Width,
+)
 
 Which = Literal["shape", "appearance"]
 
 
-def _check(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise UsageError(f"{key} is {value}; allowed: {allowed}")
-
-
 @dataclass(frozen=True)
-class MapperConfig:
+class MapperConfig(Config):
     """The network from a text embedding to a change of one code."""
 
-    kind: str = "paper"
+    kind: Literal["paper", "universal"] = "paper"
     """'paper': two layers with a ReLU between, fed by the embedding alone (CLIP-NeRF); one code a
     training. 'universal': sees the code as well, for any prompt; one training for both codes."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the hidden layers; 256 as in the paper."""
 
 
 @dataclass(frozen=True)
-class MapperLossConfig:
+class MapperLossConfig(Config):
     """Weights of the terms of a mapper's loss; 0 switches a term off.
 
     `discriminator` and `clip` are the paper's equations 8 and 9; the rest is ours, see
     `clipnerf/mappers/losses.py`.
     """
 
-    clip: float = 1.0
+    clip: Weight = 1.0
     """Paper's lambda_c: weight of 1 - cos(picture, prompt)."""
-    discriminator: float = 0.1
+    discriminator: Weight = 0.1
     """Weight of softplus(-D(picture)). Small, as D is sharper than CLIP is."""
-    directional: float = 1.0
+    directional: Weight = 1.0
     """Weight of 1 - cos(change of the picture's embedding, change of the text's)."""
-    contrast: float = 1.0
+    contrast: Weight = 1.0
     """Weight of the cross-entropy of the prompt among all prompts of the library's group."""
-    contrast_temperature: float = 0.07
+    contrast_temperature: Annotated[float, Range(above=0, most=100)] = 0.07
     """Temperature of that cross-entropy, in units of cosine. Below 0.02 it saturates."""
-    prior: float = 1.0
+    prior: Weight = 1.0
     """Weight of the mean square of the change of the code, in units of the code's variance. A code
     moved far along one direction is unlike any that the generator was trained with: at 0.02 the
     changes grew to 4 and colours became garish."""
-    palette: float = 0.0
+    palette: Weight = 0.0
     """Weight of the distance of colour mean and covariance, edited from unedited; for shape."""
-    foreign: float = 1.0
+    foreign: Weight = 1.0
     """Weight of the mean square change by prompts of the other mapper's group: wanted is none."""
-    compose: float = 1.0
+    compose: Weight = 1.0
     """Weight of the distance of "a red chair with arms" from this mapper's part of it."""
 
-    def validate(self) -> None:
-        """UsageError for a weight that is negative or no number."""
-        for weight in fields(self):
-            value = getattr(self, weight.name)
-            _check(0 <= value < float("inf"), f"loss.{weight.name}", value, "0 or more")
-        _check(
-            self.contrast_temperature > 0,
-            "loss.contrast_temperature",
-            self.contrast_temperature,
-            "above 0",
-        )
-
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Config):
     """What is done to a rendered picture before CLIP sees it. Colours are never changed."""
 
-    crop_min: float = 0.85
+    crop_min: PositiveShare = 0.85
     """Smallest side of a random crop, as a share of the picture's side, in (0, 1]; 1 is off."""
-    perspective: float = 0.1
+    perspective: ShareBelowOne = 0.1
     """Largest displacement of a corner, as a share of half the side, in [0, 1); 0 is off."""
-    background: float = 0.15
+    background: Share = 0.15
     """Largest darkening of the white background towards a random colour, in [0, 1]; 0 is off."""
-
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        _check(0 < self.crop_min <= 1, "augment.crop_min", self.crop_min, "above 0, at most 1")
-        _check(0 <= self.perspective < 1, "augment.perspective", self.perspective, "0 to below 1")
-        _check(0 <= self.background <= 1, "augment.background", self.background, "0 to 1")
 
 
 @dataclass(frozen=True)
-class UniversalConfig:
+class UniversalConfig(Config):
     """Training of the universal mapper, stage by stage; 0 steps leave a stage out.
 
     Pictures of the generator are rendered and embedded once, and a small network learns their
@@ -101,80 +96,60 @@ class UniversalConfig:
     `fine_tune_steps` (and `rendered_steps`) alone, or both.
     """
 
-    shapes: int = 4000
+    shapes: Annotated[int, Range(50, 10_000_000)] = 4000
     """Shapes that are rendered, each from its own camera."""
-    appearances: int = 3
+    appearances: Annotated[int, Range(1, 10_000)] = 3
     """Appearances of each; further ones cost little, as its geometry is computed once."""
-    picture_size: int = 48
+    picture_size: Pixels = 48
     """Side of these pictures in pixels; slats are not to be seen at 32."""
-    distil_steps: int = 2500
+    distil_steps: Count = 2500
     """Steps of the network that gives the embeddings of codes and cameras."""
-    distil_batch: int = 512
+    distil_batch: Batch = 512
     """Pictures a step of it."""
-    distil_width: int = 384
+    distil_width: Width = 384
     """Its width."""
-    text_free_steps: int = 600
+    text_free_steps: CountOrZero = 600
     """Steps on directions between pictures that differ in one code; no text."""
-    fine_tune_steps: int = 1000
+    fine_tune_steps: CountOrZero = 1000
     """Steps on the library's prompts, through the distilled CLIP."""
-    rendered_steps: int = 0
+    rendered_steps: CountOrZero = 0
     """Steps on the library's prompts with rendered pictures: `objects`, `views`, `size` and the
     weights `discriminator`, `palette` of a mapper's training are theirs."""
-    batch: int = 192
+    batch: Batch = 192
     """Codes a step through the distilled CLIP, for each of shape and appearance."""
-    views: int = 2
+    views: Annotated[int, Range(1, 10_000)] = 2
     """Cameras a code is seen by; their embeddings are averaged."""
-    lr: float = 2e-3
+    lr: LearningRate = 2e-3
     """AdamW's largest rate; it rises for a third of a stage and falls to nothing."""
-    rendered_rate: float = 1e-4
+    rendered_rate: LearningRate = 1e-4
     """The same for the rendered steps, whose gradients come from a few pictures: at 2e-3, 80 of
     them undid what the stages before had learned (shapes true 0.46 in the place of 0.83)."""
-    noise: float = 0.3
+    noise: Annotated[float, Range(0, 100)] = 0.3
     """Noise on directions between pictures, as a share of their length."""
-    goal_shape: float = 3.5
+    goal_shape: Annotated[float, Range(above=0, most=100)] = 3.5
     """Where strength 1 leads, in natural standard deviations along the direction: 2 is as one
     object in fifty, 3 as one in seven hundred."""
-    goal_appearance: float = 3.0
+    goal_appearance: Annotated[float, Range(above=0, most=100)] = 3.0
     """The same for appearance; rare colours lie far out."""
-    least_move: float = 0.5
+    least_move: Annotated[float, Range(above=0, most=100)] = 0.5
     """How far strength 1 moves at least, in the same unit, what is already there."""
-    preserve_shape: float = 1.5
+    preserve_shape: Weight = 1.5
     """Weight of the squared change at right angles to the direction, in whitened coordinates."""
-    preserve_appearance: float = 0.2
+    preserve_appearance: Weight = 0.2
     """The same for appearance: from blue to red, losing the blue is no fault."""
-    contrast: float = 0.5
+    contrast: Weight = 0.5
     """Weight of the cross-entropy of the prompt among its group, in the steps with text."""
-    prior: float = 0.02
+    prior: Weight = 0.02
     """Weight of the squared angle that a code is turned by, rad^2."""
 
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        for key in ("shapes", "appearances", "distil_batch", "distil_width", "batch", "views"):
-            _check(getattr(self, key) >= 1, f"universal.{key}", getattr(self, key), "1 or more")
-        _check(self.shapes >= 50, "universal.shapes", self.shapes, "50 or more")
-        _check(self.distil_steps >= 1, "universal.distil_steps", self.distil_steps, "1 or more")
-        for key in ("text_free_steps", "fine_tune_steps", "rendered_steps"):
-            _check(getattr(self, key) >= 0, f"universal.{key}", getattr(self, key), "0 or more")
-        _check(
-            self.text_free_steps + self.fine_tune_steps + self.rendered_steps >= 1,
-            "universal.text_free_steps, fine_tune_steps and rendered_steps together",
-            0,
-            "1 or more",
-        )
-        _check(
-            self.picture_size >= 8, "universal.picture_size", self.picture_size, "8 or more pixels"
-        )
-        for key in ("lr", "rendered_rate"):
-            _check(getattr(self, key) > 0, f"universal.{key}", getattr(self, key), "above 0")
-        for key in ("goal_shape", "goal_appearance", "least_move"):
-            _check(getattr(self, key) > 0, f"universal.{key}", getattr(self, key), "above 0")
-        for key in ("noise", "preserve_shape", "preserve_appearance", "contrast", "prior"):
-            value = getattr(self, key)
-            _check(0 <= value < float("inf"), f"universal.{key}", value, "0 or more")
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        steps = (self.text_free_steps, self.fine_tune_steps, self.rendered_steps)
+        yield sum(steps) >= 1, "text_free_steps", "1 or more, or fine_tune_steps or rendered_steps"
 
 
 @dataclass(frozen=True)
-class TrainMapperConfig:
+class TrainMapperConfig(Config):
     """Training of one mapper, with generator, discriminator and CLIP frozen.
 
     With `mapper.kind` 'universal' one training gives both codes' mappers: `which` is not asked,
@@ -202,62 +177,37 @@ class TrainMapperConfig:
     """Weights of the loss."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What CLIP's pictures go through."""
-    warm_start: int = 0
+    warm_start: CountOrZero = 0
     """Sampled objects from which a first guess is made: for each prompt the mean code of those
     that CLIP calls by it. 0 starts from no change at all, as in the paper."""
-    steps: int = 600
+    steps: Count = 600
     """Optimiser steps in all; a resumed run may be given more."""
-    objects: int = 6
+    objects: Annotated[int, Range(1, 10_000)] = 6
     """Objects a step, over all ranks; under torchrun a multiple of the number of ranks."""
-    edits: int = 1
+    edits: Annotated[int, Range(1, 10_000)] = 1
     """Prompts that each object is edited by. For appearance further ones cost little: the geometry
     of a view is computed once."""
-    views: int = 2
+    views: Annotated[int, Range(1, 10_000)] = 2
     """Views a step of each object, from the generator's own cameras."""
-    size: int = 32
+    size: Pixels = 32
     """Side of the rendered pictures in pixels; the discriminator's own size suits best."""
-    samples: int | None = None
+    samples: RaySamples | None = None
     """Samples a ray; by default the generator's own."""
-    lr: float = 5e-4
+    lr: LearningRate = 5e-4
     """Adam's learning rate at the beginning."""
-    halve_every: int = 200
+    halve_every: Count = 200
     """Steps after which the learning rate has halved; the decay is smooth."""
-    ema_half_life: float = 20.0
+    ema_half_life: Annotated[float, Range(0, 1_000_000)] = 20.0
     """Half-life of the averaged weights, which are what is saved, in steps; 0 is off."""
-    grad_clip: float = 1.0
+    grad_clip: Positive = 1.0
     """Largest norm of the gradient; larger ones are scaled down."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of codes, cameras, prompts and augmentation."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between lines in stats.jsonl."""
-    preview_every: int = 200
+    preview_every: Count = 200
     """Steps between before/after sheets and measurements of the library's prompts."""
-    checkpoint_every: int = 100
+    checkpoint_every: Count = 100
     """Steps between checkpoints."""
-
-    def validate(self) -> None:
-        """UsageError for a value out of range."""
-        _check(self.which in ("shape", "appearance"), "which", self.which, "shape or appearance")
-        for key in ("steps", "objects", "edits", "views", "halve_every"):
-            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        for key in ("log_every", "preview_every", "checkpoint_every"):
-            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        _check(self.warm_start >= 0, "warm_start", self.warm_start, "0 or more objects")
-        _check(self.size >= 8, "size", self.size, "8 or more pixels")
-        _check(self.samples is None or self.samples >= 2, "samples", self.samples, "2 or more")
-        _check(self.lr > 0, "lr", self.lr, "above 0")
-        _check(self.grad_clip > 0, "grad_clip", self.grad_clip, "above 0")
-        _check(self.ema_half_life >= 0, "ema_half_life", self.ema_half_life, "0 or more")
-        _check(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
-        _check(
-            self.mapper.kind in ("paper", "universal"),
-            "mapper.kind",
-            self.mapper.kind,
-            "paper, universal",
-        )
-        _check(self.mapper.hidden >= 1, "mapper.hidden", self.mapper.hidden, "1 or more")
-        self.loss.validate()
-        self.augment.validate()
-        self.universal.validate()

@@ -7,38 +7,22 @@ over files, wherever it names them. Nothing here imports torch, so that help is 
 """
 
 import difflib
-import importlib
 import json
 import re
-import types
 import typing
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from clipnerf.config.documents import parse_yaml, read_yaml
+from clipnerf.config.ranges import Config, range_of, shown, words_for
 from clipnerf.config.renamed import current_name, current_value, current_values
+from clipnerf.config.verbs import VERBS, Verb
 from clipnerf.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A verb of the command line."""
-
-    name: str
-    """One word or two, e.g. ``data check``."""
-    config: str
-    """Where its dataclass is, ``module:Class``; imported when the verb is used."""
-    positionals: tuple[str, ...] = ()
-    """Keys that may be given without their name, in this order."""
-    resumes: bool = False
-    """Whether the same command goes on where an interrupted one stopped."""
-    about: str = ""
-    """One line for the list of verbs."""
 
 
 @dataclass(frozen=True)
@@ -52,119 +36,7 @@ class Command:
     """Only print what would be done."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Also takes 1e-4 for a number, which YAML 1.1 does not."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
 _FLAGS = ("dry-run", "debug", "help", "print_config")
-VERBS = (
-    Verb(
-        "demo",
-        "clipnerf.config.editing:DemoConfig",
-        about="edit the chairs that come along: video and sheet",
-    ),
-    Verb(
-        "data synthesize",
-        "clipnerf.config.data:SynthesizeConfig",
-        ("category",),
-        resumes=True,
-        about="draw pictures of a procedural category, with captions and poses",
-    ),
-    Verb(
-        "data check",
-        "clipnerf.config.data:CheckConfig",
-        ("path",),
-        about="say what a folder of pictures holds, and what would spoil training",
-    ),
-    Verb(
-        "pretrain",
-        "clipnerf.config.pretrain:PretrainConfig",
-        resumes=True,
-        about="learn a conditional NeRF from unposed pictures",
-    ),
-    Verb(
-        "train-clip",
-        "clipnerf.config.clip:TrainClipConfig",
-        resumes=True,
-        about="fit a compact CLIP on captioned pictures",
-    ),
-    Verb(
-        "train-mapper",
-        "clipnerf.config.mapper:TrainMapperConfig",
-        resumes=True,
-        about="learn what words do to the codes",
-    ),
-    Verb(
-        "train-encoder",
-        "clipnerf.config.inversion:TrainEncoderConfig",
-        resumes=True,
-        about="learn to see pose and codes in a picture: where inversion starts",
-    ),
-    Verb(
-        "invert",
-        "clipnerf.config.inversion:InvertConfig",
-        ("bundle", "photo"),
-        about="find pose and codes of the object in a photo, to be edited like any other",
-    ),
-    Verb(
-        "train-segmenter",
-        "clipnerf.config.segmentation:TrainSegmenterConfig",
-        resumes=True,
-        about="learn which pixels words speak of (CRIS)",
-    ),
-    Verb(
-        "train-region",
-        "clipnerf.config.segmentation:TrainRegionConfig",
-        resumes=True,
-        about="lift a segmenter's masks to the objects of a bundle: where local edits apply",
-    ),
-    Verb(
-        "segment",
-        "clipnerf.config.segmentation:SegmentConfig",
-        ("image",),
-        about="find the pixels of a picture that a phrase names",
-    ),
-    Verb(
-        "edit",
-        "clipnerf.config.editing:EditConfig",
-        ("bundle",),
-        about="edit objects by words or a picture: a sheet",
-    ),
-    Verb(
-        "orbit",
-        "clipnerf.config.editing:OrbitConfig",
-        ("bundle",),
-        about="film objects, edited or not",
-    ),
-    Verb(
-        "morph",
-        "clipnerf.config.editing:MorphConfig",
-        ("bundle",),
-        about="film objects as they become others, or as edits change them",
-    ),
-    Verb(
-        "study view-consistency",
-        "clipnerf.config.evaluation:ViewConsistencyConfig",
-        ("bundle",),
-        about="measure whether CLIP knows an object again from another side",
-    ),
-    Verb(
-        "evaluate",
-        "clipnerf.config.evaluation:EvaluateConfig",
-        ("bundle",),
-        about="measure all that is promised of a bundle: table, JSON, a page with pictures",
-    ),
-    Verb("bench", "clipnerf.config.machine:BenchConfig", about="measure speed on this machine"),
-    Verb(
-        "doctor",
-        "clipnerf.config.machine:DoctorConfig",
-        about="say what this machine offers and lacks",
-    ),
-)
 
 
 def overview() -> str:
@@ -191,19 +63,19 @@ def parse(argv: Sequence[str]) -> Command:
             type or out of range, a configuration file that cannot be read; one line.
     """
     verb, rest = _find_verb(argv)
-    schema = _load(verb.config)
-    known = _keys(schema)
-    parser = _parser(verb, schema)
+    schema = verb.schema
+    known = keys_of(schema)
+    types = keys_of(schema, ranges=True)
     tokens = _explicit(rest, known, verb)
+    parser = _parser(verb, schema, types)
     try:
         values = parser.instantiate(parser.parse_args(tokens))
-    except (ArgumentError, TypeError, ValueError) as error:
+    except (ArgumentError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(_one_line(error, verb)) from error
+        raise UsageError(f"{_one_line(error, types)}; see 'clipnerf {verb.name} --help'") from error
     config = schema(**{field.name: values[field.name] for field in fields(schema)})
-    if hasattr(config, "validate"):
-        config.validate()
+    config.validate()
     return Command(verb, config, dry_run=values["dry_run"])
 
 
@@ -216,17 +88,14 @@ def _find_verb(argv: Sequence[str]) -> tuple[Verb, list[str]]:
     names = [verb.name for verb in VERBS]
     of_two_words = any(each.startswith(f"{argv[0]} ") for each in names)
     name = " ".join(argv[:2]) if of_two_words else argv[0]
-    raise UsageError(f"unknown verb {name!r}; {_nearest(name, names)}'clipnerf' lists all verbs")
+    raise UsageError(
+        f"unknown verb {shown(name)}; {_nearest(name, names)}'clipnerf' lists all verbs"
+    )
 
 
-def _load(place: str) -> type:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def _parser(verb: Verb, schema: type) -> ArgumentParser:
-    # Without this, what the fields are documented with would not become their help.
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+def _parser(verb: Verb, schema: type, types: Mapping[str, Any]) -> ArgumentParser:
+    # What fields are documented with becomes their help; each configuration is of its own class.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, subclasses_disabled=[Config])
     named = "".join(f" [{key.upper()}]" for key in verb.positionals)
     parser = ArgumentParser(
         prog=f"clipnerf {verb.name}",
@@ -239,18 +108,21 @@ def _parser(verb: Verb, schema: type) -> ArgumentParser:
     said = "Show tracebacks of errors, and what is passed over."
     parser.add_argument("--debug", action="store_true", help=said)
     parser.add_class_arguments(schema)
+    for action in parser._actions:
+        if found := range_of(types.get(action.dest)):
+            action.help = f"{action.help} Allowed: {found}."
     return parser
 
 
-def _keys(schema: type, prefix: str = "") -> dict[str, Any]:
-    """Dotted key → type, for a dataclass and the dataclasses inside it."""
-    hints = typing.get_type_hints(schema)
+def keys_of(schema: type, prefix: str = "", *, ranges: bool = False) -> dict[str, Any]:
+    """Dotted key → type, for a dataclass and the dataclasses inside it; with ranges, or without."""
+    hints = typing.get_type_hints(schema, include_extras=ranges)
     known: dict[str, Any] = {}
     for field in fields(schema):
         kind = hints[field.name]
         known[prefix + field.name] = kind
         if is_dataclass(kind) and isinstance(kind, type):
-            known.update(_keys(kind, f"{prefix}{field.name}."))
+            known.update(keys_of(kind, f"{prefix}{field.name}.", ranges=ranges))
     return known
 
 
@@ -286,45 +158,53 @@ def _explicit(argv: Sequence[str], known: Mapping[str, Any], verb: Verb) -> list
             equals, value = "=", "true"
         if kind == list[str] and equals and not value.startswith("["):
             # "the wheels: black" is one text, and no key with a value
-            several.setdefault(key, []).append(json.dumps(value) if ":" in value else value)
+            special = re.search(r"[^\w\s,.'’()/+-]|^['-]", value)
+            several.setdefault(key, []).append(json.dumps(value) if special else value)
             continue
         if _is_list(kind) and equals and not value.startswith("["):
             value = f"[{value}]"
-        if key == "config" and equals:
-            value = _read_file(value, known, verb)
+        if equals and (key == "config" or is_dataclass(kind)):
+            files.append(f"--config={_read_file(key, value, known, verb)}")
+            continue
         value = current_value(key, value)
-        (files if key == "config" else tokens).append(f"--{key}{equals}{value}")
-    tokens += [f"--{key}=[{','.join(values)}]" for key, values in several.items()]
+        if kind is not str and str not in typing.get_args(kind):
+            _refuse_unsafe(key, value)
+        tokens.append(f"--{key}{equals}{value}")
+    for key, values in several.items():
+        tokens.append(f"--{key}=[{','.join(values)}]")
+        _refuse_unsafe(key, tokens[-1].partition("=")[2])
     return files + tokens
 
 
+def _refuse_unsafe(key: str, value: str) -> None:
+    try:
+        parse_yaml(value)
+    except UsageError as error:
+        raise UsageError(f"{key} is {shown(value)}, which {error}") from error
+
+
 def _is_list(kind: Any) -> bool:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return any(_is_list(option) for option in typing.get_args(kind))
-    return typing.get_origin(kind) in (list, tuple)
+    return typing.get_origin(kind) in (list, tuple) or any(
+        typing.get_origin(option) in (list, tuple) for option in typing.get_args(kind)
+    )
 
 
-def _read_file(name: str, known: Mapping[str, Any], verb: Verb) -> str:
-    """What a configuration file says, every key checked and under its name of today, as YAML."""
+def _read_file(key: str, name: str, known: Mapping[str, Any], verb: Verb) -> str:
+    """What a file, or YAML between braces, says of ``key``; as YAML of all keys.
+
+    Every key is checked and has its name of today.
+    """
     try:
-        content = yaml.load(Path(name).read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"--config {name!r} cannot be read ({reason}); give a YAML file"
-        ) from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--config {name!r} is not YAML ({reason})") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise UsageError(f"--config {name!r} holds a {type(content).__name__}, not keys and values")
-    try:
+        content = parse_yaml(name) if name.lstrip().startswith("{") else read_yaml(name)
+        content = {} if content is None else content
+        if not isinstance(content, dict):
+            raise UsageError(f"it holds a {type(content).__name__}, not keys and values")
+        for part in reversed(key.split(".") if key != "config" else []):
+            content = {part: content}
         content = current_values(content, known)
         _check_keys(content, known, verb)
     except UsageError as error:
-        raise UsageError(f"--config {name!r}: {error}") from error
+        raise UsageError(f"--{key} {shown(name)}: {error}") from error
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
@@ -338,15 +218,17 @@ def _check_keys(
         if not is_dataclass(known[key]):
             continue
         if not isinstance(value, Mapping):
-            raise UsageError(f"{key} is {value!r}; allowed: keys and values below it")
+            raise UsageError(f"{key} is {shown(value)}; allowed: keys and values below it")
         _check_keys(value, known, verb, f"{key}.")
 
 
 def _unknown(key: str, known: list[str], verb: Verb) -> str:
-    return f"unknown key {key!r}; {_nearest(key, known)}'clipnerf {verb.name} --help' lists all"
+    near = _nearest(key, known)
+    return f"unknown key {shown(key)}; {near}'clipnerf {verb.name} --help' lists all"
 
 
 def _nearest(name: str, known: list[str]) -> str:
+    name = name[:100]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not near:
         # The right word on the wrong level: levels for generator.field.levels.
@@ -356,17 +238,9 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _one_line(error: Exception, verb: Verb) -> str:
+def _one_line(error: Exception, types: Mapping[str, Any]) -> str:
     text = " ".join(str(error).split())
-    wrong = re.match(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.*)$', text)
-    if wrong:
-        key, kind, value = wrong.groups()
-        allowed = re.sub(r"<class '(.+?)'>", r"\1", kind).replace("typing.", "")
-        text = f"{key} is {value!r}; allowed: {allowed}"
-    union = r'Parser key "([^"]+)": Does not .* Subtypes: \[(.*?)\] Errors.*: (.*)$'
-    either = re.match(union, text)
-    if either:  # a type or nothing
-        key, kind, value = either.groups()
-        kinds = re.sub(r"<class '(.+?)'>", r"\1", kind).replace("typing.", "")
-        text = f"{key} is {value!r}; allowed: {kinds.removesuffix(', NoneType')}"
-    return f"{text}; see 'clipnerf {verb.name} --help'"
+    wrong = re.match(r'Parser key "([^"]+)": .*(?:Got|Given) value: (.*)$', text)
+    if wrong and wrong[1] in types:
+        return f"{wrong[1]} is {shown(wrong[2])}; allowed: {words_for(types[wrong[1]])}"
+    return text if len(text) <= 300 else f"{text[:300]}…"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clipnerf.config.ranges import check
+
 CHAIRS = "data/pretrained/chairs"
 
 
 def bundle_path(bundle: str) -> Path:
     """The folder of ``bundle``: as given, or relative to the checkout the package runs from.
 
-    So that the default works from any current folder.
+    So that the default works from any current folder. UsageError for a name that is too long.
     """
+    check("bundle", bundle, str)
     path = Path(bundle)
     if path.exists() or path.is_absolute():
         return path

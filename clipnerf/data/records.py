@@ -1,11 +1,11 @@
 """metadata.jsonl: what is known of each picture (the Hugging Face image-folder convention)."""
 
-import json
 import math
 import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
+from clipnerf.config.documents import parse_json
 from clipnerf.data.pictures import BrokenPicture, Source, is_picture
 from clipnerf.data.regions import Region, joined, regions_of
 from clipnerf.errors import UsageError
@@ -121,7 +121,7 @@ def _lines(raw: bytes, where: str) -> list[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise UsageError(
                 f"{where} line {number} is not JSON ({error}); one object a line"

@@ -4,7 +4,6 @@ The refs are published as a pickle, which could run anything when it is read: it
 here, and the error says how to make JSON of it.
 """
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clipnerf.config.documents import parse_json
 from clipnerf.data.coco_masks import rasterized
 from clipnerf.data.pictures import Source
 from clipnerf.errors import UsageError
@@ -103,6 +103,6 @@ def _refs_file(path: Path) -> Path:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON ({error})") from error

@@ -16,8 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from clipnerf.config.documents import read_yaml
 from clipnerf.config.evaluation import EvaluateConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.errors import UsageError
@@ -129,11 +128,7 @@ _ALL = (
 def _said(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UsageError(f"'{path}' cannot be read ({reason}); correct it") from error
+    content = read_yaml(path) or {}
     known = {"category", "neutral"}
     if not isinstance(content, dict) or not set(content) <= known:
         raise UsageError(f"'{path}' holds {content!r}; allowed are the keys category and neutral")

@@ -25,7 +25,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
-        config.validate()
+        config.validate("discriminator.")
         self.config = config
         halvings = int(math.log2(config.patch // 4))
         widths = [min(config.width * 2**i, config.max_width) for i in range(halvings + 1)]

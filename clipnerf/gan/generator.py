@@ -41,7 +41,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        config.validate()
+        config.validate("generator.")
         self.config = config
         self.field = build_field(config)
         self.register_buffer("box", torch.tensor(config.box, dtype=torch.float32))

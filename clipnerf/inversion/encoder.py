@@ -80,7 +80,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig, code_dim: int, generator_hash: str = "") -> None:
         super().__init__()
-        config.validate()
+        config.validate("encoder.")
         self.config, self.code_dim, self.generator_hash = config, code_dim, generator_hash
         w = config.width
         self.trunk = nn.Sequential(

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from clipnerf.config.documents import parse_json
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.atomic import atomic_write
 from clipnerf.io.provenance import git_commit
@@ -95,7 +96,7 @@ def load_weights(path: str | Path, kind: str) -> Weights:
             metadata = dict(file.metadata() or {})
             _check(path, metadata, kind)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-            config = json.loads(metadata.pop("config"))
+            config = parse_json(metadata.pop("config"))
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise

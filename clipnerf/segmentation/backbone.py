@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.clip.model import Clip
+from clipnerf.config.ranges import check_texts
 from clipnerf.errors import UsageError
 
 _TABLE = "token_embedding.weight"
@@ -117,8 +118,7 @@ class Backbone(nn.Module):
         Raises:
             UsageError: no text, or an empty one.
         """
-        if not texts or not all(text.strip() for text in texts):
-            raise UsageError(f"text is empty ({list(texts)!r}); give at least one word")
+        check_texts("text", texts)
         tokens = self._clip[0].tokens(texts).to(self.device)
         out = self.model.forward_intermediates(
             text=tokens, text_indices=1, normalize=False, normalize_intermediates=True

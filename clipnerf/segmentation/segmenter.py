@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.clip.model import Clip
+from clipnerf.config.documents import parse_json
 from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.errors import UsageError
 from clipnerf.io.weights import load_weights, save_weights, weights_hash
@@ -46,7 +47,7 @@ class Segmenter(nn.Module):
 
     def __init__(self, config: SegmenterConfig, clip: Clip) -> None:
         super().__init__()
-        config.validate()
+        config.validate("model.")
         self.config = config
         self.backbone = Backbone(clip, config.levels, config.input_size)
         self.backbone.requires_grad_(False)
@@ -209,7 +210,7 @@ class Segmenter(nn.Module):
             tensors = {name: _whole(value) for name, value in weights.tensors.items()}
             changed = {n.removeprefix(_BACKBONE): v for n, v in tensors.items()
                        if n.startswith(_BACKBONE)}  # fmt: skip
-            segmenter.backbone.apply_changes(changed, json.loads(weights.metadata["tokens"]))
+            segmenter.backbone.apply_changes(changed, parse_json(weights.metadata["tokens"]))
             own = {n: v for n, v in tensors.items() if not n.startswith(_BACKBONE)}
             result = segmenter.load_state_dict(own, strict=False)
             missing = [n for n in result.missing_keys if not n.startswith(_BACKBONE)]

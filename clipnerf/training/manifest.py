@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from clipnerf.config.renamed import current_name
+from clipnerf.config.documents import parse_json, parse_yaml, read_text
+from clipnerf.config.renamed import current_name, current_value
 from clipnerf.errors import UsageError
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training import distributed
@@ -64,7 +65,7 @@ def this_start() -> dict[str, Any]:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest in a run folder; UsageError where it is none, or damaged."""
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = parse_json((path / "manifest.json").read_text(encoding="utf-8"))
         if not isinstance(manifest["starts"], list):
             raise TypeError("starts is no list")
         # runs of before digests were written have none
@@ -101,7 +102,7 @@ def refuse_another_run(
         if key in covered or {key, key.rpartition(".")[2]} & set(MAY_CHANGE):
             continue
         # a key that came after the run was begun had its default all along
-        old = found.get(key, usual.get(key, "(not set)"))
+        old = current_value(key, found.get(key, usual.get(key, "(not set)")))
         new = wanted.get(key, "(not set)")
         if old != new and key == "dataset_fingerprint":
             raise UsageError(
@@ -118,15 +119,15 @@ def refuse_another_run(
 
 def _read_config(file: Path) -> Mapping[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         head, _, rest = text.partition("\n")
         # runs of before digests were written have none
         if head.startswith(_DIGEST) and head != _DIGEST + _sha256(rest):
             raise ValueError("its digest does not match: the file has been damaged or edited")
-        found = yaml.safe_load(text)
+        found = parse_yaml(text)
         if not isinstance(found, Mapping):
             raise ValueError("it holds no keys and values")
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{str(file)!r} is not the configuration of a run "
             f"({' '.join(str(error).split())[:160]}); give another --out"

@@ -82,7 +82,7 @@ class Recognizer(nn.Module):
 
     def __init__(self, config: RecognizerConfig) -> None:
         super().__init__()
-        config.validate()
+        config.validate("recognizer.")
         self.config = config
         self.values = {key: tuple(values) for key, values in config.attributes.items()}
         w = config.width

@@ -57,7 +57,7 @@ def train_recognizer(
         UsageError: no picture of ``data`` has attributes.
     """
     config = config or TrainRecognizerConfig()
-    config.validate()
+    config.validate("train_recognizer.")
     attributes = readable_attributes(data, skip)
     if not attributes:
         raise UsageError(

@@ -4,21 +4,27 @@ import warnings
 import pytest
 import yaml
 
-from clipnerf.config.parse import VERBS, _keys, _load, parse
-from clipnerf.config.renamed import RENAMED, current_values
+from clipnerf.config.parse import keys_of, parse
+from clipnerf.config.renamed import RENAMED, RENAMED_VALUES, current_values
+from clipnerf.config.verbs import VERBS
 from clipnerf.errors import UsageError
 from clipnerf.training.run_folder import RunFolder
 
-NEEDED = {"pretrain": ["--data.path=x"], "train-region": ["--phrases=the seat"]}
+NEEDED = {
+    "pretrain": ["--data.path=x"],
+    "train-region": ["--phrases=the seat"],
+    "edit": ["--text=x"],
+    "segment": ["--image=x", "--text=x"],
+    "invert": ["--photo=x"],
+}
 OLD_KEYS = [
     (verb.name, f"{key.removesuffix(new)}{old}", key)
     for verb in VERBS
-    for key in _keys(_load(verb.config))
+    for key in keys_of(verb.schema)
     for old, new in RENAMED.items()
     if key.rpartition(".")[2] == new
 ]
-DEVICES = [verb.name for verb in VERBS if "device" in _keys(_load(verb.config))]
-EDITS = {"text": "x", "photo": "x", "image": "x"}
+DEVICES = [verb.name for verb in VERBS if "device" in keys_of(verb.schema)]
 
 
 def _value(config, key):
@@ -88,18 +94,16 @@ def test_a_run_of_an_old_key_resumes(verb, old, key, tmp_path):
             opened(changed)
 
 
-def test_there_are_old_keys():
+def test_there_are_oldkeys_of():
     assert len(OLD_KEYS) >= 5 and not set(RENAMED) & set(RENAMED.values())
-    assert not [k for v in VERBS for k in _keys(_load(v.config)) if k.rpartition(".")[2] in RENAMED]
+    assert not [k for v in VERBS for k in keys_of(v.schema) if k.rpartition(".")[2] in RENAMED]
 
 
 @pytest.mark.parametrize("verb", DEVICES)
 def test_device_is_auto_for_all_and_null_means_it(verb, tmp_path):
-    schema = _load(next(each.config for each in VERBS if each.name == verb))
+    schema = next(each.schema for each in VERBS if each.name == verb)
     assert {f.name: f.default for f in dataclasses.fields(schema)}["device"] == "auto"
-    needed = [f"--{k}={v}" for k, v in EDITS.items() if k in _keys(schema)][:2]
-    needed = [n for n in needed if verb in ("segment",) or "image" not in n]
-    needed += NEEDED.get(verb, [])
+    needed = NEEDED.get(verb, [])
     file = tmp_path / "c.yaml"
     file.write_text("device: null\n")
     for argv in (["--device", "null"], ["--config", str(file)]):
@@ -107,6 +111,20 @@ def test_device_is_auto_for_all_and_null_means_it(verb, tmp_path):
             assert parse([*verb.split(), *argv, *needed]).config.device == "auto"
     with pytest.raises(UsageError, match=r"device is 'tpu'; allowed: .*auto"):
         parse([*verb.split(), *needed, "--device", "tpu"])
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_VALUES["precision"].items())
+def test_an_old_value_is_taken_with_one_warning(old, new, tmp_path):
+    for verb in ("train-clip", "train-segmenter"):
+        with pytest.warns(UserWarning, match=f"precision {old} is called {new} now") as caught:
+            config = parse([verb, "--precision", old]).config
+        assert config.precision == new and len(caught) == 1
+    RunFolder.open(tmp_path, command="train-clip", config=config, seed=0).close()
+    file = tmp_path / "config.yaml"
+    file.write_text(file.read_text().replace(f"precision: {new}", f"precision: {old}"))
+    with pytest.warns(UserWarning, match=f"precision {old} is called {new} now"):
+        RunFolder.open(tmp_path, command="train-clip", config=config, seed=0).close()
+    assert f"precision: {new}" in file.read_text()
 
 
 def test_both_names_at_once_are_refused():

@@ -121,7 +121,7 @@ def test_trainings_and_commands_ask_for_it(fresh, monkeypatch):
     with distributed.joined("cpu"):
         assert len(libc.told) == 2
     monkeypatch.setattr(module, "_state", Allocator(False, "not asked for"))
-    monkeypatch.setitem(cli.RUN, "doctor", lambda config: None)
+    monkeypatch.setattr("clipnerf.commands.doctor.doctor", lambda config: None)
     assert cli.main(["--version"]) == 0 and len(libc.told) == 2
     assert cli.main(["doctor"]) == 0 and len(libc.told) == 4
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipnerf.clip.prompts import read_yaml
+from clipnerf.config.documents import read_yaml
 from clipnerf.errors import UsageError
 
 

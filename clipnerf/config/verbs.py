@@ -1,0 +1,176 @@
+"""The verbs of the command line: one table of what each is configured by and what it runs.
+
+Places are named as ``module:name`` and imported when a verb is used, so that help needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the command line."""
+
+    name: str
+    """One word or two, e.g. ``data check``."""
+    config: str
+    """Its dataclass, below ``clipnerf.config``."""
+    run: str
+    """The function that does it, below ``clipnerf``: configuration to paths or a report."""
+    about: str
+    """One line for the list of verbs."""
+    positionals: tuple[str, ...] = ()
+    """Keys that may be given without their name, in this order."""
+    plan: str = ""
+    """The function that says what would be done, for ``--dry-run``; by default all keys."""
+    resumes: bool = False
+    """Whether the same command goes on where an interrupted one stopped."""
+
+    @property
+    def schema(self) -> Any:
+        """The dataclass of its keys."""
+        return load(f"config.{self.config}")
+
+
+VERBS = (
+    Verb(
+        "demo",
+        "editing:DemoConfig",
+        "commands.edit:demo",
+        "edit the chairs that come along: video and sheet",
+    ),
+    Verb(
+        "data synthesize",
+        "data:SynthesizeConfig",
+        "commands.data:synthesize_data",
+        "draw pictures of a procedural category, with captions and poses",
+        ("category",),
+        resumes=True,
+    ),
+    Verb(
+        "data check",
+        "data:CheckConfig",
+        "commands.data:check_data",
+        "say what a folder of pictures holds, and what would spoil training",
+        ("path",),
+    ),
+    Verb(
+        "pretrain",
+        "pretrain:PretrainConfig",
+        "commands.pretrain:pretrain",
+        "learn a conditional NeRF from unposed pictures",
+        plan="gan.train:plan",
+        resumes=True,
+    ),
+    Verb(
+        "train-clip",
+        "clip:TrainClipConfig",
+        "clip.train:train_clip",
+        "fit a compact CLIP on captioned pictures",
+        plan="clip.train:plan",
+        resumes=True,
+    ),
+    Verb(
+        "train-mapper",
+        "mapper:TrainMapperConfig",
+        "mappers.train:train_mapper",
+        "learn what words do to the codes",
+        plan="mappers.train:plan",
+        resumes=True,
+    ),
+    Verb(
+        "train-encoder",
+        "inversion:TrainEncoderConfig",
+        "inversion.encoder_train:train_encoder",
+        "learn to see pose and codes in a picture: where inversion starts",
+        plan="inversion.encoder_train:plan",
+        resumes=True,
+    ),
+    Verb(
+        "invert",
+        "inversion:InvertConfig",
+        "commands.invert:invert",
+        "find pose and codes of the object in a photo, to be edited like any other",
+        ("bundle", "photo"),
+    ),
+    Verb(
+        "train-segmenter",
+        "segmentation:TrainSegmenterConfig",
+        "segmentation.train:train_segmenter",
+        "learn which pixels words speak of (CRIS)",
+        plan="segmentation.train:plan",
+        resumes=True,
+    ),
+    Verb(
+        "train-region",
+        "segmentation:TrainRegionConfig",
+        "segmentation.distill:train_region",
+        "lift a segmenter's masks to the objects of a bundle: where local edits apply",
+        plan="segmentation.distill:plan",
+        resumes=True,
+    ),
+    Verb(
+        "segment",
+        "segmentation:SegmentConfig",
+        "commands.segment:segment",
+        "find the pixels of a picture that a phrase names",
+        ("image",),
+    ),
+    Verb(
+        "edit",
+        "editing:EditConfig",
+        "commands.edit:edit",
+        "edit objects by words or a picture: a sheet",
+        ("bundle",),
+    ),
+    Verb(
+        "orbit",
+        "editing:OrbitConfig",
+        "commands.edit:orbit",
+        "film objects, edited or not",
+        ("bundle",),
+    ),
+    Verb(
+        "morph",
+        "editing:MorphConfig",
+        "commands.edit:morph",
+        "film objects as they become others, or as edits change them",
+        ("bundle",),
+    ),
+    Verb(
+        "study view-consistency",
+        "evaluation:ViewConsistencyConfig",
+        "evaluation.views.run:study_view_consistency",
+        "measure whether CLIP knows an object again from another side",
+        ("bundle",),
+    ),
+    Verb(
+        "evaluate",
+        "evaluation:EvaluateConfig",
+        "commands.evaluate:evaluate",
+        "measure all that is promised of a bundle: table, JSON, a page with pictures",
+        ("bundle",),
+        plan="commands.evaluate:plan",
+    ),
+    Verb(
+        "bench",
+        "machine:BenchConfig",
+        "commands.bench:bench",
+        "measure speed on this machine",
+    ),
+    Verb(
+        "doctor",
+        "machine:DoctorConfig",
+        "commands.doctor:doctor",
+        "say what this machine offers and lacks",
+    ),
+)
+
+
+def load(place: str) -> Any:
+    """What ``module:name`` below ``clipnerf`` stands for."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(f"clipnerf.{module}"), name)
