@@ -31,10 +31,10 @@ def rasterized(segmentation: Any, width: int, height: int) -> Bool[np.ndarray, "
         raise ValueError(f"run lengths are for {segmentation.get('size')}, not {height}x{width}")
     counts = segmentation["counts"]
     if isinstance(counts, str):
-        valid = _COMPRESSED.fullmatch(counts) and _fill(counts, height * width)
+        valid = _COMPRESSED.fullmatch(counts) is not None and _fill(counts, height * width)
     else:
         plain = np.asarray(counts, dtype=np.int64)
-        valid = plain.ndim == 1 and (plain >= 0).all() and plain.sum() == height * width
+        valid = bool(plain.ndim == 1 and (plain >= 0).all() and plain.sum() == height * width)
     if not valid:
         raise ValueError(f"run lengths do not add up to {width}x{height} pixels")
     if not isinstance(counts, str):

@@ -6,7 +6,6 @@ What it looks like is in page.html and page.css beside this file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
