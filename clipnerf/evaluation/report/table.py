@@ -103,15 +103,24 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
             )
         )
     codes = found.disentanglement
-    made.append(_judged("silhouette IoU under appearance swaps", codes.silhouette_iou, "= 1",
-                        partial(eq, 1)))  # fmt: skip
+    made.append(
+        _judged(
+            "silhouette IoU under appearance swaps", codes.silhouette_iou, "= 1", partial(eq, 1)
+        )
+    )
     made.append(Row("palette distance under shape swaps", {BUNDLE: codes.palette_distance}))
     if found.entangled is not None:
         whole = found.entangled.palette_distance
         ratio = codes.palette_distance / whole if whole else None
         made.append(Row("  of the entangled baseline", {BUNDLE: whole}))
-        made.append(_judged("  bundle over baseline", ratio, f"at most {PALETTE_RATIO:g}",
-                            partial(ge, PALETTE_RATIO)))  # fmt: skip
+        made.append(
+            _judged(
+                "  bundle over baseline",
+                ratio,
+                f"at most {PALETTE_RATIO:g}",
+                partial(ge, PALETTE_RATIO),
+            )
+        )
         iou = found.entangled.silhouette_iou
         made.append(Row("silhouette IoU of the entangled baseline", {BUNDLE: iou}))
     if found.views is not None:
@@ -152,18 +161,26 @@ def _edit_rows(found: Evaluation) -> list[Row]:
                 partial(le, MATCHING) if independent else None,
             )
     _recognised(found, table)
-    table.add("smallest silhouette IoU under colour edits", attrgetter("silhouette_iou"), "= 1",
-              partial(eq, 1))  # fmt: skip
+    table.add(
+        "smallest silhouette IoU under colour edits",
+        attrgetter("silhouette_iou"),
+        "= 1",
+        partial(eq, 1),
+    )
     table.add("palette distance under shape edits", attrgetter("palette_distance"))
     if found.entangled is not None:
         whole = found.entangled.palette_distance
         table.add("  over the entangled baseline's", partial(_palette_over, whole=whole))
     for eye in eyes:
-        table.add(f"Spearman of strength, mean over objects, {_eye(found, eye)}",
-                  partial(_steady, eye=eye, key="objects"),
-                  f"at least {STEADY:g}", partial(le, STEADY))  # fmt: skip
-        table.add(f"  of the mean curve, {_eye(found, eye)}",
-                  partial(_steady, eye=eye, key="mean_curve"))  # fmt: skip
+        table.add(
+            f"Spearman of strength, mean over objects, {_eye(found, eye)}",
+            partial(_steady, eye=eye, key="objects"),
+            f"at least {STEADY:g}",
+            partial(le, STEADY),
+        )
+        table.add(
+            f"  of the mean curve, {_eye(found, eye)}", partial(_steady, eye=eye, key="mean_curve")
+        )
     for eye in eyes:
         for key in ("direction", "similarity", "unedited"):
             name = {"unedited": "  similarity before"}.get(key, f"CLIP {key}, mean over prompts")
@@ -171,11 +188,16 @@ def _edit_rows(found: Evaluation) -> list[Row]:
     for eye in eyes:
         for group in NAMES:
             for key in ("before", "after"):
-                table.add(f"FD-CLIP {key}, {NAMES[group]}, {_eye(found, eye)}",
-                          partial(_distance, eye=eye, group=group, key=key))  # fmt: skip
-            table.add(f"  after over before, {NAMES[group]}, {_eye(found, eye)}",
-                      partial(_distance, eye=eye, group=group, key="ratio"),
-                      f"at most {DISTANCE_RATIO:.2f}", partial(ge, DISTANCE_RATIO))  # fmt: skip
+                table.add(
+                    f"FD-CLIP {key}, {NAMES[group]}, {_eye(found, eye)}",
+                    partial(_distance, eye=eye, group=group, key=key),
+                )
+            table.add(
+                f"  after over before, {NAMES[group]}, {_eye(found, eye)}",
+                partial(_distance, eye=eye, group=group, key="ratio"),
+                f"at most {DISTANCE_RATIO:.2f}",
+                partial(ge, DISTANCE_RATIO),
+            )
     for size in sorted({size for k in found.kinds.values() for size in k.seconds}):
         table.add(f"seconds an edit with one view, {size} px", partial(_seconds, size=size))
     for group in NAMES:
@@ -213,21 +235,25 @@ def _recognised(found: Evaluation, table: _Edits) -> None:
     stay = {"appearance": KEPT_UNDER_COLOUR, "shape": KEPT_UNDER_SHAPE}
     for group, name in NAMES.items():
         of = partial(partial, _group, group=group)
-        table.add(f"named attribute is true, {name}", of(key="after"), *_least(true, group),
-                  note="by the recogniser")  # fmt: skip
+        table.add(
+            f"named attribute is true, {name}",
+            of(key="after"),
+            *_least(true, group),
+            note="by the recogniser",
+        )
         table.add(f"  before the edit, {name}", of(key="before"))
         table.add(f"  of those that had it not, {name}", of(key="changed"))
     for group, name in NAMES.items():
         of = partial(partial, _group, group=group)
-        table.add(f"others stay, {name}", of(key="kept"), *_least(stay, group),
-                  note=_floor(found, group))  # fmt: skip
+        table.add(
+            f"others stay, {name}", of(key="kept"), *_least(stay, group), note=_floor(found, group)
+        )
         table.add(f"  others of shape, {name}", of(key="kept_shape"))
         table.add(f"  others of colour, {name}", of(key="kept_colour"))
         table.add(f"  share read confidently, {name}", of(key="confident"))
     for group, name in NAMES.items():
         for key, words in (("after", "named attribute is true"), ("kept", "others stay")):
-            table.add(f"routed by itself: {words}, {name}",
-                      partial(_routed, group=group, key=key))  # fmt: skip
+            table.add(f"routed by itself: {words}, {name}", partial(_routed, group=group, key=key))
 
 
 def _least(targets: dict[str, float], group: str) -> tuple[str, Callable[[float], bool] | None]:
