@@ -53,7 +53,7 @@ class Row:
 
 def rows(found: Evaluation) -> list[Row]:
     """All lines, the bundle's own first, then those of the edits by each kind."""
-    return [*_bundle_rows(found), *_edit_rows(found)]
+    return [*_variety_rows(found), *_code_rows(found), *_edit_rows(found)]
 
 
 def lines(found: Evaluation) -> list[str]:
@@ -71,7 +71,7 @@ def lines(found: Evaluation) -> list[str]:
     return said
 
 
-def _bundle_rows(found: Evaluation) -> list[Row]:
+def _variety_rows(found: Evaluation) -> list[Row]:
     made: list[Row] = []
     for eye, report in found.variety.items():
         if report.fd_clip is None or eye not in found.eyes:
@@ -102,25 +102,22 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
                 note=", ".join(named),
             )
         )
-    codes = found.disentanglement
-    made.append(
-        _judged(
-            "silhouette IoU under appearance swaps", codes.silhouette_iou, "= 1", partial(eq, 1)
-        )
-    )
-    made.append(Row("palette distance under shape swaps", {BUNDLE: codes.palette_distance}))
+    return made
+
+
+def _code_rows(found: Evaluation) -> list[Row]:
+    """What the two codes do to each other's, and whether CLIP knows an object from any side."""
+    codes, kept = found.disentanglement, "silhouette IoU under appearance swaps"
+    made = [
+        _judged(kept, codes.silhouette_iou, "= 1", partial(eq, 1)),
+        Row("palette distance under shape swaps", {BUNDLE: codes.palette_distance}),
+    ]
     if found.entangled is not None:
         whole = found.entangled.palette_distance
         ratio = codes.palette_distance / whole if whole else None
         made.append(Row("  of the entangled baseline", {BUNDLE: whole}))
-        made.append(
-            _judged(
-                "  bundle over baseline",
-                ratio,
-                f"at most {PALETTE_RATIO:g}",
-                partial(ge, PALETTE_RATIO),
-            )
-        )
+        target, good = f"at most {PALETTE_RATIO:g}", partial(ge, PALETTE_RATIO)
+        made.append(_judged("  bundle over baseline", ratio, target, good))
         iou = found.entangled.silhouette_iou
         made.append(Row("silhouette IoU of the entangled baseline", {BUNDLE: iou}))
     if found.views is not None:
@@ -145,21 +142,7 @@ def _edit_rows(found: Evaluation) -> list[Row]:
     table = _Edits(found)
     eyes = found.eyes
     for eye in eyes:
-        independent = eye == JUDGE and not found.same_judge
-        for group in NAMES:
-            table.add(
-                f"5-way matching, {NAMES[group]}, {_eye(found, eye)}",
-                partial(_matching, eye=eye, group=group),
-                f"at least {MATCHING:g}" if eye == JUDGE else "",
-                partial(le, MATCHING) if independent else None,
-                "no independent judge" if eye == JUDGE and found.same_judge else "",
-            )
-            table.add(
-                f"  five pictures to five prompts, {NAMES[group]}, {_eye(found, eye)}",
-                partial(_assigned, eye=eye, group=group),
-                f"at least {MATCHING:g}" if eye == JUDGE else "",
-                partial(le, MATCHING) if independent else None,
-            )
+        _matched(found, table, eye)
     _recognised(found, table)
     table.add(
         "smallest silhouette IoU under colour edits",
@@ -228,6 +211,17 @@ class _Edits:
                 for kind, each in values.items()
             }
             self.rows.append(Row(name, values, target, met, note=note))
+
+
+def _matched(found: Evaluation, table: _Edits, eye: str) -> None:
+    target = f"at least {MATCHING:g}" if eye == JUDGE else ""
+    good = partial(le, MATCHING) if eye == JUDGE and not found.same_judge else None
+    note = "no independent judge" if eye == JUDGE and found.same_judge else ""
+    for group, name in NAMES.items():
+        said = f"{name}, {_eye(found, eye)}"
+        one, five = (partial(of, eye=eye, group=group) for of in (_matching, _assigned))
+        table.add(f"5-way matching, {said}", one, target, good, note)
+        table.add(f"  five pictures to five prompts, {said}", five, target, good)
 
 
 def _recognised(found: Evaluation, table: _Edits) -> None:
