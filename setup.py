@@ -102,7 +102,7 @@ setup(
         "numpy>=1.24",
         "matplotlib>=3.7",
         "jinja2>=3.0",
-        "pycocotools>=2.0.6",
+        "pycocotools>=2.0.8",
         "pillow>=9.4",
         "imageio>=2.31",
         "imageio-ffmpeg>=0.5",
