@@ -88,7 +88,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["clipnerf", "clipnerf.*"]),
-    package_data={"clipnerf": ["py.typed"], "clipnerf.fields.native": ["field.c"]},
+    package_data={
+        "clipnerf": ["py.typed"],
+        "clipnerf.evaluation.report": ["*.html", "*.css"],
+        "clipnerf.fields.native": ["field.c"],
+    },
     ext_modules=[Extension("clipnerf.fields.native._field", [FIELD], optional=True)],
     cmdclass={"build_ext": BuildField, "bdist_wheel": AnyPython},
     install_requires=[
@@ -96,6 +100,9 @@ setup(
         "torchvision",
         "open_clip_torch>=2.32",
         "numpy>=1.24",
+        "matplotlib>=3.7",
+        "jinja2>=3.0",
+        "pycocotools>=2.0.8",
         "pillow>=9.4",
         "imageio>=2.31",
         "imageio-ffmpeg>=0.5",

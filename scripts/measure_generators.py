@@ -73,11 +73,12 @@ def measure(a: argparse.Namespace) -> None:
         "generated": f"{a.samples} pictures, seeds {FIRST_SEED} to {FIRST_SEED + a.samples - 1}, "
         "cameras of each generator's prior",
         "size": f"{a.size} px",
-        "samples a ray": ", ".join(f"{c.name} {c.about['ray_samples']}" for c in columns
-                                   if "ray_samples" in c.about),
+        "samples a ray": ", ".join(
+            f"{c.name} {c.about['ray_samples']}" for c in columns if "ray_samples" in c.about
+        ),
         "features": f"{network.source} ({network.hash})" if network else "",
         "recognizer": f"{a.recognizer} ({recognizer.hash})" if recognizer else "",
-    }  # fmt: skip
+    }
     print("\n".join(f"{key + ':':<15}{text}" for key, text in protocol.items() if text))
     print("\n".join(["", *table(columns), ""]))
     if missing is not None:

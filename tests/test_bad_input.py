@@ -16,9 +16,19 @@ from clipnerf.cli import main
 from tests.tiny_bundle import tiny_bundle, tiny_generator
 
 SMALL = [
-    "--data.size", "16", "--steps", "1", "--batch", "2", "--discriminator.patch", "8",
-    "--device", "cpu", "--threads", "1",
-]  # fmt: skip
+    "--data.size",
+    "16",
+    "--steps",
+    "1",
+    "--batch",
+    "2",
+    "--discriminator.patch",
+    "8",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+]
 
 
 @dataclass(frozen=True)
@@ -174,9 +184,19 @@ def test_empty_text(say, tmp_path, bundle, text):
 def test_text_longer_than_the_context_says_what_was_cut(say, tmp_path, bundle):
     text = "a red chair with high back and low armrests " * 6 + "in blue"
     said = say(
-        "edit", bundle, "--text", text, "--seeds", "0", "--size", "8", "--device", "cpu",
-        "--out", tmp_path / "edit.png",
-    )  # fmt: skip
+        "edit",
+        bundle,
+        "--text",
+        text,
+        "--seeds",
+        "0",
+        "--size",
+        "8",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "edit.png",
+    )
     assert said.code == 0 and any("in blue" in warning for warning in said.warnings), said
 
 
@@ -304,11 +324,21 @@ def test_a_disk_that_fills_up_during_training_keeps_the_last_checkpoint(
 ):
     out = tmp_path / "run"
     tiny = [
-        "--generator.field.levels", "2", "--generator.field.log2_rows", "6",
-        "--generator.field.code_dim", "8", "--generator.samples", "2",
-        "--generator.render_samples", "2", "--discriminator.width", "4",
-        "--discriminator.max_width", "4",
-    ]  # fmt: skip
+        "--generator.field.levels",
+        "2",
+        "--generator.field.log2_rows",
+        "6",
+        "--generator.field.code_dim",
+        "8",
+        "--generator.samples",
+        "2",
+        "--generator.render_samples",
+        "2",
+        "--discriminator.width",
+        "4",
+        "--discriminator.max_width",
+        "4",
+    ]
     blank = np.zeros((8, 8, 3), np.uint8)
     monkeypatch.setattr("clipnerf.gan.train.preview_sheet", lambda generator, size: blank)
     command = ["pretrain", "--data.path", pictures, "--out", out, *SMALL, *tiny]

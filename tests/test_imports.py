@@ -51,7 +51,10 @@ HOMES = {
     "jsonargparse": ("config.parse",),
     "docstring_parser": ("config.parse",),
     "tqdm": ("training.progress",),
-    "PIL": ("data", "io.html", "io.sheet", "evaluation.views.plot", "training.run_folder"),
+    "PIL": ("data", "io.html", "io.sheet", "training.run_folder"),
+    "jinja2": ("io.html",),
+    "matplotlib": ("evaluation.views.plot",),
+    "pycocotools": ("data.coco_masks",),
     "tinycudann": ("fields.backends.tcnn",),
     "triton": ("fields.backends",),
     "timm": ("vision.feature_network",),
@@ -213,6 +216,7 @@ def _loaded_by(code: str) -> set[str]:
 def test_import_and_help_are_quick(code):
     loaded = _loaded_by(code)
     slow = {"torch", "torchvision", "open_clip", "scipy", "trimesh", "imageio", "tensorboard"}
+    slow |= {"matplotlib", "jinja2", "pycocotools"}
     assert not loaded & slow
     assert "clipnerf" in loaded
 

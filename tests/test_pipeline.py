@@ -130,10 +130,20 @@ def pipeline(tmp_path_factory) -> Pipeline:
     shutil.copy(root / "clip" / "clip.safetensors", root / "bundle")
     for which in ("shape", "appearance"):
         said[which] = run(
-            "train-mapper", "--config", root / "mapper.yaml", "--which", which,
-            "--generator", root / "gan", "--clip", root / "clip" / "clip.safetensors",
-            "--library", root / "library.yaml", "--out", root / which,
-        )  # fmt: skip
+            "train-mapper",
+            "--config",
+            root / "mapper.yaml",
+            "--which",
+            which,
+            "--generator",
+            root / "gan",
+            "--clip",
+            root / "clip" / "clip.safetensors",
+            "--library",
+            root / "library.yaml",
+            "--out",
+            root / which,
+        )
         shutil.copy(root / which / f"mapper_{which}.safetensors", root / "bundle")
     return Pipeline(root, said)
 
@@ -150,9 +160,11 @@ def test_every_command_ends_with_the_path_of_what_it_made(pipeline):
 
 def test_each_training_leaves_a_run_folder_that_explains_itself(pipeline):
     for name, command in (
-        ("gan", "pretrain"), ("clip", "train-clip"),
-        ("shape", "train-mapper"), ("appearance", "train-mapper"),
-    ):  # fmt: skip
+        ("gan", "pretrain"),
+        ("clip", "train-clip"),
+        ("shape", "train-mapper"),
+        ("appearance", "train-mapper"),
+    ):
         folder = pipeline.root / name
         manifest = json.loads((folder / "manifest.json").read_text())
         assert manifest["command"] == command and "torch" in str(manifest["starts"][0]["versions"])
@@ -188,14 +200,36 @@ def test_the_bundle_edits_views_and_films(pipeline, tmp_path):
 @pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
 def test_edit_and_orbit_write_their_files_with_exact_sizes(pipeline, tmp_path):
     sheet = run(
-        "edit", pipeline.bundle, "--text", "a red chair", "--seeds", "0,1",
-        "--size", 16, "--device", "cpu", "--out", tmp_path / "edit.png",
-    )  # fmt: skip
+        "edit",
+        pipeline.bundle,
+        "--text",
+        "a red chair",
+        "--seeds",
+        "0,1",
+        "--size",
+        16,
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "edit.png",
+    )
     assert Path(sheet[-1]) == tmp_path / "edit.png" and imageio.imread(sheet[-1]).shape[2] == 3
     video = run(
-        "orbit", pipeline.bundle, "--text", "a red chair", "--seeds", "0,1,2", "--frames", 5,
-        "--size", 32, "--device", "cpu", "--out", tmp_path / "orbit.mp4",
-    )  # fmt: skip
+        "orbit",
+        pipeline.bundle,
+        "--text",
+        "a red chair",
+        "--seeds",
+        "0,1,2",
+        "--frames",
+        5,
+        "--size",
+        32,
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "orbit.mp4",
+    )
     assert Path(video[-1]) == tmp_path / "orbit.mp4"
     frames = frames_of(video[-1])
     assert len(frames) == 5 and {frame.shape for frame in frames} == {(32, 96, 3)}
@@ -219,10 +253,16 @@ def test_a_dry_run_says_where_it_would_write_and_writes_nothing(pipeline, tmp_pa
         "pretrain": ("--config", root / "gan.yaml", "--data.path", root / "data"),
         "train-clip": ("--config", root / "clip.yaml", "--data", root / "data"),
         "train-mapper": (
-            "--config", root / "mapper.yaml", "--generator", root / "gan",
-            "--clip", root / "clip" / "clip.safetensors", "--library", root / "library.yaml",
+            "--config",
+            root / "mapper.yaml",
+            "--generator",
+            root / "gan",
+            "--clip",
+            root / "clip" / "clip.safetensors",
+            "--library",
+            root / "library.yaml",
         ),
-    }  # fmt: skip
+    }
     lines = run(verb, *options[verb], "--out", tmp_path / "run", "--dry-run")
     keys = {line.partition(":")[0] for line in lines}
     assert {"data", "steps", "memory", "out"} <= keys or verb == "train-mapper"
@@ -233,10 +273,24 @@ def test_a_dry_run_says_where_it_would_write_and_writes_nothing(pipeline, tmp_pa
 def test_two_ranks_under_torchrun_train_together(pipeline, tmp_path):
     root = pipeline.root
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "clipnerf", "pretrain", "--config", str(root / "gan.yaml"), "--device", "auto",
-        "--data.path", str(root / "data"), "--out", str(tmp_path / "run"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "clipnerf",
+        "pretrain",
+        "--config",
+        str(root / "gan.yaml"),
+        "--device",
+        "auto",
+        "--data.path",
+        str(root / "data"),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("RANK", None)
     done = subprocess.run(

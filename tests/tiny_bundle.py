@@ -26,10 +26,17 @@ CODE_DIM = 16
 def tiny_generator(seed: int = 0, conditioning: str = "disentangled") -> Generator:
     """Neither empty nor full, so that edits of both kinds can be seen."""
     field = FieldConfig(
-        conditioning=conditioning, code_dim=CODE_DIM, style_dim=8, levels=3, log2_rows=8,
+        conditioning=conditioning,
+        code_dim=CODE_DIM,
+        style_dim=8,
+        levels=3,
+        log2_rows=8,
         finest_resolution=16,
-        deform_width=8, density_width=8, color_width=8, density_bias=-6.0,
-    )  # fmt: skip
+        deform_width=8,
+        density_width=8,
+        color_width=8,
+        density_bias=-6.0,
+    )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         generator = Generator(GeneratorConfig(field=field, samples=4, render_samples=6))
@@ -54,15 +61,30 @@ def tiny_clip_file(folder: Path, layers: int = 1) -> Path:
     """A compact CLIP that knows a few words; writes clip.safetensors."""
     model_cfg = {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 16, "layers": layers, "width": 16, "patch_size": 8,
-                       "head_width": 8},
-        "text_cfg": {"context_length": 16, "vocab_size": compact.VOCABULARY, "width": 16,
-                     "heads": 2, "layers": 1},
-    }  # fmt: skip
+        "vision_cfg": {
+            "image_size": 16,
+            "layers": layers,
+            "width": 16,
+            "patch_size": 8,
+            "head_width": 8,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": compact.VOCABULARY,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
     preprocess_cfg = {
-        "size": 16, "mode": "RGB", "mean": [0.5] * 3, "std": [0.3] * 3,
-        "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0,
-    }  # fmt: skip
+        "size": 16,
+        "mode": "RGB",
+        "mean": [0.5] * 3,
+        "std": [0.3] * 3,
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 0,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state_dict = build(model_cfg, preprocess_cfg).state_dict()
@@ -90,9 +112,13 @@ def tiny_universal(embed_dim: int = 16, *, generator_hash: str, clip_hash: str) 
         for which in WHICH:
             variation = Variation(own, torch.linspace(1.0, 0.2, 5), other)
             half = UniversalMapper(
-                which, variation, 0.1 * torch.randn(embed_dim), CODE_DIM, 8,
+                which,
+                variation,
+                0.1 * torch.randn(embed_dim),
+                CODE_DIM,
+                8,
                 MapperConfig(kind="universal", hidden=8),
-            )  # fmt: skip
+            )
             torch.nn.init.normal_(half.end.weight, std=0.5)
             halves.append(half)
             own, other = axes[:, 8:13], axes[:, :3]
@@ -115,9 +141,13 @@ def tiny_bundle(folder: Path, layers: int = 1) -> Path:
         with torch.random.fork_rng():
             torch.manual_seed(1)
             mapper = Mapper(
-                which, clip.embed_dim, CODE_DIM, MapperConfig(hidden=8),
-                generator_hash=generator.hash, clip_hash=clip.hash,
-            )  # fmt: skip
+                which,
+                clip.embed_dim,
+                CODE_DIM,
+                MapperConfig(hidden=8),
+                generator_hash=generator.hash,
+                clip_hash=clip.hash,
+            )
             torch.nn.init.normal_(mapper.end.weight)
         mapper.save(folder / f"mapper_{which}.safetensors")
     return folder
@@ -139,7 +169,10 @@ def tiny_parts(folder: Path, noun: str = "chair") -> Path:
     # what a file holds is in half precision, and so is what its hash is over
     segmenter = Segmenter.load(segmenter.save(folder / "segmenter.safetensors"), clip)
     save_region(
-        folder / "region.safetensors", region, generator_hash=generator.hash,
-        segmenter_hash=segmenter.hash, noun=noun,
-    )  # fmt: skip
+        folder / "region.safetensors",
+        region,
+        generator_hash=generator.hash,
+        segmenter_hash=segmenter.hash,
+        noun=noun,
+    )
     return folder

@@ -52,8 +52,9 @@ def segment(config: SegmentConfig) -> list[Path]:
             path = path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
         mask = masks[number]
         if not mask.any():
-            warnings.warn(f"no such part: {text!r} is not in {config.image}", UserWarning,
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                f"no such part: {text!r} is not in {config.image}", UserWarning, stacklevel=2
+            )
         paths.append(save_png(path, to_uint8(mask.float().expand(1, 3, -1, -1))[0]))
         beside = path.with_name(f"{path.stem}-overlay{path.suffix}")
         paths.append(save_png(beside, to_uint8(overlay(picture, mask.float())[None])[0]))

@@ -31,7 +31,7 @@ class Referred:
         for key, segmentation in self.annotations.items():
             try:
                 found[key] = rasterized(segmentation, *dimensions)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 raise UsageError(f"annotation {key} of {self.file_name}: {error}") from error
         return found
 

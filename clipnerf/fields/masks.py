@@ -260,6 +260,9 @@ class ShapeLayer:
     def rows(self, index: Tensor) -> ShapeLayer:
         """A selection of objects."""
         return ShapeLayer(
-            tuple(a.rows(index) for a in self.deform), tuple(a.rows(index) for a in self.density),
-            self.before.rows(index), self.after.rows(index), self.strength[index],
-        )  # fmt: skip
+            tuple(a.rows(index) for a in self.deform),
+            tuple(a.rows(index) for a in self.density),
+            self.before.rows(index),
+            self.after.rows(index),
+            self.strength[index],
+        )

@@ -34,8 +34,13 @@ class RegionField(nn.Module):
         self, in_features: int, style_dim: int, text_dim: int, *, width: int = 48, vector: int = 32
     ) -> None:
         super().__init__()
-        self.sizes = {"in_features": in_features, "style_dim": style_dim, "text_dim": text_dim,
-                      "width": width, "vector": vector}  # fmt: skip
+        self.sizes = {
+            "in_features": in_features,
+            "style_dim": style_dim,
+            "text_dim": text_dim,
+            "width": width,
+            "vector": vector,
+        }
         self.layers = nn.ModuleList(
             [
                 ModulatedLinear(in_features, width, style_dim),

@@ -71,14 +71,18 @@ def shade(
             at once.
     """
     counts = [t.shape[1] * t.shape[2] for _, t, _, _ in parts]
-    at = [rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
-          for rays, t, _, _ in parts]  # fmt: skip
+    at = [
+        rays.origins[:, :, None] + t[..., None] * rays.directions[:, :, None]
+        for rays, t, _, _ in parts
+    ]
     points = torch.cat([p.flatten(1, 2) for p in at], dim=1)
     features, densities = field.geometry(points, shape, dtype)
     directions = None
     if field.view_direction:
-        wide = [rays.directions[:, :, None].expand(p.shape).flatten(1, 2)
-                for (rays, _, _, _), p in zip(parts, at, strict=True)]  # fmt: skip
+        wide = [
+            rays.directions[:, :, None].expand(p.shape).flatten(1, 2)
+            for (rays, _, _, _), p in zip(parts, at, strict=True)
+        ]
         directions = torch.cat(wide, dim=1)
     colors = field.color(features, appearance, directions, points)
     found = []

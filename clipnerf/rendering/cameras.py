@@ -55,9 +55,11 @@ class Camera:
         """Several batches of one picture size as one."""
         first = parts[0]
         return Camera(
-            torch.cat([part.c2w for part in parts]), torch.cat([part.K for part in parts]),
-            first.width, first.height,
-        )  # fmt: skip
+            torch.cat([part.c2w for part in parts]),
+            torch.cat([part.K for part in parts]),
+            first.width,
+            first.height,
+        )
 
     def resized(self, size: int) -> Camera:
         """The same views as square pictures of ``size`` pixels."""

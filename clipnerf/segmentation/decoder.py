@@ -84,9 +84,14 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, layers: int, width: int, word_channels: int, heads: int, feedforward: int,
+        self,
+        layers: int,
+        width: int,
+        word_channels: int,
+        heads: int,
+        feedforward: int,
         dropout: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.word = nn.Linear(word_channels, width)
         self.layers = nn.ModuleList(

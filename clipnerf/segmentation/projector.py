@@ -58,9 +58,12 @@ class Upsampling(nn.Module):
             shrinks = pictures.shape[-1] > x.shape[-1]
             if pictures.shape[-2:] != x.shape[-2:]:
                 pictures = functional.interpolate(
-                    pictures, size=x.shape[-2:], mode="bilinear", antialias=shrinks,
+                    pictures,
+                    size=x.shape[-2:],
+                    mode="bilinear",
+                    antialias=shrinks,
                     align_corners=False,
-                )  # fmt: skip
+                )
             # a convolution of both, side by side, is the sum of two; this is done once a picture
             x = x + self.picture(pictures)[of]
         for layer in rest:

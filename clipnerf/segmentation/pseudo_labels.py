@@ -142,8 +142,12 @@ class SeenObjects:
             masks.append(mask.gather(2, wide.to(mask.device)).cpu())
         shape = torch.arange(len(codes)) // self.config.views + first
         views = Views(shape, torch.cat(points), phrases, torch.cat(masks))
-        content = {"shape": views.shape, "points": views.points.half(), "phrases": views.phrases,
-                   "masks": views.masks}  # fmt: skip
+        content = {
+            "shape": views.shape,
+            "points": views.points.half(),
+            "phrases": views.phrases,
+            "masks": views.masks,
+        }
         save_weights(file, content, kind=KIND, config={})
         return views
 

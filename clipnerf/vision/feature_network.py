@@ -81,9 +81,12 @@ class FeatureNetwork(nn.Module):
         if pictures.shape[-1] != size or pictures.shape[-2] != size:
             # antialiasing matters only where pixels are left out
             pictures = F.interpolate(
-                pictures, (size, size), mode="bilinear", align_corners=False,
+                pictures,
+                (size, size),
+                mode="bilinear",
+                align_corners=False,
                 antialias=size < pictures.shape[-1],
-            )  # fmt: skip
+            )
         pictures = (pictures - self.mean) / self.std
         return pictures.contiguous(memory_format=torch.channels_last)
 

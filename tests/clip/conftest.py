@@ -52,7 +52,11 @@ def tiny_config(data: Path, out: Path, steps: int, **changes) -> TrainClipConfig
     """The smallest model and shortest training."""
     settings = {
         "model": CompactClipConfig(
-            image_size=32, embed_dim=32, vision_width=8, text_width=32, text_layers=1,
+            image_size=32,
+            embed_dim=32,
+            vision_width=8,
+            text_width=32,
+            text_layers=1,
             context_length=12,
         ),
         "batch": 16,
@@ -66,7 +70,7 @@ def tiny_config(data: Path, out: Path, steps: int, **changes) -> TrainClipConfig
         "checkpoint_every": 2,
         "device": "cpu",
         **changes,
-    }  # fmt: skip
+    }
     return TrainClipConfig(data=str(data), out=str(out), steps=steps, **settings)
 
 

@@ -35,9 +35,11 @@ def test_accuracy_by_value_and_where() -> None:
     seen_as = torch.eye(4)[[0, 1, 1, 0, 0]]
     prompts = {"red": ("a red chair", "red"), "blue": ("a blue chair",)}
     everywhere, on_legs = ask(
-        Words(), seen_as, records,
+        Words(),
+        seen_as,
+        records,
         [Question("color", "color", prompts), Question("legs", "color", prompts, {"base": "legs"})],
-    )  # fmt: skip
+    )
     assert everywhere.count == 4 and everywhere.accuracy == 0.5 and everywhere.chance == 0.5
     assert everywhere.by_value == {"red": 0.5, "blue": 0.5}
     assert on_legs.count == 3 and on_legs.accuracy == pytest.approx(2 / 3)

@@ -33,8 +33,10 @@ def write_recognizer(path: Path, seed: int = 0, **attributes: list[str]) -> Path
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         attributes = attributes or {
-            "armrests": ["no", "yes"], "color": ["blue", "red"], "width": ["narrow", "wide"],
-        }  # fmt: skip
+            "armrests": ["no", "yes"],
+            "color": ["blue", "red"],
+            "width": ["narrow", "wide"],
+        }
         config = RecognizerConfig(attributes=attributes, size=16, width=4)
         recognizer = Recognizer(config)
         recognizer.heads.weight.data.mul_(30)

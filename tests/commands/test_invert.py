@@ -39,9 +39,14 @@ def photo(bundle, tmp_path_factory):
 def written(bundle, photo, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "found"
     config = InvertConfig(
-        bundle=str(bundle), photo=str(photo), out=str(out), video=True, device="cpu",
-        frame="none", inversion=QUICK,
-    )  # fmt: skip
+        bundle=str(bundle),
+        photo=str(photo),
+        out=str(out),
+        video=True,
+        device="cpu",
+        frame="none",
+        inversion=QUICK,
+    )
     return invert(config), out
 
 
@@ -76,11 +81,27 @@ def test_the_file_brings_back_codes_and_cameras(written, bundle):
 def test_what_was_found_is_edited_and_filmed(written, bundle, tmp_path):
     _, out = written
     codes = str(out / "codes.safetensors")
-    (sheet,) = edit.edit(EditConfig(bundle=str(bundle), codes=codes, text="a red chair", size=16,
-                                    out=str(tmp_path / "e.png"), device="cpu"))  # fmt: skip
+    (sheet,) = edit.edit(
+        EditConfig(
+            bundle=str(bundle),
+            codes=codes,
+            text="a red chair",
+            size=16,
+            out=str(tmp_path / "e.png"),
+            device="cpu",
+        )
+    )
     assert sheet.is_file()
-    (video,) = edit.orbit(OrbitConfig(bundle=str(bundle), codes=codes, frames=3, size=16,
-                                      out=str(tmp_path / "o.mp4"), device="cpu"))  # fmt: skip
+    (video,) = edit.orbit(
+        OrbitConfig(
+            bundle=str(bundle),
+            codes=codes,
+            frames=3,
+            size=16,
+            out=str(tmp_path / "o.mp4"),
+            device="cpu",
+        )
+    )
     assert read_video(video).shape == (3, 16, 16, 3)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipnerf.data.coco_masks import decompressed, rasterized
 from clipnerf.data.pictures import Source
 from clipnerf.data.records import list_pictures
 from clipnerf.data.referring import ReferringDataset
@@ -131,22 +130,6 @@ def test_what_is_wrong_is_one_line(folder, row, message):
     with pytest.raises(UsageError, match=message) as caught:
         ReferringDataset.open(folder.path, 16)
     assert "\n" not in str(caught.value)
-
-
-def test_coco_masks():
-    square = rasterized([[2, 3, 12, 3, 12, 9, 2, 9]], 20, 16)
-    expected = np.zeros((16, 20), bool)
-    expected[3:9, 2:12] = True
-    assert (square == expected).all()
-    # Columns first: one of background, two of the thing, three of background.
-    plain = rasterized({"size": [3, 2], "counts": [1, 2, 3]}, 2, 3)
-    assert plain.tolist() == [[False, False], [True, False], [True, False]]
-    # 1, 2, 3, and from the fourth on differences: 5 - 2 = 3, 40 - 3 = 37 = 5 + 32 * 1, 1 - 5 = -4.
-    assert decompressed("1233U1L") == [1, 2, 3, 5, 40, 1]
-    assert (rasterized({"size": [3, 2], "counts": "123"}, 2, 3) == plain).all()
-    for bad in ([[1, 2, 3]], 3, {"size": [2, 2], "counts": [1]}, {"size": [3, 2], "counts": "U"}):
-        with pytest.raises(ValueError):
-            rasterized(bad, 2, 3)
 
 
 @pytest.fixture

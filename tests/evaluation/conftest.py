@@ -14,9 +14,16 @@ def generator() -> Generator:
     """Tiny and untrained, but neither empty nor constant."""
     torch.manual_seed(3)
     field = FieldConfig(
-        code_dim=8, style_dim=8, levels=2, log2_rows=8, finest_resolution=16,
-        deform_width=8, density_width=8, color_width=8, density_bias=0.0,
-    )  # fmt: skip
+        code_dim=8,
+        style_dim=8,
+        levels=2,
+        log2_rows=8,
+        finest_resolution=16,
+        deform_width=8,
+        density_width=8,
+        color_width=8,
+        density_bias=0.0,
+    )
     generator = Generator(GeneratorConfig(field=field, samples=6, render_samples=8))
     for parameter in generator.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.3)

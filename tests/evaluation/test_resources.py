@@ -40,9 +40,13 @@ def test_what_the_bundle_brings_and_what_is_given_in_its_place(bundle, tmp_path)
     own = tmp_path / "own.yaml"
     own.touch()
     given = EvaluateConfig(
-        bundle=str(bundle), judge="ViT-B-32:tag", wishes=str(own), category="chairs",
-        neutral="a seat", data=str(bundle),
-    )  # fmt: skip
+        bundle=str(bundle),
+        judge="ViT-B-32:tag",
+        wishes=str(own),
+        category="chairs",
+        neutral="a seat",
+        data=str(bundle),
+    )
     means = find_means(given)
     assert means.judge == "ViT-B-32:tag" and means.wishes == str(own)
     assert (means.category, means.neutral, means.data) == ("chairs", "a seat", str(bundle))

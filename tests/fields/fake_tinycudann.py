@@ -48,9 +48,13 @@ class Encoding(nn.Module):
         levels, base = config["n_levels"], config["base_resolution"]
         finest = round(base * config["per_level_scale"] ** (levels - 1))
         self.layout = GridLayout(
-            n_input_dims, levels, config["n_features_per_level"], config["log2_hashmap_size"],
-            base, finest,
-        )  # fmt: skip
+            n_input_dims,
+            levels,
+            config["n_features_per_level"],
+            config["log2_hashmap_size"],
+            base,
+            finest,
+        )
         self.n_output_dims = self.layout.out_features
         self.dtype = dtype or torch.half
         count = self.layout.total_rows * self.layout.features

@@ -62,10 +62,18 @@ def test_a_box_is_nothing_outside_and_all_inside():
 
 def test_a_painted_mask_covers_its_pixels_down_to_a_little_behind_the_surface():
     """Seen from the front (+x), left in the picture is -y."""
-    points = torch.tensor([[
-        [0.0, -0.4, 0.0], [0.0, 0.4, 0.0], [-0.7 * BEHIND, -0.4, 0.0], [-1.5 * BEHIND, -0.4, 0.0],
-        [0.4, -0.4, 0.2], [0.0, -5.0, 0.0],
-    ]])  # fmt: skip
+    points = torch.tensor(
+        [
+            [
+                [0.0, -0.4, 0.0],
+                [0.0, 0.4, 0.0],
+                [-0.7 * BEHIND, -0.4, 0.0],
+                [-1.5 * BEHIND, -0.4, 0.0],
+                [0.4, -0.4, 0.2],
+                [0.0, -5.0, 0.0],
+            ]
+        ]
+    )
     assert painted(1)(points, points).tolist() == [[1, 0, 1, 0, 1, 0]]
 
 

@@ -94,8 +94,10 @@ def test_a_resumed_run_is_the_uninterrupted_one_and_its_files_name_the_network(
     pretrain(whole)
     pretrain(dataclasses.replace(halves, steps=2))
     pretrain(halves)
-    files = [load_weights(tmp_path / run / "generator.safetensors", "generator")
-             for run in ("whole", "halves")]  # fmt: skip
+    files = [
+        load_weights(tmp_path / run / "generator.safetensors", "generator")
+        for run in ("whole", "halves")
+    ]
     for name, tensor in files[0].tensors.items():
         assert torch.equal(tensor, files[1].tensors[name]), name
     assert "tf_efficientnet_lite0" in files[0].metadata["feature_network"]

@@ -40,17 +40,22 @@ def local(plain: Codes, shape: bool, appearance: bool, seed: int = 8, low=LOW, h
     other = codes(range(seed, seed + len(plain)))
     corners = [torch.tensor([corner]).expand(len(plain), -1) for corner in (low, high)]
     layer = Layer(
-        BoxRegion(*corners), other.shape if shape else None,
-        other.appearance if appearance else None, torch.ones(len(plain), 1), "upper",
-    )  # fmt: skip
+        BoxRegion(*corners),
+        other.shape if shape else None,
+        other.appearance if appearance else None,
+        torch.ones(len(plain), 1),
+        "upper",
+    )
     return replace(plain, layers=(*plain.layers, layer))
 
 
 def untouched(generator, size: int = 20, reach: float = 0.0) -> torch.Tensor:
     """Pixels whose rays do not come nearer to the region than ``reach`` along any axis."""
     rays = rays_through(generator.camera(40.0, 15.0, size), pixel_grid(size, size), generator.box)
-    middle, half = (torch.tensor(LOW) + torch.tensor(HIGH)) / 2, (
-        torch.tensor(HIGH) - torch.tensor(LOW)) / 2 + reach  # fmt: skip
+    middle, half = (
+        (torch.tensor(LOW) + torch.tensor(HIGH)) / 2,
+        (torch.tensor(HIGH) - torch.tensor(LOW)) / 2 + reach,
+    )
     near, far = box_interval(rays.origins - middle, rays.directions, half)
     return (far <= near).view(size, size)
 

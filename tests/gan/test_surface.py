@@ -14,9 +14,17 @@ SAMPLES = 6
 def _generator(view_direction: bool = False) -> Generator:
     torch.manual_seed(0)
     field = FieldConfig(
-        code_dim=16, style_dim=8, levels=3, log2_rows=8, finest_resolution=16, deform_width=8,
-        density_width=8, color_width=8, view_direction=view_direction, density_bias=-6.0,
-    )  # fmt: skip
+        code_dim=16,
+        style_dim=8,
+        levels=3,
+        log2_rows=8,
+        finest_resolution=16,
+        deform_width=8,
+        density_width=8,
+        color_width=8,
+        view_direction=view_direction,
+        density_bias=-6.0,
+    )
     generator = Generator(GeneratorConfig(field=field, samples=SAMPLES, render_samples=SAMPLES))
     with torch.no_grad():
         for table in generator.field.grid.parameters():

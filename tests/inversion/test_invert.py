@@ -55,8 +55,9 @@ def test_gradients_reach_pose_codes_and_detail(generator, own):
     config = replace(QUICK, loss=InversionLossConfig(clip=0.0, perceptual=0.0))
     target = Target(generator, pictures, config.loss, 4)
     pose = Pose.of_camera(camera, generator.config.camera)
-    moving = Moving(codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator),
-                    generator.field.detail_layers)  # fmt: skip
+    moving = Moving(
+        codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator), generator.field.detail_layers
+    )
     loss = target.squared(target.render(moving.codes(), moving.pose()), torch.arange(4))
     loss.sum().backward()
     for parameter in (moving.change, moving.shape, moving.appearance, *moving.detail):
@@ -136,8 +137,9 @@ def test_stopped_by_the_person_it_keeps_the_best_so_far(generator, own, monkeypa
 
 
 def test_it_stops_early_where_nothing_improves(generator, own):
-    config = replace(QUICK, rough_steps=0, steps=30, patience=3, pose_rate=1e-9, code_rate=1e-9,
-                     detail_rate=1e-9)  # fmt: skip
+    config = replace(
+        QUICK, rough_steps=0, steps=30, patience=3, pose_rate=1e-9, code_rate=1e-9, detail_rate=1e-9
+    )
     found = invert_pictures(generator, own[0], config)
     assert found.history[-1].step == 4
 
@@ -157,8 +159,9 @@ def test_clip_and_lpips_are_terms_of_the_loss(generator, own, tmp_path):
     assert all(term.shape == (4,) and bool((term > 0).all()) for term in terms.values())
     same = target.likeness(pictures.flatten(2).mT, torch.arange(4))
     assert all(float(term.abs().max()) < 1e-4 for term in same.values())
-    without = Target(generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip,
-                     distance)  # fmt: skip
+    without = Target(
+        generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip, distance
+    )
     assert set(without.likeness(rgb, torch.arange(4))) == {"l2"}
 
 
@@ -180,8 +183,13 @@ def test_styles_far_from_usual_cost(generator):
     spread = StyleSpread.of(generator)
     codes = Codes.from_seeds(range(200), CODE_DIM)
     assert float(spread.distance(generator, codes).mean()) == pytest.approx(1, abs=0.1)
-    moving = Moving(codes[[0]], Pose.from_angles(torch.zeros(1), torch.zeros(1)), QUICK, spread,
-                    generator.field.detail_layers)  # fmt: skip
+    moving = Moving(
+        codes[[0]],
+        Pose.from_angles(torch.zeros(1), torch.zeros(1)),
+        QUICK,
+        spread,
+        generator.field.detail_layers,
+    )
     target = Target(generator, torch.ones(1, 3, 16, 16), QUICK.loss, 4)
     with torch.no_grad():
         before = float(moving.unusual(target))

@@ -113,8 +113,11 @@ def test_exif_rotation_is_honoured(tmp_path):
     lying = Image.fromarray(upright).transpose(Image.Transpose.ROTATE_90)
     lying.save(tmp_path / "lying.png", exif=exif)
     assert seen(prepare(tmp_path / "lying.png", 64, FRAME, framing="none").picture) == (
-        16, 16, 30, 48,
-    )  # fmt: skip
+        16,
+        16,
+        30,
+        48,
+    )
 
 
 def test_a_huge_photo_is_read(tmp_path):

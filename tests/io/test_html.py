@@ -1,4 +1,4 @@
-"""Pages: text is escaped, pictures are inside and as fine as the size allows."""
+"""Templates: text is escaped, pictures are inside and as fine as the size allows."""
 
 import base64
 import io
@@ -6,21 +6,11 @@ import re
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image
 
 from clipnerf.errors import ClipNerfError
-from clipnerf.io.html import (
-    ENCODERS,
-    Encoder,
-    Html,
-    document,
-    element,
-    figure,
-    fitting,
-    section,
-    table,
-    text,
-)
+from clipnerf.io.html import ENCODERS, Encoder, render
 
 FLAT = np.full((32, 48, 3), 200, np.uint8)
 NOISE = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
@@ -42,45 +32,36 @@ def test_pictures_come_back():
     assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0] / 10
 
 
-def test_words_are_escaped_everywhere():
+@pytest.fixture
+def template(tmp_path):
+    def write(text: str, **others: str):
+        for name, content in others.items():
+            (tmp_path / name).write_text(content)
+        path = tmp_path / "page.html"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_words_are_escaped_and_what_the_template_includes_is_not(template):
     evil = '<script>alert("1")</script>&'
-    safe = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;"
-    pieces = [
-        text(evil),
-        element("p", evil),
-        element("a", "x", href=evil),
-        table([evil], [[evil, evil]]),
-        figure(Encoder(50).picture(FLAT, evil), evil),
-        section(evil, evil),
-        Html(document(evil, evil)),
-    ]
-    for piece in pieces:
-        assert "<script" not in piece and safe in piece, piece
-    assert element("p", Html("<b>"), class_="a b") == '<p class="a b"><b></p>'
+    page = template('<a title="{{ word }}">{{ word }}</a>{% include "css" %}', css="a>b{}")
+    made = render(page, word=evil)
+    assert "<script" not in made and 'title="&lt;script&gt;alert(&#34;1&#34;)' in made
+    assert made.endswith("</a>a>b{}")
 
 
-def test_a_page_asks_for_nothing():
-    page = document("t", section("Two codes", Encoder(80).picture(FLAT, "flat")))
-    assert page.startswith("<!doctype html>") and '<section id="two-codes">' in page
-    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
-    assert "http" not in page and "@import" not in page and "url(" not in page
-    assert "prefers-color-scheme:dark" in page and "width=device-width" in page
+def test_a_name_that_is_not_given_is_an_error(template):
+    with pytest.raises(UndefinedError, match="word"):
+        render(template("{{ word }}"))
 
 
-def test_a_page_shrinks_until_it_fits():
-    used: list[Encoder] = []
-
-    def build(encoder: Encoder) -> str:
-        used.append(encoder)
-        return document("t", *(encoder.picture(NOISE, "noise") for _ in range(10)))
-
-    whole = len(fitting(build).encode())
-    assert used == [ENCODERS[0]]
-    for share in (0.7, 0.4, 0.2):
-        used.clear()
-        limit = int(share * whole)
-        made = fitting(build, limit)
-        assert len(made.encode()) <= limit and made.count("<img") == 10
-        assert len(build(ENCODERS[len(used) - 2]).encode()) > limit  # none finer would have done
+def test_a_page_shrinks_until_it_fits(template):
+    page = template('{% for each in pictures %}<img src="{{ data_uri(each) }}">{% endfor %}')
+    pictures = [NOISE] * 10
+    sizes = [10 * len(f'<img src="{encoder.uri(NOISE)}">') for encoder in ENCODERS]
+    for size in sizes:
+        assert len(render(page, size, pictures=pictures)) == size
     with pytest.raises(ClipNerfError, match="bytes with the coarsest pictures; allowed: 500"):
-        fitting(build, 500)
+        render(page, 500, pictures=pictures)

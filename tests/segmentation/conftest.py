@@ -22,22 +22,39 @@ def clip_file(folder: Path, vision: dict) -> Path:
         "embed_dim": 16,
         "custom_text": True,
         "vision_cfg": {"image_size": 32, **vision},
-        "text_cfg": {"context_length": 12, "vocab_size": compact.VOCABULARY, "width": 32,
-                     "heads": 1, "layers": 1},
-    }  # fmt: skip
-    preprocess_cfg = {"size": 32, "mode": "RGB", "mean": [0.7] * 3, "std": [0.3] * 3,
-                      "interpolation": "bicubic", "resize_mode": "shortest",
-                      "fill_color": 255}  # fmt: skip
+        "text_cfg": {
+            "context_length": 12,
+            "vocab_size": compact.VOCABULARY,
+            "width": 32,
+            "heads": 1,
+            "layers": 1,
+        },
+    }
+    preprocess_cfg = {
+        "size": 32,
+        "mode": "RGB",
+        "mean": [0.7] * 3,
+        "std": [0.3] * 3,
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 255,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state = build(model_cfg, preprocess_cfg).state_dict()
         tokenizer = tokenizer_for(model_cfg)
-        ids = torch.tensor(sorted({*tokenizer.encode(WORDS), tokenizer.sot_token_id,
-                                   tokenizer.eot_token_id, 0}))  # fmt: skip
+        ids = torch.tensor(
+            sorted({*tokenizer.encode(WORDS), tokenizer.sot_token_id, tokenizer.eot_token_id, 0})
+        )
         return compact.save(
-            folder / compact.FILE_NAME, state, token_ids=ids, rows=0.1 * torch.randn(len(ids), 32),
-            unknown=torch.zeros(32), model_cfg=model_cfg, preprocess_cfg=preprocess_cfg,
-        )  # fmt: skip
+            folder / compact.FILE_NAME,
+            state,
+            token_ids=ids,
+            rows=0.1 * torch.randn(len(ids), 32),
+            unknown=torch.zeros(32),
+            model_cfg=model_cfg,
+            preprocess_cfg=preprocess_cfg,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +120,19 @@ def tiny(referring: Path, resnet_file: Path, tmp_path: Path):
 
     def config(steps: int, **changes) -> TrainSegmenterConfig:
         settings = {
-            "data": str(referring), "clip": str(resnet_file.parent), "out": str(tmp_path / "run"),
-            "model": TINY, "size": 32, "batch": 4, "phrases": 2, "held_out": 4, "log_every": 1,
-            "checkpoint_every": 2, "device": "cpu", **changes,
-        }  # fmt: skip
+            "data": str(referring),
+            "clip": str(resnet_file.parent),
+            "out": str(tmp_path / "run"),
+            "model": TINY,
+            "size": 32,
+            "batch": 4,
+            "phrases": 2,
+            "held_out": 4,
+            "log_every": 1,
+            "checkpoint_every": 2,
+            "device": "cpu",
+            **changes,
+        }
         return TrainSegmenterConfig(steps=steps, **settings)
 
     return config

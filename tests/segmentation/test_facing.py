@@ -70,11 +70,16 @@ def turned(tmp_path_factory):
         name, mask = f"{index:02d}.png", f"labels-{index:02d}.png"
         Image.fromarray(picture.byte().numpy()).convert("RGB").save(folder / name)
         Image.fromarray(labels.byte().numpy()).save(folder / mask)
-        lines.append({
-            "file_name": name, "azimuth_deg": math.degrees(azimuth),
-            "regions": [{"text": "the left disc", "mask": mask, "values": [1]},
-                        {"text": "the right disc", "mask": mask, "values": [2]}],
-        })  # fmt: skip
+        lines.append(
+            {
+                "file_name": name,
+                "azimuth_deg": math.degrees(azimuth),
+                "regions": [
+                    {"text": "the left disc", "mask": mask, "values": [1]},
+                    {"text": "the right disc", "mask": mask, "values": [2]},
+                ],
+            }
+        )
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "metadata.jsonl").write_text(text)
     return folder
@@ -120,6 +125,7 @@ def test_files_from_before_are_read_without(resnet, tmp_path):
     weights = load_weights(model.save(tmp_path / "new.safetensors"), KIND)
     before = {key: value for key, value in weights.config.items() if key != "facing"}
     extra = {key: weights.metadata[key] for key in ("clip_hash", "tokens")}
-    old = save_weights(tmp_path / "old.safetensors", weights.tensors, kind=KIND, config=before,
-                       extra=extra)  # fmt: skip
+    old = save_weights(
+        tmp_path / "old.safetensors", weights.tensors, kind=KIND, config=before, extra=extra
+    )
     assert Segmenter.load(old, resnet).facing is None

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-PRIMITIVES = ("box", "cylinder", "cushion", "mesh")
-
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
@@ -20,6 +18,7 @@ _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z i
 class Part:
     """One primitive of an object.
 
+    primitive: "box", "cylinder", "cushion" or "mesh".
     name: the part it belongs to, as in the masks ("seat"); several primitives may share a name.
     color: RGB in [0, 1].
     mesh: the triangles of the primitive "mesh", corners counter-clockwise seen from outside.

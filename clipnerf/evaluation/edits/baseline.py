@@ -114,6 +114,15 @@ class Reals:
 
 
 @contextmanager
+def drawn_pictures(
+    category: str, count: int, size: int, seed: int, regions: bool = False
+) -> Iterator[Path]:
+    """A folder of pictures of a procedural category, gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield synthesize(category, count, size, seed, Path(folder) / "drawn", regions=regions)
+
+
+@contextmanager
 def real_pictures(
     means: Means, count: int, size: int
 ) -> Iterator[tuple[PictureDataset, str] | None]:
@@ -122,8 +131,7 @@ def real_pictures(
         data = PictureDataset(means.data, size)
         yield data, f"{data.path} ({data.fingerprint})"
     elif means.category:
-        with tempfile.TemporaryDirectory() as folder:
-            drawn = synthesize(means.category, count, size, REAL_SEED, Path(folder) / "real")
+        with drawn_pictures(means.category, count, size, REAL_SEED) as drawn:
             data = PictureDataset(drawn, size)
             yield data, f"{count} {means.category} drawn with seed {REAL_SEED}"
     else:
@@ -134,8 +142,7 @@ def other_reals(means: Means, variety: Variety, count: int, size: int) -> Tensor
     """Real pictures that are not among those compared with; None where there are too few."""
     if means.data:
         return variety.others()
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = synthesize(means.category, count, size, OTHER_SEED, Path(folder) / "other")
+    with drawn_pictures(means.category, count, size, OTHER_SEED) as drawn:
         return PictureDataset(drawn, size).batch(range(count))
 
 

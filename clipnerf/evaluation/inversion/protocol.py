@@ -245,9 +245,7 @@ def _sides(generator: Generator, true: Codes, camera: Camera, found: Codes) -> f
     return float(torch.stack(values).mean())
 
 
-HEAD = (
-    "PSNR", "median", "SSIM", "shown", "pose", "<20", "elev", "own", "<20", "sides", "poor", "s",
-)  # fmt: skip
+HEAD = "PSNR median SSIM shown pose <20 elev own <20 sides poor s".split()
 
 
 def cells(row: InversionRow) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from clipnerf.evaluation.inversion.protocol import (
 )
 from clipnerf.evaluation.report.results import FORMAT, plain
 from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means
+from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.io.atomic import atomic_write, writable_dir
@@ -76,31 +77,14 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
     generator, settings = editor.generator, InversionConfig(size=config.size)
-    wanted = methods(settings, editor.encoder is not None)
-    if config.methods:
-        unknown = [name for name in config.methods if name not in wanted]
-        if unknown:
-            raise UsageError(
-                f"methods has {unknown[0]!r}; allowed: {', '.join(wanted)}; give some of them"
-            )
-        wanted = {name: wanted[name] for name in config.methods}
+    wanted = _wanted(methods(settings, editor.encoder is not None), config.methods)
     eyes = _eyes(editor, means, device)
     lpips = None if lpips_absence() is not None else load_lpips(device)
     started = time.perf_counter()
     rows: list[InversionRow] = []
     paths: list[Path] = []
     with real_pictures(means, config.objects_used, config.size) as reals:
-        if reals is None and not config.generated:
-            raise UsageError(
-                "generated is False, and there are no real pictures; allowed without them: True; "
-                "or give --data DIR"
-            )
-        sets = []
-        if config.generated:
-            count, seed = config.objects_used, config.first_seed
-            sets.append(generated_photos(generator, count, seed, config.size))
-        if reals is not None:
-            sets.append(real_photos(generator, reals[0], config.objects_used, config.size))
+        sets = _sets(config, generator, reals[0] if reals else None)
         reader = _reader(reals[0], config) if reals is not None else None
         for photos in sets:
             some, views = measure_inversion(
@@ -139,6 +123,33 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     with atomic_write(folder / "inversion.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     return Report(tuple(rows), protocol, (folder / "inversion.json", *paths))
+
+
+def _sets(
+    config: EvaluateConfig, generator: Generator, reals: PictureDataset | None
+) -> list[Photos]:
+    """Generated pictures, real ones, or both."""
+    if reals is None and not config.generated:
+        raise UsageError(
+            "generated is False, and there are no real pictures; allowed without them: True; "
+            "or give --data DIR"
+        )
+    sets, count = [], config.objects_used
+    if config.generated:
+        sets.append(generated_photos(generator, count, config.first_seed, config.size))
+    if reals is not None:
+        sets.append(real_photos(generator, reals, count, config.size))
+    return sets
+
+
+def _wanted(known: dict[str, InversionConfig], names: Sequence[str]) -> dict[str, InversionConfig]:
+    """The methods of these names; all where there is none."""
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"methods has {name!r}; allowed: {', '.join(known)}; give some of them"
+            )
+    return {name: known[name] for name in names or known}
 
 
 def plan(config: EvaluateConfig) -> dict[str, str]:

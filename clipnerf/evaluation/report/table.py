@@ -53,7 +53,7 @@ class Row:
 
 def rows(found: Evaluation) -> list[Row]:
     """All lines, the bundle's own first, then those of the edits by each kind."""
-    return [*_bundle_rows(found), *_edit_rows(found)]
+    return [*_variety_rows(found), *_code_rows(found), *_edit_rows(found)]
 
 
 def lines(found: Evaluation) -> list[str]:
@@ -71,7 +71,7 @@ def lines(found: Evaluation) -> list[str]:
     return said
 
 
-def _bundle_rows(found: Evaluation) -> list[Row]:
+def _variety_rows(found: Evaluation) -> list[Row]:
     made: list[Row] = []
     for eye, report in found.variety.items():
         if report.fd_clip is None or eye not in found.eyes:
@@ -102,16 +102,22 @@ def _bundle_rows(found: Evaluation) -> list[Row]:
                 note=", ".join(named),
             )
         )
-    codes = found.disentanglement
-    made.append(_judged("silhouette IoU under appearance swaps", codes.silhouette_iou, "= 1",
-                        partial(eq, 1)))  # fmt: skip
-    made.append(Row("palette distance under shape swaps", {BUNDLE: codes.palette_distance}))
+    return made
+
+
+def _code_rows(found: Evaluation) -> list[Row]:
+    """What the two codes do to each other's, and whether CLIP knows an object from any side."""
+    codes, kept = found.disentanglement, "silhouette IoU under appearance swaps"
+    made = [
+        _judged(kept, codes.silhouette_iou, "= 1", partial(eq, 1)),
+        Row("palette distance under shape swaps", {BUNDLE: codes.palette_distance}),
+    ]
     if found.entangled is not None:
         whole = found.entangled.palette_distance
         ratio = codes.palette_distance / whole if whole else None
         made.append(Row("  of the entangled baseline", {BUNDLE: whole}))
-        made.append(_judged("  bundle over baseline", ratio, f"at most {PALETTE_RATIO:g}",
-                            partial(ge, PALETTE_RATIO)))  # fmt: skip
+        target, good = f"at most {PALETTE_RATIO:g}", partial(ge, PALETTE_RATIO)
+        made.append(_judged("  bundle over baseline", ratio, target, good))
         iou = found.entangled.silhouette_iou
         made.append(Row("silhouette IoU of the entangled baseline", {BUNDLE: iou}))
     if found.views is not None:
@@ -136,34 +142,28 @@ def _edit_rows(found: Evaluation) -> list[Row]:
     table = _Edits(found)
     eyes = found.eyes
     for eye in eyes:
-        independent = eye == JUDGE and not found.same_judge
-        for group in NAMES:
-            table.add(
-                f"5-way matching, {NAMES[group]}, {_eye(found, eye)}",
-                partial(_matching, eye=eye, group=group),
-                f"at least {MATCHING:g}" if eye == JUDGE else "",
-                partial(le, MATCHING) if independent else None,
-                "no independent judge" if eye == JUDGE and found.same_judge else "",
-            )
-            table.add(
-                f"  five pictures to five prompts, {NAMES[group]}, {_eye(found, eye)}",
-                partial(_assigned, eye=eye, group=group),
-                f"at least {MATCHING:g}" if eye == JUDGE else "",
-                partial(le, MATCHING) if independent else None,
-            )
+        _matched(found, table, eye)
     _recognised(found, table)
-    table.add("smallest silhouette IoU under colour edits", attrgetter("silhouette_iou"), "= 1",
-              partial(eq, 1))  # fmt: skip
+    table.add(
+        "smallest silhouette IoU under colour edits",
+        attrgetter("silhouette_iou"),
+        "= 1",
+        partial(eq, 1),
+    )
     table.add("palette distance under shape edits", attrgetter("palette_distance"))
     if found.entangled is not None:
         whole = found.entangled.palette_distance
         table.add("  over the entangled baseline's", partial(_palette_over, whole=whole))
     for eye in eyes:
-        table.add(f"Spearman of strength, mean over objects, {_eye(found, eye)}",
-                  partial(_steady, eye=eye, key="objects"),
-                  f"at least {STEADY:g}", partial(le, STEADY))  # fmt: skip
-        table.add(f"  of the mean curve, {_eye(found, eye)}",
-                  partial(_steady, eye=eye, key="mean_curve"))  # fmt: skip
+        table.add(
+            f"Spearman of strength, mean over objects, {_eye(found, eye)}",
+            partial(_steady, eye=eye, key="objects"),
+            f"at least {STEADY:g}",
+            partial(le, STEADY),
+        )
+        table.add(
+            f"  of the mean curve, {_eye(found, eye)}", partial(_steady, eye=eye, key="mean_curve")
+        )
     for eye in eyes:
         for key in ("direction", "similarity", "unedited"):
             name = {"unedited": "  similarity before"}.get(key, f"CLIP {key}, mean over prompts")
@@ -171,11 +171,16 @@ def _edit_rows(found: Evaluation) -> list[Row]:
     for eye in eyes:
         for group in NAMES:
             for key in ("before", "after"):
-                table.add(f"FD-CLIP {key}, {NAMES[group]}, {_eye(found, eye)}",
-                          partial(_distance, eye=eye, group=group, key=key))  # fmt: skip
-            table.add(f"  after over before, {NAMES[group]}, {_eye(found, eye)}",
-                      partial(_distance, eye=eye, group=group, key="ratio"),
-                      f"at most {DISTANCE_RATIO:.2f}", partial(ge, DISTANCE_RATIO))  # fmt: skip
+                table.add(
+                    f"FD-CLIP {key}, {NAMES[group]}, {_eye(found, eye)}",
+                    partial(_distance, eye=eye, group=group, key=key),
+                )
+            table.add(
+                f"  after over before, {NAMES[group]}, {_eye(found, eye)}",
+                partial(_distance, eye=eye, group=group, key="ratio"),
+                f"at most {DISTANCE_RATIO:.2f}",
+                partial(ge, DISTANCE_RATIO),
+            )
     for size in sorted({size for k in found.kinds.values() for size in k.seconds}):
         table.add(f"seconds an edit with one view, {size} px", partial(_seconds, size=size))
     for group in NAMES:
@@ -208,26 +213,41 @@ class _Edits:
             self.rows.append(Row(name, values, target, met, note=note))
 
 
+def _matched(found: Evaluation, table: _Edits, eye: str) -> None:
+    target = f"at least {MATCHING:g}" if eye == JUDGE else ""
+    good = partial(le, MATCHING) if eye == JUDGE and not found.same_judge else None
+    note = "no independent judge" if eye == JUDGE and found.same_judge else ""
+    for group, name in NAMES.items():
+        said = f"{name}, {_eye(found, eye)}"
+        one, five = (partial(of, eye=eye, group=group) for of in (_matching, _assigned))
+        table.add(f"5-way matching, {said}", one, target, good, note)
+        table.add(f"  five pictures to five prompts, {said}", five, target, good)
+
+
 def _recognised(found: Evaluation, table: _Edits) -> None:
     true = {"appearance": COLOURS_TRUE, "shape": SHAPES_TRUE}
     stay = {"appearance": KEPT_UNDER_COLOUR, "shape": KEPT_UNDER_SHAPE}
     for group, name in NAMES.items():
         of = partial(partial, _group, group=group)
-        table.add(f"named attribute is true, {name}", of(key="after"), *_least(true, group),
-                  note="by the recogniser")  # fmt: skip
+        table.add(
+            f"named attribute is true, {name}",
+            of(key="after"),
+            *_least(true, group),
+            note="by the recogniser",
+        )
         table.add(f"  before the edit, {name}", of(key="before"))
         table.add(f"  of those that had it not, {name}", of(key="changed"))
     for group, name in NAMES.items():
         of = partial(partial, _group, group=group)
-        table.add(f"others stay, {name}", of(key="kept"), *_least(stay, group),
-                  note=_floor(found, group))  # fmt: skip
+        table.add(
+            f"others stay, {name}", of(key="kept"), *_least(stay, group), note=_floor(found, group)
+        )
         table.add(f"  others of shape, {name}", of(key="kept_shape"))
         table.add(f"  others of colour, {name}", of(key="kept_colour"))
         table.add(f"  share read confidently, {name}", of(key="confident"))
     for group, name in NAMES.items():
         for key, words in (("after", "named attribute is true"), ("kept", "others stay")):
-            table.add(f"routed by itself: {words}, {name}",
-                      partial(_routed, group=group, key=key))  # fmt: skip
+            table.add(f"routed by itself: {words}, {name}", partial(_routed, group=group, key=key))
 
 
 def _least(targets: dict[str, float], group: str) -> tuple[str, Callable[[float], bool] | None]:

@@ -8,11 +8,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,11 +21,10 @@ from clipnerf.config.evaluation import EvaluateConfig
 from clipnerf.data.masks import read_labels, select
 from clipnerf.data.pictures import Source
 from clipnerf.data.procedural import REGIONS
-from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.editor import Editor
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.edits.baseline import REAL_SEED
+from clipnerf.evaluation.edits.baseline import REAL_SEED, drawn_pictures
 from clipnerf.evaluation.report.results import FORMAT, plain
 from clipnerf.evaluation.resources import Means, find_means
 from clipnerf.evaluation.segmentation.protocol import (
@@ -103,7 +99,8 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
     started = time.perf_counter()
     rows: list[RegionRow] = []
     inverted = min(config.objects_used, INVERTED)
-    with _pictures(means, config) as drawn:
+    count, size = config.samples_used, config.size
+    with drawn_pictures(means.category, count, size, REAL_SEED, regions=True) as drawn:
         data = ReferringDataset.open(drawn, config.size)
         for phrases in (parts, None):
             rows.append(_told(segmenter_row(segmenter, data, phrases)))
@@ -164,15 +161,6 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
         else "absent: give --recognizer",
         "out": f"{config.out}/segmentation.json",
     }
-
-
-@contextmanager
-def _pictures(means: Means, config: EvaluateConfig) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield synthesize(
-            means.category, config.samples_used, config.size, REAL_SEED, Path(folder) / "drawn",
-            regions=True,
-        )  # fmt: skip
 
 
 def _exact(

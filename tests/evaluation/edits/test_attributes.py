@@ -72,8 +72,9 @@ def test_every_picture_for_itself_in_the_raw_figure():
     before, after = readings(a=[0, 0], b=[0, 0]), readings(a=[1, 1], b=[0, 0])
     views = Readings(
         {"a": torch.tensor([1, 0, 0, 0]), "b": torch.tensor([0, 0, 0, 1])},
-        {key: torch.ones(4) for key in "ab"}, after.objects.values,
-    )  # fmt: skip
+        {key: torch.ones(4) for key in "ab"},
+        after.objects.values,
+    )
     twice = readings(views=2, a=[0, 0], b=[0, 0])
     mixed = ObjectReadings(views, after.objects, after.chances, 2)
     result = judge(Wish("p", {"a": "y"}), twice, mixed)
@@ -91,9 +92,10 @@ def test_all_had_it_already():
 def test_means_are_of_the_wishes_of_a_group():
     before, after = readings(a=[0, 0], b=[0, 0]), readings(a=[1, 0], b=[1, 1])
     wishes = [
-        Wish("c", {"a": "y"}, shape=0), Wish("d", {"a": "x"}, shape=0),
+        Wish("c", {"a": "y"}, shape=0),
+        Wish("d", {"a": "x"}, shape=0),
         Wish("s", {"b": "y"}, appearance=0),
-    ]  # fmt: skip
+    ]
     means = group_means([judge(wish, before, after) for wish in wishes])
     assert set(means) == {"appearance", "shape"}
     assert means["appearance"].after == 0.5 and means["shape"].after == 1
@@ -108,8 +110,10 @@ def test_means_are_of_the_wishes_of_a_group():
 def test_which_codes_a_wish_moves_and_what_is_a_colour():
     wishes = [Wish("w", {"windows": "dark"}, shape=0), Wish("v", {"body": "van"}, appearance=0)]
     assert [group_of(w) for w in [*wishes, Wish("b", {"a": "b"})]] == [
-        "appearance", "shape", "both",
-    ]  # fmt: skip
+        "appearance",
+        "shape",
+        "both",
+    ]
     assert is_colour("windows", wishes) and is_colour("wheel_color", wishes)
     assert not is_colour("body", wishes)
 

@@ -36,8 +36,9 @@ def test_a_prompt_is_matched_within_its_group():
     assert set(found.matching) == {"appearance", "shape"}
     assert set(found.matching["shape"].by_prompt) == {"x", "y"}
     assert found.matching["shape"].ways == 2
-    alone = clip_figures([*COLORS, shapes[0]], Words(words.prompts[:4], words.neutral), before,
-                         after[:4])  # fmt: skip
+    alone = clip_figures(
+        [*COLORS, shapes[0]], Words(words.prompts[:4], words.neutral), before, after[:4]
+    )
     assert set(alone.matching) == {"appearance"}
 
 

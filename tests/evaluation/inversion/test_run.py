@@ -40,9 +40,15 @@ def bundle(tmp_path_factory):
 def test_every_method_leaves_out_what_it_says():
     found = methods(QUICK, encoder=True)
     assert list(found) == [
-        "encoder alone", "ours", "ours without CLIP", "ours without detail",
-        "ours without encoder", "paper", "paper without CLIP", "paper without noise",
-    ]  # fmt: skip
+        "encoder alone",
+        "ours",
+        "ours without CLIP",
+        "ours without detail",
+        "ours without encoder",
+        "paper",
+        "paper without CLIP",
+        "paper without noise",
+    ]
     assert found["encoder alone"].steps == found["encoder alone"].rough_steps == 0
     assert found["ours without CLIP"].loss.clip == 0 and found["ours"].loss.clip > 0
     assert not found["ours without detail"].detail
@@ -96,9 +102,15 @@ def test_the_verb_writes_table_json_and_sheets(bundle, tmp_path, capsys, monkeyp
     monkeypatch.setattr("clipnerf.evaluation.inversion.run.InversionConfig", lambda size: QUICK)
     data = synthesize("chairs", 4, 16, 0, tmp_path / "data")
     config = EvaluateConfig(
-        bundle=str(bundle), out=str(tmp_path / "out"), data=str(data), objects=2, size=16,
-        inversion=True, methods=["ours", "paper"], device="cpu",
-    )  # fmt: skip
+        bundle=str(bundle),
+        out=str(tmp_path / "out"),
+        data=str(data),
+        objects=2,
+        size=16,
+        inversion=True,
+        methods=["ours", "paper"],
+        device="cpu",
+    )
     report = evaluate_inversion(config)
     rows = [(row.pictures, row.method) for row in report.rows]
     assert rows == [(kind, m) for kind in ("generated", "held-out") for m in ("ours", "paper")]
@@ -115,9 +127,16 @@ def test_generated_pictures_can_be_left_out(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr("clipnerf.evaluation.inversion.run.InversionConfig", lambda size: QUICK)
     data = synthesize("chairs", 4, 16, 0, tmp_path / "data")
     config = EvaluateConfig(
-        bundle=str(bundle), out=str(tmp_path / "out"), data=str(data), objects=2, size=16,
-        inversion=True, methods=["ours"], generated=False, device="cpu",
-    )  # fmt: skip
+        bundle=str(bundle),
+        out=str(tmp_path / "out"),
+        data=str(data),
+        objects=2,
+        size=16,
+        inversion=True,
+        methods=["ours"],
+        generated=False,
+        device="cpu",
+    )
     report = evaluate_inversion(config)
     assert [row.pictures for row in report.rows] == ["held-out"]
     assert "left out" in report.protocol["generated"]

@@ -20,11 +20,19 @@ NAN = float("nan")
 
 def result(prompt: str, group: str, after: float, kept: float, chances=(0.9, 0.2)) -> WishResult:
     return WishResult(
-        prompt=prompt, group=group, before=0.25, after=after, changed=NAN,
-        kept=Stayed(kept, 0.5, {"width": kept}), kept_shape=kept, kept_colour=NAN,
-        raw=Raw(0.25, after, NAN, kept), chances=tuple(chances),
-        has=tuple(chance > 0.5 for chance in chances), read=("color red", "color blue"),
-    )  # fmt: skip
+        prompt=prompt,
+        group=group,
+        before=0.25,
+        after=after,
+        changed=NAN,
+        kept=Stayed(kept, 0.5, {"width": kept}),
+        kept_shape=kept,
+        kept_colour=NAN,
+        raw=Raw(0.25, after, NAN, kept),
+        chances=tuple(chances),
+        has=tuple(chance > 0.5 for chance in chances),
+        read=("color red", "color blue"),
+    )
 
 
 def kind(good: bool) -> KindFigures:
@@ -40,8 +48,10 @@ def kind(good: bool) -> KindFigures:
             for group in ("appearance", "shape")
         },
         assigned={"appearance": 0.9 if good else 0.89, "shape": 0.9 if good else 0.89},
-        similarity={"p": 0.3}, unedited={"p": 0.1}, direction={"p": 0.2},
-    )  # fmt: skip
+        similarity={"p": 0.3},
+        unedited={"p": 0.1},
+        direction={"p": 0.2},
+    )
     ratio = 1.1 if good else 1.2
     distance = DistanceAfterEdits(0.1, ratio / 10, ratio, 8, 16)
     groups = group_means(results)
@@ -85,10 +95,14 @@ def evaluation(same_judge: bool = False, **more) -> Evaluation:
         "kinds": {"paper": kind(False), "universal": kind(True)},
         "absent": (Absence("LPIPS", "this <i>", "that"),),
         "provenance": {
-            "command": "clipnerf evaluate <x>", "config": {}, "versions": {"torch": "2"},
-            "commit": "abc", "device": "cpu", "seconds": 1.0,
+            "command": "clipnerf evaluate <x>",
+            "config": {},
+            "versions": {"torch": "2"},
+            "commit": "abc",
+            "device": "cpu",
+            "seconds": 1.0,
         },
-    }  # fmt: skip
+    }
     return Evaluation(**(values | more))
 
 

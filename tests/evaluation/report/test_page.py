@@ -15,6 +15,20 @@ from clipnerf.gan.codes import Codes
 from clipnerf.io.html import LARGEST
 from tests.evaluation.report.found import evaluation, gallery, result
 
+KEYS = (
+    "guide",
+    "judge",
+    "appearance",
+    "shape",
+    "command",
+    "config",
+    "versions",
+    "commit",
+    "device",
+    "seconds",
+)
+"""What the page looks up by its name."""
+
 
 def test_everything_is_there_and_escaped():
     found = evaluation()
@@ -33,6 +47,36 @@ def test_everything_is_there_and_escaped():
     assert not re.search(r'(?:src|href)="(?!data:image/|#)', made) and "<script" not in made
     assert "paper: true 25 % → 50 %, others stay 94 %" in made
     assert '<th scope="row">width</th><td>–</td><td>–</td><td>94 %</td><td>96 %</td>' in made
+
+
+def test_no_text_is_taken_for_markup():
+    """Every name, prompt, note and key of the evaluation says <script>."""
+
+    def evil(value):
+        if isinstance(value, str):
+            return value if value in KEYS else f"<script>{value}"
+        if isinstance(value, dict):
+            return {evil(key): evil(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(map(evil, value))
+        if dataclasses.is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value) if field.init]
+            return dataclasses.replace(value, **{n: evil(getattr(value, n)) for n in names})
+        return value
+
+    found = evil(evaluation())
+    pictures = gallery(evaluation())
+    made = page(found, evil(pictures))
+    plain = page(evaluation(), pictures)
+    assert "<script" not in made and made.count("&lt;script&gt;") > 80
+    assert re.findall(r"</?[a-z0-9]+", made) == re.findall(r"</?[a-z0-9]+", plain)
+
+
+def test_a_page_asks_for_nothing():
+    made = page(evaluation(), gallery(evaluation()))
+    assert made.startswith("<!doctype html>")
+    assert "http" not in made and "@import" not in made and "url(" not in made
+    assert "prefers-color-scheme:dark" in made and "width=device-width" in made
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])

@@ -205,5 +205,6 @@ def test_the_tables_say_every_figure():
     for name, spread in (("one object", found.same_object), ("two objects", found.same_view)):
         (line,) = [line for line in text.split("\n") if line.startswith(name)]
         assert line.split()[4:] == [
-            str(spread.pairs), *(f"{x:.3g}" for x in (spread.mean, *spread.quantiles))
-        ]  # fmt: skip
+            str(spread.pairs),
+            *(f"{x:.3g}" for x in (spread.mean, *spread.quantiles)),
+        ]
