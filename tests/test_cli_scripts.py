@@ -24,7 +24,7 @@ esac
 echo "python $*" >>{log}
 if [[ "$*" == *" install "* ]]; then exit {install}; fi
 """
-COMPILED_FROM = ("setup.py", "clipnerf/fields/native/field.c")
+INSTALLED_FROM = ("pyproject.toml", "setup.py", "clipnerf/fields/native/field.c")
 CLIPNERF = """#!/bin/bash
 echo "clipnerf in $PWD:" "$@"
 """
@@ -39,7 +39,7 @@ class Checkout:
         self.bin = folder / "bin"
         self.bin.mkdir()
         shutil.copytree(ROOT / "scripts", self.root / "scripts")
-        for file in COMPILED_FROM:
+        for file in INSTALLED_FROM:
             (self.root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, self.root / file)
         for tool in ("bash", "cat", "cksum", "basename", "dirname", "mkdir", "sed", "chmod"):
@@ -84,7 +84,7 @@ def test_the_second_call_installs_nothing(checkout, tmp_path):
     assert checkout.done() == installed
 
 
-@pytest.mark.parametrize("changed", COMPILED_FROM)
+@pytest.mark.parametrize("changed", INSTALLED_FROM)
 def test_changed_dependencies_and_a_changed_source_are_installed(checkout, changed):
     checkout.environment()
     checkout.run("quickstart.sh")
