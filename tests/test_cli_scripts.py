@@ -1,4 +1,4 @@
-"""quickstart.sh and test.sh with a pretended environment: what they install, run and say."""
+"""The scripts with a pretended environment: what they install, run and say."""
 
 import os
 import shutil
@@ -114,7 +114,7 @@ def test_an_environment_is_made_where_there_is_none(checkout):
         "python -m ruff check .",
         "python -m ruff format --check --quiet .",
         "python -m mypy",
-        "python -m pytest -q",
+        "python -m pytest -q -n 2",
     ]
     # The tools' environment serves the demo too.
     (checkout.root / ".venv" / "bin" / "clipnerf").write_text(CLIPNERF)
@@ -123,7 +123,15 @@ def test_an_environment_is_made_where_there_is_none(checkout):
     assert checkout.done() == said
 
 
-@pytest.mark.parametrize("script", ["quickstart.sh", "test.sh"])
+def test_the_documentation_is_built_without_warnings(checkout):
+    checkout.environment()
+    assert checkout.run("docs.sh", "--site-dir", "x").returncode == 0
+    installed, built = checkout.done()
+    assert installed.endswith(f"-e {checkout.root}[docs]")
+    assert built == "python -m mkdocs build --strict --site-dir x"
+
+
+@pytest.mark.parametrize("script", ["quickstart.sh", "test.sh", "docs.sh"])
 def test_no_python_or_an_old_one_is_one_line(checkout, script):
     missing = checkout.run(script)
     assert missing.returncode == 2

@@ -108,7 +108,8 @@ class Editor:
         parts = Locals.of_bundle(folder, generator, clip)
         return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
 
-    from_pretrained = load  # the name that other libraries have for it
+    from_pretrained = load
+    """:meth:`load`, under the name that other libraries have for it."""
 
     def sample(self, seeds: Sequence[int]) -> Codes:
         """One object a seed; the same codes on every machine.
