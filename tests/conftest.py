@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+from pathlib import Path
+from typing import Any
 
 # Before torch is imported: the tests share few cores, and hold with any number of threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,12 +31,27 @@ from clipnerf.data import dataset  # noqa: E402
 dataset._WORKERS = 1
 
 
+SLOW = Path(__file__).with_name("slow.txt")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips the tests marked ``gpu`` where there is no CUDA device."""
-    marked = [item for item in items if item.get_closest_marker("gpu")]
-    if not marked:
-        return
-    if not torch.cuda.is_available():
-        skip = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")
-        for item in marked:
+    """Marks what ``slow.txt`` lists; skips tests marked ``gpu`` where there is no CUDA device."""
+    slow = {line for line in SLOW.read_text(encoding="utf-8").split("\n") if line[:1] != "#"}
+    skip = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")
+    for item in items:
+        if slow & {item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]}:
+            item.add_marker("slow")
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker takes a whole folder, so that what its tests share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "/".join(nodeid.partition("::")[0].split("/")[:2])
+
+    return ByFolder(config, log) if config.getoption("dist") == "load" else None

@@ -1,4 +1,4 @@
-"""quickstart.sh and test.sh with a pretended environment: what they install, run and say."""
+"""The scripts with a pretended environment: what they install, run and say."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ esac
 echo "python $*" >>{log}
 if [[ "$*" == *" install "* ]]; then exit {install}; fi
 """
-COMPILED_FROM = ("setup.py", "clipnerf/fields/native/field.c")
+INSTALLED_FROM = ("pyproject.toml", "setup.py", "clipnerf/fields/native/field.c")
 CLIPNERF = """#!/bin/bash
 echo "clipnerf in $PWD:" "$@"
 """
@@ -39,7 +39,7 @@ class Checkout:
         self.bin = folder / "bin"
         self.bin.mkdir()
         shutil.copytree(ROOT / "scripts", self.root / "scripts")
-        for file in COMPILED_FROM:
+        for file in INSTALLED_FROM:
             (self.root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, self.root / file)
         for tool in ("bash", "cat", "cksum", "basename", "dirname", "mkdir", "sed", "chmod"):
@@ -84,7 +84,7 @@ def test_the_second_call_installs_nothing(checkout, tmp_path):
     assert checkout.done() == installed
 
 
-@pytest.mark.parametrize("changed", COMPILED_FROM)
+@pytest.mark.parametrize("changed", INSTALLED_FROM)
 def test_changed_dependencies_and_a_changed_source_are_installed(checkout, changed):
     checkout.environment()
     checkout.run("quickstart.sh")
@@ -114,7 +114,7 @@ def test_an_environment_is_made_where_there_is_none(checkout):
         "python -m ruff check .",
         "python -m ruff format --check --quiet .",
         "python -m mypy",
-        "python -m pytest -q",
+        "python -m pytest -q -n 2",
     ]
     # The tools' environment serves the demo too.
     (checkout.root / ".venv" / "bin" / "clipnerf").write_text(CLIPNERF)
@@ -123,7 +123,15 @@ def test_an_environment_is_made_where_there_is_none(checkout):
     assert checkout.done() == said
 
 
-@pytest.mark.parametrize("script", ["quickstart.sh", "test.sh"])
+def test_the_documentation_is_built_without_warnings(checkout):
+    checkout.environment()
+    assert checkout.run("docs.sh", "--site-dir", "x").returncode == 0
+    installed, built = checkout.done()
+    assert installed.endswith(f"-e {checkout.root}[docs]")
+    assert built == "python -m mkdocs build --strict --site-dir x"
+
+
+@pytest.mark.parametrize("script", ["quickstart.sh", "test.sh", "docs.sh"])
 def test_no_python_or_an_old_one_is_one_line(checkout, script):
     missing = checkout.run(script)
     assert missing.returncode == 2

@@ -8,15 +8,32 @@ from clipnerf.config.ranges import check
 
 CHAIRS = "data/pretrained/chairs"
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parent
+_PRETRAINED = Path("data/pretrained")
+# The same bundles in a checkout and in an installed wheel, which setup.py fills.
+_FOLDERS = (_CHECKOUT / _PRETRAINED, _PACKAGE / "pretrained")
+
 
 def bundle_path(bundle: str) -> Path:
-    """The folder of ``bundle``: as given, or relative to the checkout the package runs from.
+    """The folder or file of ``bundle``, so that defaults and names work from any current folder.
 
-    So that the default works from any current folder. UsageError for a name that is too long.
+    Taken as given where it exists; else relative to the checkout that the package runs from; else
+    as one of the bundles that come with the project, by its name ('chairs') or by its path in the
+    checkout ('data/pretrained/chairs'), which an installed wheel holds as well. UsageError for a
+    name that is too long.
     """
     check("bundle", bundle, str)
     path = Path(bundle)
     if path.exists() or path.is_absolute():
         return path
-    beside_package = Path(__file__).resolve().parents[2] / path
-    return beside_package if beside_package.exists() else path
+    name = path.relative_to(_PRETRAINED) if path.is_relative_to(_PRETRAINED) else path
+    places = [_CHECKOUT / path, *(folder / name for folder in _FOLDERS)]
+    return next((place for place in places if place.exists()), path)
+
+
+def bundle_names() -> list[str]:
+    """Names of the bundles that come with the project."""
+    return sorted(
+        {file.parent.name for place in _FOLDERS for file in place.glob("*/generator.safetensors")}
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from clipnerf.config.paths import bundle_path
+from clipnerf.config.paths import bundle_names, bundle_path
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.mappers.paper import Mapper
@@ -26,8 +26,8 @@ def load_bundle(
     folder = bundle_path(str(path))
     if not (folder / "generator.safetensors").is_file():
         raise UsageError(
-            f"'{folder}' holds no generator.safetensors; give a bundle's folder, "
-            "such as data/pretrained/chairs"
+            f"'{folder}' holds no generator.safetensors; give a bundle's folder, or the name of "
+            f"one that comes with the project: {', '.join(bundle_names())}"
         )
     kinds = mapper_kinds(folder)
     if mapper is not None and mapper not in kinds:

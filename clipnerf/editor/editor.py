@@ -95,8 +95,8 @@ class Editor:
         A bundle without CLIP or without a mapper can be looked at, but not edited that way.
 
         Args:
-            path: the folder; its files end in .safetensors. A relative one may also be relative
-                to the checkout that the package runs from.
+            path: the folder; its files end in .safetensors. Or the name of a bundle that comes
+                with the project: chairs, cars, chairs-128, cars-128.
             device: auto (also None: cuda where there is one), cpu or cuda.
             mapper: 'universal' or 'paper'; by default universal where the bundle has it.
         Raises:
@@ -107,6 +107,9 @@ class Editor:
         folder = bundle_path(str(path))
         parts = Locals.of_bundle(folder, generator, clip)
         return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
+
+    from_pretrained = load
+    """:meth:`load`, under the name that other libraries have for it."""
 
     def sample(self, seeds: Sequence[int]) -> Codes:
         """One object a seed; the same codes on every machine.
