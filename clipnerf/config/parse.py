@@ -147,6 +147,12 @@ VERBS = (
         about="film objects as they become others, or as edits change them",
     ),
     Verb(
+        "export",
+        "clipnerf.config.export:ExportConfig",
+        ("bundle",),
+        about="write objects, edited or not, as meshes: .glb, .obj, .ply, .stl",
+    ),
+    Verb(
         "study view-consistency",
         "clipnerf.config.evaluation:ViewConsistencyConfig",
         ("bundle",),
