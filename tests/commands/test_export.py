@@ -17,6 +17,11 @@ def bundle(tmp_path_factory):
     return str(tiny_parts(tiny_bundle(tmp_path_factory.mktemp("bundle"), 3)))
 
 
+@pytest.fixture(autouse=True)
+def _small_views(monkeypatch):
+    monkeypatch.setattr(extraction, "VIEW_SIZE", 16)
+
+
 def _config(bundle, out, **options):
     return ExportConfig(bundle=bundle, out=str(out), resolution=20, device="cpu", **options)
 

@@ -41,11 +41,12 @@ class _Ball(torch.nn.Module):
 
 @pytest.fixture
 def ball(monkeypatch):
+    monkeypatch.setattr(mesh, "VIEW_SIZE", 32)
     generator = tiny_generator()
     styles = generator.styles(_codes(generator))
     generator.field = _Ball()
     generator.config = dataclasses.replace(
-        generator.config, box=(1.0, 1.0, 1.0), front_azimuth_deg=90.0
+        generator.config, box=[1.0, 1.0, 1.0], front_azimuth_deg=90.0
     )
     generator.box = torch.ones(3)
     monkeypatch.setattr(Generator, "styles", lambda self, codes: styles)
@@ -82,7 +83,7 @@ def test_crumbs_may_be_kept(ball):
 
 def test_what_ends_at_the_box_is_closed_there(ball):
     ball.box = torch.tensor([0.5, 1.0, 1.0])
-    ball.config = dataclasses.replace(ball.config, box=(0.5, 1.0, 1.0), front_azimuth_deg=0.0)
+    ball.config = dataclasses.replace(ball.config, box=[0.5, 1.0, 1.0], front_azimuth_deg=0.0)
     found = surface(ball, _codes(ball), 48)
     assert trimesh.Trimesh(found.vertices, found.faces, process=False).is_watertight
     assert found.vertices[:, 0].max() == pytest.approx(0.5, abs=1e-6)
@@ -133,8 +134,9 @@ def test_a_missing_library_is_named_with_the_command(monkeypatch):
         surface(generator, _codes(generator))
 
 
-@pytest.fixture(scope="module")
-def editor():
+@pytest.fixture
+def editor(monkeypatch):
+    monkeypatch.setattr(mesh, "VIEW_SIZE", 16)
     return Editor(tiny_generator())
 
 
