@@ -14,11 +14,15 @@ from clipnerf.config.paths import CHAIRS
 from clipnerf.errors import UsageError
 
 SUFFIXES = (".glb", ".obj", ".ply", ".stl")
+RESOLUTION, LEAST, MOST = 128, 16, 512
+"""Cells along the longest side of the box: by default, and allowed."""
+CRUMBS = 0.005
+"""Pieces of less than this share of an object's volume are left out."""
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write objects, edited by words or a picture or as they are, as meshes with colours."""
+    """Write objects, edited by words or a picture or as they are, as meshes with colors."""
 
     bundle: str = CHAIRS
     """Folder of a bundle: generator, CLIP and mappers."""
@@ -30,7 +34,7 @@ class ExportConfig:
     """An exemplar in the place of words: a picture of an object, e.g. photo.png."""
     out: str = "out/object.glb"
     """The mesh: .glb (+Y up, front +Z, meters), .obj (+Y up), .ply or .stl (+Z up, front +X; .stl
-    has no colours). Of several objects one file each, e.g. object-seed-0.glb."""
+    has no colors). Of several objects one file each, e.g. object-seed-0.glb."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """Objects, one a seed."""
     codes: str = ""
@@ -51,13 +55,13 @@ class ExportConfig:
     """Strength of the change of shape, -4 to 4; 0 keeps the shape, 1 is as trained. By default a
     universal mapper decides by the words; 1 for the paper's, and for pictures."""
     appearance: float | None = None
-    """The same for colours."""
+    """The same for colors."""
     mapper: Literal["paper", "universal"] | None = None
     """Kind of mapper; by default universal where the bundle has one, else the paper's."""
-    resolution: int = 128
+    resolution: int = RESOLUTION
     """Cells of the marching cubes along the longest side of the box, 16 to 512; time and memory
     grow with its third power."""
-    crumbs: float = 0.005
+    crumbs: float = CRUMBS
     """Loose pieces of less than this share of the object's volume are left out, 0 to 1."""
     scale: float = 1.0
     """Meters a world unit: objects are 1 to 2 world units large. (Slicers take the numbers of an
@@ -70,7 +74,8 @@ class ExportConfig:
         self.editing.validate()
         known = Path(self.out).suffix.lower() in SUFFIXES
         _check(known, "out", self.out, f"a name that ends in {', '.join(SUFFIXES)}")
-        _check(16 <= self.resolution <= 512, "resolution", self.resolution, "16 to 512 cells")
+        allowed = f"{LEAST} to {MOST} cells"
+        _check(LEAST <= self.resolution <= MOST, "resolution", self.resolution, allowed)
         _check(0 <= self.crumbs <= 1, "crumbs", self.crumbs, "0 to 1, a share of the volume")
         _check(1e-6 <= self.scale <= 1e6, "scale", self.scale, "0.000001 to 1000000 meters")
 

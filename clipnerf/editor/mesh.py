@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.export import CRUMBS, LEAST, MOST, RESOLUTION
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
@@ -29,10 +30,6 @@ from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import render_weights
 from clipnerf.training.progress import Progress
 
-RESOLUTION, LEAST, MOST = 128, 16, 512
-"""Cells along the longest side of the box: by default, and allowed."""
-CRUMBS = 0.005
-"""Pieces of less than this share of an object's volume are left out."""
 VIEWS = ((0.0, 5.0), (70.0, 20.0), (135.0, 35.0), (180.0, 10.0), (250.0, 45.0), (315.0, 25.0))
 """Azimuth and elevation, degrees, from which a level is judged, in pictures of ``VIEW_SIZE``."""
 VIEW_SIZE, VIEW_SAMPLES = 64, 64
@@ -40,7 +37,7 @@ POINTS = 2**16
 THINNEST = -20.0
 """Of raw densities: what is thinner is as good as empty, and interpolation wants no infinities."""
 SKIN = (-1.0, 5.0)
-"""Cells outside and inside of the surface between which a vertex's colour is looked for."""
+"""Cells outside and inside of the surface between which a vertex's color is looked for."""
 SKIN_SAMPLES = 8
 CORNER_BYTES = 32
 """Memory for each corner of the cells, as measured (27), and some more."""
@@ -57,7 +54,7 @@ def mesh_absence() -> str:
 def surface(
     generator: Generator, codes: Codes, resolution: int = RESOLUTION, crumbs: float = CRUMBS
 ) -> Mesh:
-    """The surface of one object, closed, with its colours; local edits are applied.
+    """The surface of one object, closed, with its colors; local edits are applied.
 
     Args:
         codes: of one object.
@@ -101,8 +98,8 @@ def silhouette_level(generator: Generator, shape: ShapeStyle) -> Float[Tensor, "
     azimuth, elevation = generator.box.new_tensor(VIEWS).T
     camera = generator.camera(azimuth, elevation, VIEW_SIZE)
     rays = rays_through(camera, pixel_grid(VIEW_SIZE, VIEW_SIZE, generator.device), generator.box)
-    flat = Rays(*(part.flatten(0, 1)[rays.hit.flatten()][None] for part in (
-        rays.origins, rays.directions, rays.near, rays.far)))  # fmt: skip
+    parts = (rays.origins, rays.directions, rays.near, rays.far)
+    flat = Rays(*(part.flatten(0, 1)[rays.hit.flatten()][None] for part in parts))
     grid = generator.density_grid(shape)
     opaque, densest = [], []
     for start in range(0, flat.near.shape[1], POINTS // VIEW_SAMPLES):

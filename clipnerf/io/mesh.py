@@ -4,7 +4,7 @@ Axes: a :class:`Mesh` is in the project's world, +Z up and its front at +X. glTF
 the front at +Z and meters, and gets them; .obj is turned likewise, as is the custom; .ply and .stl
 stay +Z up. One world unit becomes ``scale`` meters, or whatever a program takes the numbers for.
 
-Colours are sRGB in .obj and .ply, linear in .glb as glTF asks; .stl has none.
+Colors are sRGB in .obj and .ply, linear in .glb as glTF asks; .stl has none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from clipnerf.config.export import SUFFIXES
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write
 
@@ -27,7 +28,7 @@ _VERTICES, _INDICES = 34962, 34963
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles with a normal and a colour at each vertex.
+    """Triangles with a normal and a color at each vertex.
 
     Attributes:
         vertices: world units, +Z up, the front at +X.
@@ -68,8 +69,8 @@ class Mesh:
 def check_mesh_path(path: str | Path) -> Path:
     """The path, if its suffix is one that is written; UsageError otherwise."""
     path = Path(path)
-    if path.suffix.lower() not in _WRITERS:
-        raise UsageError(f"mesh path is '{path}'; end the name in {', '.join(_WRITERS)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"mesh path is '{path}'; end the name in {', '.join(SUFFIXES)}")
     return path
 
 
@@ -188,9 +189,6 @@ def _stl(mesh: Mesh, name: str) -> bytes:
 
 
 _CHANNELS = ("red", "green", "blue")
-_WRITERS: dict[str, Callable[[Mesh, str], bytes]] = {
-    ".glb": _glb,
-    ".obj": _obj,
-    ".ply": _ply,
-    ".stl": _stl,
-}
+_WRITERS: dict[str, Callable[[Mesh, str], bytes]] = dict(
+    zip(SUFFIXES, (_glb, _obj, _ply, _stl), strict=True)
+)

@@ -55,7 +55,7 @@ def test_several_objects_are_a_file_each_named_after_them(bundle, tmp_path):
         {"text": "red", "region_box": [-1.0, -1.0, 0.0, 1.0, 1.0, 1.0]},
     ],
 )
-def test_edits_of_colour_alone_change_no_vertex(bundle, tmp_path, edit):
+def test_edits_of_color_alone_change_no_vertex(bundle, tmp_path, edit):
     (before,) = verb.export(_config(bundle, tmp_path / "a.ply"))
     (after,) = verb.export(_config(bundle, tmp_path / "b.ply", **edit))
     was, now = _read(before), _read(after)

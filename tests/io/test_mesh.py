@@ -19,7 +19,7 @@ SUFFIXES = (".glb", ".obj", ".ply", ".stl")
 
 @pytest.fixture
 def box() -> Mesh:
-    """Long to the front, less so to the left, low; another colour at each corner."""
+    """Long to the front, less so to the left, low; another color at each corner."""
     shape = trimesh.creation.box((1.6, 0.8, 0.4))
     vertices = shape.vertices.astype(np.float32)
     faces = shape.faces.astype(np.int32)
@@ -39,7 +39,7 @@ def test_every_format_is_read_back_closed_and_upright(box, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".obj", ".ply"])
-def test_vertices_keep_their_order_and_colours(box, tmp_path, suffix):
+def test_vertices_keep_their_order_and_colors(box, tmp_path, suffix):
     path = box.save(tmp_path / f"a{suffix}")
     found = trimesh.load(path, force="mesh", process=False, maintain_order=True)
     wanted = box.y_up() if suffix == ".obj" else box
@@ -60,7 +60,7 @@ def _parts(path: Path) -> tuple[dict, bytes]:
     return json.loads(data[20 : 20 + size]), data[28 + size :]
 
 
-def test_a_glb_holds_linear_colours_and_no_metal(box, tmp_path):
+def test_a_glb_holds_linear_colors_and_no_metal(box, tmp_path):
     scene, data = _parts(box.save(tmp_path / "a.glb", name="a chair"))
     assert scene["nodes"][0]["name"] == "a chair"
     assert scene["materials"][0]["pbrMetallicRoughness"]["metallicFactor"] == 0
