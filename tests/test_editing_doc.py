@@ -34,14 +34,16 @@ def checkout(small, tmp_path, monkeypatch) -> Path:
 
 
 def test_the_page_shows_every_way():
-    assert {command.split()[1] for command in COMMANDS} == {"edit", "orbit", "morph"}
+    assert {command.split()[1] for command in COMMANDS} == {"edit", "orbit", "morph", "export"}
     assert all(any(key in c for c in COMMANDS) for key in ("--prompts", "--image", "--texts"))
 
 
 @pytest.mark.filterwarnings("ignore:CLIP model .* has never seen")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_run(command, checkout, capsys):
-    quicker = ["--size", "16"] + ([] if " edit " in command else ["--frames", "3"])
+    verb = command.split()[1]
+    quicker = ["--resolution", "16"] if verb == "export" else ["--size", "16"]
+    quicker += [] if verb in ("edit", "export") else ["--frames", "3"]
     words = shlex.split(command)[1:]
     assert main([*words, *quicker]) == 0, capsys.readouterr().err
     made = Path(capsys.readouterr().out.split()[-1])

@@ -43,6 +43,7 @@ HOMES = {
     "open_clip": ("clip.model", "clip.loss"),
     "trimesh": ("data.procedural.render",),
     "embreex": ("data.procedural.render",),
+    "skimage": ("editor.mesh",),
     "imageio": ("io.video",),
     "imageio_ffmpeg": ("io.video",),
     "safetensors": ("io.weights",),

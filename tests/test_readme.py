@@ -98,10 +98,11 @@ def test_the_other_commands_run(command, checkout, monkeypatch, capsys):
         "data synthesize": ["--count", "2", "--size", "16", "--out", "data/few"],
         "edit": ["--size", "16"],
         "orbit": ["--size", "16", "--frames", "3"],
+        "export": ["--resolution", "16"],
         "invert": [f"--inversion.{key}=2" for key in ("rough_steps", "steps", "samples")],
     }.get(verb_of(command), [])
     assert main([*shlex.split(command)[1:], *quicker]) == 0, capsys.readouterr().err
-    if verb_of(command) in ("edit", "orbit", "morph"):
+    if verb_of(command) in ("edit", "orbit", "morph", "export"):
         assert Path(capsys.readouterr().out.split()[-1]).is_file()
 
 

@@ -37,7 +37,7 @@ def demo(config: DemoConfig) -> list[Path]:
     check_video_size(config.size, config.size)
     folder = writable_dir(config.out)
     png, mp4 = (
-        _writable_file(folder / f"{_file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
+        writable_file(folder / f"{file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
     )
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
     codes = editor.sample(config.seeds)
@@ -68,11 +68,11 @@ def edit(config: EditConfig) -> list[Path]:
     Between them, where edits are local, the part of each is tinted.
     """
     config.validate()
-    path = _writable_file(check_png_path(config.out))
+    path = writable_file(check_png_path(config.out))
     exemplar = [read_exemplar(config.image, config.size)] if config.image else []
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes, names = _objects(editor, config)
-    edited = _edited(editor, codes, config)
+    codes, names = objects_of(editor, config)
+    edited = edit_objects(editor, codes, config)
     place = (config.azimuth_deg, config.elevation_deg, config.size)
     rows, labels = [editor.render(codes, *place).rgb], list(names)
     parts = {part: part for part, _ in parts_of(config.edit)}
@@ -90,13 +90,13 @@ def orbit(config: OrbitConfig) -> list[Path]:
     """Objects turning side by side, edited if there are words or a picture."""
     config.validate()
     check_video_size(config.size, config.size)
-    path = _writable_file(check_video_path(config.out))
+    path = writable_file(check_video_path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes, _ = _objects(editor, config)
+    codes, _ = objects_of(editor, config)
     if config.text or config.prompts or config.image or config.edit:
-        codes = _edited(editor, codes, config)
+        codes = edit_objects(editor, codes, config)
     return [
         editor.orbit(
             codes,
@@ -113,7 +113,7 @@ def morph(config: MorphConfig) -> list[Path]:
     """One object that becomes all others; or, with edits, objects that pass through them."""
     config.validate()
     check_video_size(config.size, config.size)
-    path = _writable_file(check_video_path(config.out))
+    path = writable_file(check_video_path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
@@ -136,7 +136,7 @@ def morph(config: MorphConfig) -> list[Path]:
     ]
 
 
-def _objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
+def objects_of(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
     """Those of a file of codes where one is given, else of the seeds; and their names."""
     if config.codes:
         saved = load_codes(config.codes, editor.generator.hash)
@@ -144,7 +144,7 @@ def _objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, l
     return editor.sample(config.seeds), [f"seed {seed}" for seed in config.seeds]
 
 
-def _edited(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
+def edit_objects(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
     """After the edit by whichever of text, prompts and image is given."""
     text, image = config.text or config.prompts or None, config.image or None
     if text is not None or image is not None:
@@ -178,7 +178,7 @@ def _label(config: EditConfig) -> str:
     return config.text or ", ".join(several)
 
 
-def _writable_file(path: Path) -> Path:
+def writable_file(path: Path) -> Path:
     """The path, once its folder is there and takes files, and the path itself is no folder."""
     writable_dir(path.parent)
     if path.is_dir():
@@ -186,7 +186,7 @@ def _writable_file(path: Path) -> Path:
     return path
 
 
-def _file_name(text: str) -> str:
+def file_name(text: str) -> str:
     """The words as the name of a file: "A red chair!" -> a-red-chair."""
     kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
     return "-".join(kept.split())[:60] or "edit"

@@ -141,6 +141,13 @@ VERBS = (
         ("bundle",),
     ),
     Verb(
+        "export",
+        "export:ExportConfig",
+        "commands.export:export",
+        "write objects, edited or not, as meshes: .glb, .obj, .ply, .stl",
+        ("bundle",),
+    ),
+    Verb(
         "study view-consistency",
         "evaluation:ViewConsistencyConfig",
         "evaluation.views.run:study_view_consistency",

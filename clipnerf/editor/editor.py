@@ -31,6 +31,7 @@ from clipnerf.editor.conditions import Text
 from clipnerf.editor.exemplar import Exemplar, exemplar_pictures
 from clipnerf.editor.local_edit import THRESHOLD, Locals, Where, last_of
 from clipnerf.editor.mapping import Changes
+from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import turn
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
@@ -373,6 +374,10 @@ class Editor:
         return turn(
             self.generator, codes, frames, size, float(elevation_deg), samples, self._pixels
         )
+
+    def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
+        """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
+        return [surface(self.generator, codes[n], resolution, crumbs) for n in range(len(codes))]
 
     def _camera(self, azimuth_deg: Angle, elevation_deg: Angle, size: int) -> Camera:
         if size < 1:

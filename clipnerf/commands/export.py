@@ -1,0 +1,46 @@
+"""The verb export: objects of a bundle as meshes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clipnerf.commands.edit import edit_objects, file_name, objects_of, writable_file
+from clipnerf.config.export import ExportConfig
+from clipnerf.config.paths import bundle_path
+from clipnerf.editor import Editor
+from clipnerf.editor.exemplar import read_exemplar
+from clipnerf.editor.mesh import mesh_absence
+from clipnerf.errors import UsageError
+
+
+def export(config: ExportConfig) -> list[Path]:
+    """One file an object, edited if there are words or a picture.
+
+    Returns:
+        The files: ``config.out``, or for several objects that name with each object's.
+    """
+    config.validate()
+    if missing := mesh_absence():
+        raise UsageError(missing)
+    editing, out = config.editing, writable_file(Path(config.out))
+    if config.image:
+        read_exemplar(config.image, editing.size)
+    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
+    codes, names = objects_of(editor, editing)
+    if config.text or config.prompts or config.image or config.edit:
+        codes = edit_objects(editor, codes, editing)
+    paths = [writable_file(path) for path in _paths(out, names)]
+    for row, path in enumerate(paths):
+        (mesh,) = editor.mesh(codes[row], config.resolution, config.crumbs)
+        mesh.save(path, config.scale, names[row])
+    return paths
+
+
+def _paths(out: Path, names: list[str]) -> list[Path]:
+    """A file for each object; those of one name are counted."""
+    if len(names) == 1:
+        return [out]
+    own = [file_name(name) for name in names]
+    if len(set(own)) < len(own):
+        own = [f"{row}-{name}" for row, name in enumerate(own)]
+    return [out.with_name(f"{out.stem}-{name}{out.suffix}") for name in own]
