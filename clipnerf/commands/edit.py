@@ -11,7 +11,14 @@ from pathlib import Path
 
 import torch
 
-from clipnerf.config.editing import DemoConfig, EditConfig, MorphConfig, OrbitConfig, parts_of
+from clipnerf.config.editing import (
+    DemoConfig,
+    EditConfig,
+    EditedConfig,
+    MorphConfig,
+    OrbitConfig,
+    parts_of,
+)
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import Editor, Painted
 from clipnerf.editor.exemplar import read_exemplar
@@ -136,7 +143,7 @@ def morph(config: MorphConfig) -> list[Path]:
     ]
 
 
-def objects_of(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
+def objects_of(editor: Editor, config: EditedConfig) -> tuple[Codes, list[str]]:
     """Those of a file of codes where one is given, else of the seeds; and their names."""
     if config.codes:
         saved = load_codes(config.codes, editor.generator.hash)
@@ -144,7 +151,7 @@ def objects_of(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes,
     return editor.sample(config.seeds), [f"seed {seed}" for seed in config.seeds]
 
 
-def edit_objects(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
+def edit_objects(editor: Editor, codes: Codes, config: EditedConfig) -> Codes:
     """After the edit by whichever of text, prompts and image is given."""
     text, image = config.text or config.prompts or None, config.image or None
     if text is not None or image is not None:
@@ -158,7 +165,7 @@ def edit_objects(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig)
     return codes
 
 
-def _own_region(config: EditConfig | OrbitConfig) -> list[tuple[str, Where]]:
+def _own_region(config: EditedConfig) -> list[tuple[str, Where]]:
     """Where text, prompts or image apply, and what to call it; empty: to the whole object."""
     azimuth = config.azimuth_deg if isinstance(config, EditConfig) else 30.0
     if config.region_box:

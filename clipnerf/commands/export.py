@@ -22,13 +22,13 @@ def export(config: ExportConfig) -> list[Path]:
     config.validate()
     if missing := mesh_absence():
         raise UsageError(missing)
-    editing, out = config.editing, writable_file(Path(config.out))
+    out = writable_file(Path(config.out))
     if config.image:
-        read_exemplar(config.image, editing.size)
+        read_exemplar(config.image, config.size)
     editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes, names = objects_of(editor, editing)
+    codes, names = objects_of(editor, config)
     if config.text or config.prompts or config.image or config.edit:
-        codes = edit_objects(editor, codes, editing)
+        codes = edit_objects(editor, codes, config)
     paths = [writable_file(path) for path in _paths(out, names)]
     for row, path in enumerate(paths):
         (mesh,) = editor.mesh(codes[row], config.resolution, config.crumbs)

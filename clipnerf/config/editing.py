@@ -69,7 +69,7 @@ class _Objects(Config):
 
 
 @dataclass(frozen=True)
-class _Edited(_Objects):
+class EditedConfig(_Objects):
     """What is to change, and where: shared by edit and orbit."""
 
     text: Text = ""
@@ -138,7 +138,7 @@ class DemoConfig(_Objects):
 
 
 @dataclass(frozen=True)
-class EditConfig(_Edited):
+class EditConfig(EditedConfig):
     """Edit objects by words or by a picture; writes a sheet of them before and after."""
 
     out: str = "out/edit.png"
@@ -157,7 +157,7 @@ class EditConfig(_Edited):
 
 
 @dataclass(frozen=True)
-class OrbitConfig(_Edited):
+class OrbitConfig(EditedConfig):
     """Film objects, edited by words or a picture or as they are, in one turn of the camera."""
 
     out: str = "out/orbit.mp4"

@@ -56,7 +56,10 @@ def test_the_first_patches_are_coarse_and_seen_at_the_full_size(pretrain_config)
 
 def test_pictures_coarser_than_the_finest_patch_are_refused_with_the_way_out(pretrain_config):
     config = pretrain_config(schedule=ScheduleConfig(smallest_scale=0.25))
-    with pytest.raises(UsageError, match="4 pixels of data.size 16; .*patches of 8 pixels"):
+    with pytest.raises(
+        UsageError,
+        match="smallest_scale is 0.25; allowed: 0.5 or more: patches of 8 pixels .*or raise it",
+    ):
         config.validate()
     config.data = DataConfig(path=config.data.path, size=32)
     config.validate()
@@ -137,10 +140,15 @@ def test_soft_pictures_at_first_and_r1_and_smoothness_wait_for_their_end(pretrai
     assert bool(torch.isin(seen[0].flatten(), real[0].flatten()).all())  # pixels, unmixed
 
 
-@pytest.mark.parametrize("size", [4, 32])
+@pytest.mark.parametrize("size", [8, 32])
 def test_soft_pictures_finer_than_the_data_or_coarser_than_a_patch_are_refused(
     pretrain_config, size
 ):
     config = pretrain_config(schedule=ScheduleConfig(soft_kimg=1.0, soft_size=size))
-    with pytest.raises(UsageError, match=f"soft_size is {size}.*8 .*to 16"):
+    wider = dataclasses.replace(config.discriminator, patch=16)
+    config = dataclasses.replace(config, discriminator=wider)
+    config = dataclasses.replace(
+        config, schedule=dataclasses.replace(config.schedule, smallest_scale=1.0)
+    )
+    with pytest.raises(UsageError, match=f"soft_size is {size}.*16 .*to 16"):
         config.validate()
