@@ -37,7 +37,7 @@ VARIANTS: dict[str, list[str]] = {
     "R1 stays": ["--loss.r1_gamma_end", "null"],
     "smoothness stays": ["--loss.smoothness_kimg", "0"],
     "32 x 32 rays throughout": ["--schedule.coarse_kimg", "0"],
-    "hard from the start": ["--schedule.density_start", "1"],
+    "full pictures from the start": ["--schedule.soft_kimg", "0"],
     "raw densities not drawn back": ["--loss.saturation", "0"],
     "with poses": ["--data.poses", "true"],
 }
