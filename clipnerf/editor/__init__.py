@@ -2,6 +2,6 @@
 
 from clipnerf.editor.bundle import mapper_kinds
 from clipnerf.editor.editor import CUDA_ORBIT_PIXELS, ORBIT_PIXELS, Angle, Editor
-from clipnerf.editor.local_edit import Painted
+from clipnerf.editor.regions import Painted
 
 __all__ = ["CUDA_ORBIT_PIXELS", "ORBIT_PIXELS", "Angle", "Editor", "Painted", "mapper_kinds"]

@@ -15,6 +15,8 @@ its undo. docs/editing.md tells the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +29,13 @@ from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import morph
 from clipnerf.editor.bundle import load_bundle
-from clipnerf.editor.conditions import Text
+from clipnerf.editor.conditions import ConditionEncoder, Text, bare_prompt
 from clipnerf.editor.exemplar import Exemplar, exemplar_pictures
-from clipnerf.editor.local_edit import THRESHOLD, Locals, Where, last_of
-from clipnerf.editor.mapping import Changes
+from clipnerf.editor.local_edit import LocalEditor, last_of
+from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.orbit import turn
+from clipnerf.editor.recolor import random_appearances
+from clipnerf.editor.regions import THRESHOLD, PhraseGrounding, RegionFinder, Where
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -71,12 +75,17 @@ class Editor:
         clip: Clip | None = None,
         mappers: Sequence[Mapper] | Universal = (),
         encoder: Encoder | None = None,
-        parts: Locals | None = None,
+        parts: RegionFinder | None = None,
     ) -> None:
         self.generator, self.clip, self.encoder = generator, clip, encoder
-        self.changes = Changes(generator, clip, mappers)
-        self.parts = Locals(generator) if parts is None else parts
-        self.universal, self.mappers = self.changes.universal, self.changes.mappers
+        self.parts = RegionFinder(generator) if parts is None else parts
+        self.universal = mappers if isinstance(mappers, Universal) else None
+        halves = (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
+        self.mappers = {mapper.which: mapper for mapper in halves}
+        # the three stages of an edit
+        self._conditions = ConditionEncoder(generator, clip, self.mappers, self.universal)
+        self._mapping = MapperEditor(self.mappers)
+        self._local = LocalEditor(self.parts)
 
     @property
     def device(self) -> torch.device:
@@ -105,7 +114,7 @@ class Editor:
         """
         generator, clip, mappers = load_bundle(path, device, mapper)
         folder = bundle_path(str(path))
-        parts = Locals.of_bundle(folder, generator, clip)
+        parts = RegionFinder(generator, partial(PhraseGrounding.load, folder, generator, clip))
         return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
 
     def sample(self, seeds: Sequence[int]) -> Codes:
@@ -161,18 +170,20 @@ class Editor:
             UserWarning: words that the CLIP model does not know, text too long for it, or a
                 prompt that lies outside what the model can do.
         """
+        bare = None
+        if region is not None and isinstance(text, str):
+            bare = bare_prompt(text, self.parts.noun)
+        said, kept = (text, shape) if bare is None else (bare, 0 if shape is None else shape)
+        conditions = self._conditions.encode(len(codes), said, kept, appearance, image)
         if region is None:
-            return self.changes.edit(codes, text, shape, appearance, image)
-        bare = isinstance(text, str) and self.parts.is_bare(text)
-
-        def whole(objects: Codes) -> Codes:
-            """The edit, of the whole of any objects; a bare colour leaves their shape alone."""
-            said = self.parts.prompt(text) if bare and isinstance(text, str) else text
-            kept = 0 if bare and shape is None else shape
-            return self.changes.edit(objects, said, kept, appearance, image)
-
+            return self._mapping.change(codes, conditions).after
+        plain = replace(codes.to(self.device), layers=())
+        change = self._mapping.change(plain, conditions)
+        random = None
+        if bare is not None:
+            random = self._mapping.change(random_appearances(plain), conditions)
         name = f"{region if isinstance(region, str) else 'the region'}: {text or 'the exemplar'}"
-        return self.parts.edit(codes, whole, region, threshold, name, paint=bare)
+        return self._local.add(codes, change, region, threshold, name, random)
 
     def edit_parts(
         self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],
@@ -195,7 +206,7 @@ class Editor:
         """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
         camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera
         codes = codes.to(self.device)
-        return self.parts.picture(codes, self.parts.region(codes, region, threshold), camera)
+        return self.parts.picture(codes, self.parts.find(codes, region, threshold), camera)
 
     @torch.no_grad()
     def route(self, text: str) -> dict[str, float]:
@@ -206,7 +217,7 @@ class Editor:
         Raises:
             UsageError: empty text, or a bundle without CLIP.
         """
-        return self.changes.route(text)
+        return self._conditions.route(text)
 
     def invert(
         self,

@@ -9,7 +9,7 @@ from clipnerf.commands import edit as verbs
 from clipnerf.config.editing import DemoConfig, EditConfig, MorphConfig, OrbitConfig, parts_of
 from clipnerf.config.parse import parse
 from clipnerf.editor import Editor
-from clipnerf.editor.local_edit import Known, Locals
+from clipnerf.editor.regions import PhraseGrounding
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.region import RegionField
 from clipnerf.io.video import read_video
@@ -229,10 +229,8 @@ def test_each_part_is_shown_between_before_and_after(bundle, tmp_path, monkeypat
         def unknown_words(self, text):
             return []
 
-    known = Known(field, Sentences(), "chair")
-    monkeypatch.setattr(
-        Locals, "of_bundle", classmethod(lambda cls, folder, generator, clip: cls(generator, known))
-    )
+    known = PhraseGrounding(field, Sentences(), "chair")
+    monkeypatch.setattr(PhraseGrounding, "load", lambda folder, generator, clip: known)
     heights = []
     for edits in (["the seat: red"], ["the seat: red", "the back: blue"]):
         config = EditConfig(
