@@ -84,7 +84,7 @@ def _plan(command: Command) -> list[str]:
 
 
 def _demo(config: Any) -> Any:
-    from clipnerf.commands.edit import demo
+    from clipnerf.commands.demo import demo
 
     return demo(config)
 
@@ -96,13 +96,13 @@ def _edit(config: Any) -> Any:
 
 
 def _orbit(config: Any) -> Any:
-    from clipnerf.commands.edit import orbit
+    from clipnerf.commands.orbit import orbit
 
     return orbit(config)
 
 
 def _morph(config: Any) -> Any:
-    from clipnerf.commands.edit import morph
+    from clipnerf.commands.morph import morph
 
     return morph(config)
 

@@ -134,7 +134,7 @@ class ConditionEncoder:
                 "be edited again)"
             )
         prompts = None if text is None else Prompts.parse(text, objects)
-        wanted = [which for which in WHICH if strengths[which] != 0]
+        wanted = {which: strength for which, strength in strengths.items() if strength != 0}
         for which in wanted:
             self._check(which)
         if not wanted:
@@ -142,19 +142,18 @@ class ConditionEncoder:
         if prompts is not None:
             asked = list(zip(prompts.weights, self._embed(prompts), strict=True))
             return [
-                Condition(which, row, _strength(which, strengths[which], route) * weight)
-                for which in wanted
-                for weight, (row, route) in asked
+                Condition(which, row, (routed[which] if strength is None else strength) * weight)
+                for which, strength in wanted.items()
+                for weight, (row, routed) in asked
             ]
         assert image is not None
-        pictures, own = self._pictures(image, objects), self._own_pictures()
+        pictures, own = self._pictures(image, objects)
+        rows = {
+            which: own.embedding(pictures, which, self.mappers[which].centre) for which in wanted
+        }
         return [
-            Condition(
-                which,
-                own.embedding(pictures, which, self.mappers[which].centre),
-                _strength(which, strengths[which], None),
-            )
-            for which in wanted
+            Condition(which, rows[which], 1.0 if strength is None else strength)
+            for which, strength in wanted.items()
         ]
 
     def route(self, text: str) -> dict[str, float]:
@@ -162,8 +161,8 @@ class ConditionEncoder:
         prompts = Prompts.parse(text, 1)
         if self.clip is None:
             self._check("shape")
-        ((_, route),) = self._embed(prompts)
-        return {which: float(_strength(which, None, route)) for which in WHICH}
+        ((_, routed),) = self._embed(prompts)
+        return {which: float(strength) for which, strength in routed.items()}
 
     def _check(self, which: Which) -> None:
         """UsageError where a code has no mapper, or nothing can be encoded for it."""
@@ -174,18 +173,25 @@ class ConditionEncoder:
                 f"train a mapper with: clipnerf train-mapper --which {which}"
             )
 
-    def _embed(self, prompts: Prompts) -> list[tuple[Float[Tensor, "some embed"], Route | None]]:
-        """Embeddings to be added up, each of one prompt or a row an object, and their routes."""
+    def _embed(
+        self, prompts: Prompts
+    ) -> list[tuple[Float[Tensor, "some embed"], dict[Which, float | Tensor]]]:
+        """Embeddings to be added up, each of one prompt or a row an object, and the strengths at
+        which the mappers are to follow each by default."""
         rows, named = [self._text(prompt) for prompt in prompts.prompts], [prompts.prompts]
         if prompts.together:
             named = [(prompt,) for prompt in prompts.prompts]
         else:
             rows = [torch.cat(rows)]
-        routes = [None if self.router is None else self.router.route(row) for row in rows]
+        if self.router is None:
+            return [(row, dict.fromkeys(WHICH, 1.0)) for row in rows]
+        routes = [self.router.route(row) for row in rows]
         for some, route in zip(named, routes, strict=True):
-            if route is not None:
-                _warn_outside(some, route)
-        return list(zip(rows, routes, strict=True))
+            _warn_outside(some, route)
+        return [
+            (row, {which: route.strength(which) for which in WHICH})
+            for row, route in zip(rows, routes, strict=True)
+        ]
 
     def _text(self, prompt: str) -> Float[Tensor, "1 embed"]:
         """Averaged over the templates; kept, as a person tries strengths with one prompt."""
@@ -201,21 +207,21 @@ class ConditionEncoder:
             self._embeddings[prompt] = embedding.to(self.generator.device)
         return self._embeddings[prompt]
 
-    def _pictures(self, image: Exemplar, objects: int) -> Float[Tensor, "some embed"]:
-        """Unit embeddings of exemplars, one for all objects or one for each."""
+    def _pictures(
+        self, image: Exemplar, objects: int
+    ) -> tuple[Float[Tensor, "some embed"], OwnPictures]:
+        """Unit embeddings of exemplars, one for all objects or one for each, and of the category's
+        own pictures."""
         assert self.clip is not None
         pictures = exemplar_pictures(image, max(self.clip.preprocess.size))
         count = sum(map(len, pictures))
         if count not in (1, objects):
             raise UsageError(f"{count} exemplars for {objects} objects; give one, or one for each")
         device = self.generator.device
-        return torch.cat([self.clip.encode_image(some.to(device)) for some in pictures])
-
-    def _own_pictures(self) -> OwnPictures:
-        assert self.clip is not None
+        embeddings = [self.clip.encode_image(some.to(device)) for some in pictures]
         if self._own is None:
             self._own = own_pictures(self.generator, self.clip)
-        return self._own
+        return torch.cat(embeddings), self._own
 
 
 def bare_prompt(text: str, noun: str) -> str | None:
@@ -232,30 +238,16 @@ def bare_prompt(text: str, noun: str) -> str | None:
     return article(f"{text.strip()} {noun}")
 
 
-def _strength(
-    which: Which, given: float | None, route: Route | None
-) -> float | Float[Tensor, " some"]:
-    """Of one mapper: as a person gave it, else as routed, else as trained."""
-    if given is not None:
-        return given
-    return 1.0 if route is None else route.strength(which)
-
-
 def _warn_outside(prompts: Sequence[str], route: Route) -> None:
-    for prompt, faint, foreign in zip(
-        prompts, route.faint.tolist(), route.foreign.tolist(), strict=True
-    ):
-        if not (faint or foreign):
-            continue
-        why = (
-            "CLIP hardly tells it from the bare category"
-            if faint
-            else "its objects do not differ in it"
-        )
-        warn(
-            f"'{shortened(prompt)}' lies outside what this model can do: {why}, and by default "
-            "nothing is changed; say it in other words, or give shape and appearance"
-        )
+    outside = zip(prompts, route.faint.tolist(), route.foreign.tolist(), strict=True)
+    for prompt, faint, foreign in outside:
+        if faint or foreign:
+            why = "CLIP hardly tells it from the bare category"
+            warn(
+                f"'{shortened(prompt)}' lies outside what this model can do: "
+                f"{why if faint else 'its objects do not differ in it'}, and by default "
+                "nothing is changed; say it in other words, or give shape and appearance"
+            )
 
 
 def some_of(words: Sequence[str], most: int = 5) -> str:

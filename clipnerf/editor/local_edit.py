@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from clipnerf.editor.mapping import CodeChange
 from clipnerf.editor.recolor import recolored
 from clipnerf.editor.regions import RegionFinder, Where
 from clipnerf.errors import UsageError, warn
-from clipnerf.fields.masks import PhraseRegion, Region
+from clipnerf.fields.masks import PhraseRegion
 from clipnerf.gan.codes import Codes, Layer
 
 SURE = 0.5
@@ -60,9 +58,14 @@ class LocalEditor:
         Warns:
             UserWarning: objects without such a part, which stay as they are.
         """
-        before, after = change.before, change.after
-        region = self.regions.find(before, where, threshold)
-        has = self._having(change, region)
+        before, after, regions = change.before, change.after, self.regions
+        region = regions.find(before, where, threshold)
+        has = torch.ones(len(before), dtype=torch.bool, device=before.shape.device)
+        if isinstance(region, PhraseRegion):
+            sure = replace(region, threshold=region.threshold.clamp(min=SURE))
+            has = regions.share(before, sure) >= LEAST_SHARE
+            if not torch.equal(after.shape, before.shape):
+                has |= regions.share(after, sure) >= LEAST_SHARE  # a part that the edit brings
         lack = [row for row, there in enumerate(has.tolist()) if not there]
         if lack and not has.any():
             raise UsageError(
@@ -83,20 +86,9 @@ class LocalEditor:
             return codes
         edit = Layer(region, shape, appearance, has[:, None].float(), name)
         if random is not None:
-            edit = recolored(self.regions.generator, before, edit, random)
-        there = codes.to(self.regions.generator.device)
+            edit = recolored(regions.generator, before, edit, random)
+        there = codes.to(regions.generator.device)
         return replace(there, layers=(*there.layers, edit))
-
-    def _having(self, change: CodeChange, region: Region) -> Bool[Tensor, " batch"]:
-        """Which objects have the part, before the edit or after it; any has a box or a mask."""
-        before, after = change.before, change.after
-        if not isinstance(region, PhraseRegion):
-            return torch.ones(len(before), dtype=torch.bool, device=before.shape.device)
-        sure = replace(region, threshold=region.threshold.clamp(min=SURE))
-        has = self.regions.share(before, sure) >= LEAST_SHARE
-        if not torch.equal(after.shape, before.shape):
-            has |= self.regions.share(after, sure) >= LEAST_SHARE  # a part that the edit brings
-        return has
 
 
 def last_of(edits: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -172,10 +172,6 @@ class Codes:
             numbers.append(self.geometry)
         return torch.cat(numbers, dim=1)
 
-    def without_detail(self) -> Codes:
-        """What the codes alone make."""
-        return Codes(self.shape, self.appearance)
-
     @staticmethod
     def from_seeds(seeds: Sequence[int], dim: int = 128) -> Codes:
         """One object a seed; the same numbers on every machine."""

@@ -191,7 +191,7 @@ def test_an_orbit_in_pieces_finds_each_objects_empty_space_once(editor, tmp_path
         return build(*arguments, **options)
 
     monkeypatch.setattr(DensityGrid, "build", counting)
-    monkeypatch.setattr("clipnerf.editor.editor.ORBIT_PIXELS", 2 * 2 * 16 * 16)
+    monkeypatch.setattr("clipnerf.editor.views.ORBIT_PIXELS", 2 * 2 * 16 * 16)
     pieces = read_video(editor.orbit(codes, tmp_path / "pieces.mp4", frames=5, size=16))
     assert len(built) == 2
     assert pieces.shape == whole.shape and np.abs(pieces.astype(int) - whole).max() <= 1
@@ -207,7 +207,7 @@ def test_an_error_while_frames_are_rendered_ahead_leaves_no_video(editor, tmp_pa
         return render(self, camera, *arguments, **options)
 
     monkeypatch.setattr(FinishedObjects, "render", breaking)
-    monkeypatch.setattr("clipnerf.editor.editor.ORBIT_PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr("clipnerf.editor.views.ORBIT_PIXELS", 2 * 16 * 16)
     with pytest.raises(ClipNerfError, match="the last frame"):
         editor.orbit(editor.sample(seeds=[0]), tmp_path / "a.mp4", frames=5, size=16)
     assert not list(tmp_path.iterdir())
