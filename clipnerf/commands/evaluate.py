@@ -215,19 +215,21 @@ def _measure(
     kinds: dict[str, KindFigures] = {}
     drawn: dict[str, KindPictures] = {}
     with Progress(sum(counts.values()), desc="evaluate") as progress:
-        tell = progress.update
+        on_progress = progress.update
         reals = None
         if data is not None:
             samples = config.samples_used
-            reals = compare_with_reals(generator, data, eyes, samples, size, tell, means)
-        subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, tell)
+            reals = compare_with_reals(generator, data, eyes, samples, size, on_progress, means)
+        subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, on_progress)
         for kind, editor in loaded.editors.items():
             if wishes:
-                figures, drawn[kind] = measure_kind(editor, subjects, wishes, eyes, reals, tell)
+                figures, drawn[kind] = measure_kind(
+                    editor, subjects, wishes, eyes, reals, on_progress
+                )
                 kinds[kind] = with_seconds(figures, _seconds(editor, wishes))
-        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, tell)}
+        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, on_progress)}
         if other is not None:
-            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, tell)
+            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, on_progress)
     networks = _networks(means, loaded)
     found = Evaluation(
         bundle=str(means.bundle),

@@ -329,7 +329,9 @@ class Editor:
         start = finite_degrees("azimuth_deg", azimuth_deg)
         azimuths = start + finite_degrees("turns", turns) * 360 * torch.arange(frames) / frames
         finite_degrees("elevation_deg", elevation_deg)
-        pictures = morph.draw(self.generator, way, azimuths, float(elevation_deg), size, samples)
+        pictures = morph.render_morph(
+            self.generator, way, azimuths, float(elevation_deg), size, samples
+        )
         return write_video(path, pictures, fps=float(fps))
 
     def frames(

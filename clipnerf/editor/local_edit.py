@@ -17,7 +17,7 @@ from clipnerf.editor.recolor import recolored
 from clipnerf.editor.regions import RegionFinder, Where
 from clipnerf.errors import UsageError, warn
 from clipnerf.fields.masks import PhraseRegion
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 
 SURE = 0.5
 """Probability of the points by which an object is said to have a part at all."""
@@ -84,7 +84,7 @@ class LocalEditor:
         )
         if shape is None and appearance is None:
             return codes
-        edit = Layer(region, shape, appearance, has[:, None].float(), name)
+        edit = LocalEdit(region, shape, appearance, has[:, None].float(), name)
         if random is not None:
             edit = recolored(regions.generator, before, edit, random)
         there = codes.to(regions.generator.device)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from clipnerf.config.mapper import Which
 from clipnerf.editor.conditions import Condition
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import WHICH, UniversalMapper
 
-Holder = TypeVar("Holder", Codes, Layer)
+Holder = TypeVar("Holder", Codes, LocalEdit)
 
 
 @dataclass(frozen=True)

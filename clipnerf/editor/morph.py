@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clipnerf.editor.views import frames_at_once
 from clipnerf.errors import UsageError
-from clipnerf.gan.codes import Codes, Detail, Layer
+from clipnerf.gan.codes import Codes, Detail, LocalEdit
 from clipnerf.gan.generator import Generator
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
@@ -41,8 +41,8 @@ def between(before: Codes, after: Codes, share: float | int) -> Codes:
 
 
 def _faded(
-    before: tuple[Layer, ...], after: tuple[Layer, ...], share: float | int
-) -> tuple[Layer, ...]:
+    before: tuple[LocalEdit, ...], after: tuple[LocalEdit, ...], share: float | int
+) -> tuple[LocalEdit, ...]:
     """Local edits that both have move; those of one alone fade out, or in."""
     common = 0
     while common < min(len(before), len(after)) and _same(before[common], after[common]):
@@ -73,7 +73,7 @@ def _mixed_paint(start: Tensor | None, end: Tensor | None, share: float | int) -
     return torch.lerp(faded if start is None else start, faded if end is None else end, share)
 
 
-def _same(a: Layer, b: Layer) -> bool:
+def _same(a: LocalEdit, b: LocalEdit) -> bool:
     """Whether two local edits are of one region, and change the same kinds of codes."""
     kinds = [(layer.shape is None, layer.appearance is None) for layer in (a, b)]
     return (
@@ -150,7 +150,7 @@ def along(stops: Sequence[Codes], frames: int, loop: bool = True) -> list[Codes]
 
 
 @torch.no_grad()
-def draw(
+def render_morph(
     generator: Generator,
     codes: Sequence[Codes],
     azimuths_deg: Float[Tensor, " frames"],

@@ -10,7 +10,7 @@ import torch
 from clipnerf.editor.views import frames_at_once
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
 
@@ -28,7 +28,7 @@ def turn(
     count, device = len(codes), generator.device
     codes = codes.to(device)
     # what objects need but once (their empty space above all) is found once for all frames
-    objects = FinishedObjects(
+    objects = CachedRenderer(
         generator.field,
         generator.box,
         codes,

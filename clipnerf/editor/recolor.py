@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clipnerf.editor.mapping import CodeChange
 from clipnerf.fields.field import SOLID
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.gan.generator import Generator
 
 POINTS = 6000
@@ -33,7 +33,7 @@ def random_appearances(codes: Codes) -> Codes:
 
 
 @torch.no_grad()
-def recolored(generator: Generator, codes: Codes, edit: Layer, random: CodeChange) -> Layer:
+def recolored(generator: Generator, codes: Codes, edit: LocalEdit, random: CodeChange) -> LocalEdit:
     """The local edit, with paint for the objects whose part does not take the colour.
 
     Args:

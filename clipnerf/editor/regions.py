@@ -21,9 +21,9 @@ from clipnerf.fields.masks import BoxRegion, PaintedRegion, PhraseRegion, Region
 from clipnerf.fields.modulated import Affine
 from clipnerf.fields.region import RegionField
 from clipnerf.fields.styles import AppearanceStyle
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.region_file import FILE_NAME, load_region
 
@@ -167,7 +167,7 @@ class RegionFinder:
         codes = codes.to(device)
         ones = torch.ones(batch, 1, device=device)
         marked = Codes(codes.shape, codes.appearance, codes.detail, (
-            *codes.layers, Layer(region, None, codes.appearance, ones)))  # fmt: skip
+            *codes.layers, LocalEdit(region, None, codes.appearance, ones)))  # fmt: skip
         shape, appearance = generator.styles(marked)
         inputs = appearance.color[0].weight.shape[1]
 
@@ -181,7 +181,7 @@ class RegionFinder:
         style = AppearanceStyle(one_color(-_SATURATED), (mask,))
         camera = camera.to(device).expand(batch)
         cells = finished_cells(generator.box, camera.width * camera.height)
-        objects = FinishedObjects(generator.field, generator.box, marked, shape, style, cells)
+        objects = CachedRenderer(generator.field, generator.box, marked, shape, style, cells)
         samples = generator.config.render_samples
         return objects.render(camera, samples=samples, background=0.0).rgb[:, :1]
 

@@ -41,7 +41,7 @@ class Detail:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LocalEdit:
     """A local edit: other codes within a region of each object.
 
     Attributes:
@@ -59,9 +59,9 @@ class Layer:
     name: str = ""
     paint: Float[Tensor, "batch 4"] | None = None
 
-    def __getitem__(self, rows: slice | Tensor | list[int]) -> Layer:
+    def __getitem__(self, rows: slice | Tensor | list[int]) -> LocalEdit:
         """A selection of objects."""
-        return Layer(
+        return LocalEdit(
             self.region[rows],
             None if self.shape is None else self.shape[rows],
             None if self.appearance is None else self.appearance[rows],
@@ -70,9 +70,9 @@ class Layer:
             None if self.paint is None else self.paint[rows],
         )
 
-    def to(self, device: torch.device | str) -> Layer:
+    def to(self, device: torch.device | str) -> LocalEdit:
         """The same on a device."""
-        return Layer(
+        return LocalEdit(
             self.region.to(device),
             None if self.shape is None else self.shape.to(device),
             None if self.appearance is None else self.appearance.to(device),
@@ -81,11 +81,11 @@ class Layer:
             None if self.paint is None else self.paint.to(device),
         )
 
-    def times(self, strength: float | Tensor) -> Layer:
+    def times(self, strength: float | Tensor) -> LocalEdit:
         """Faded; ``strength`` is a number, or one for each object [batch, 1]."""
         return replace(self, strength=self.strength * strength)
 
-    def spread(self, first: int, total: int) -> Layer:
+    def spread(self, first: int, total: int) -> LocalEdit:
         """For a batch of ``total`` objects, of which ours begin at ``first``; none of the others
         has the edit."""
         own = torch.arange(total, device=self.strength.device) - first
@@ -105,7 +105,7 @@ class Codes:
     shape: Float[Tensor, "batch code"]
     appearance: Float[Tensor, "batch code"]
     detail: Detail | None = None
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LocalEdit, ...] = ()
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -135,7 +135,7 @@ class Codes:
                 torch.cat([some.appearance for some in each]),
             )
         total, first = sum(len(part) for part in parts), 0
-        layers: list[Layer] = []
+        layers: list[LocalEdit] = []
         for part in parts:
             layers += [layer.spread(first, total) for layer in part.layers]
             first += len(part)

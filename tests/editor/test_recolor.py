@@ -9,7 +9,7 @@ from clipnerf.editor.mapping import CodeChange
 from clipnerf.editor.morph import between
 from clipnerf.editor.recolor import random_appearances, recolored
 from clipnerf.fields.masks import BoxRegion
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from tests.tiny_bundle import tiny_generator
 
 RED = torch.tensor([0.9, 0.1, 0.1])
@@ -34,7 +34,7 @@ def generator(monkeypatch):
     return generator
 
 
-def layer_of(codes, low, high) -> tuple[Layer, CodeChange]:
+def layer_of(codes, low, high) -> tuple[LocalEdit, CodeChange]:
     count = len(codes)
     region = BoxRegion(torch.tensor([low]).expand(count, 3), torch.tensor([high]).expand(count, 3))
 
@@ -43,7 +43,7 @@ def layer_of(codes, low, high) -> tuple[Layer, CodeChange]:
         target = torch.linspace(-2, 2, objects.appearance.shape[1])
         return replace(objects, appearance=target.expand_as(objects.appearance))
 
-    layer = Layer(region, None, whole(codes).appearance, torch.ones(count, 1))
+    layer = LocalEdit(region, None, whole(codes).appearance, torch.ones(count, 1))
     return layer, CodeChange(random_appearances(codes), whole(random_appearances(codes)))
 
 
