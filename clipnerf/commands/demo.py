@@ -42,13 +42,9 @@ def demo(config: DemoConfig) -> list[Path]:
             labels.extend([label] * len(DEMO_AZIMUTHS_DEG))
     save_png(png, contact_sheet(torch.cat(pictures), 2 * len(DEMO_AZIMUTHS_DEG), labels))
     _say(f"rendering {mp4}")
+    both = Codes.cat([codes[0], edited[0]])
     editor.orbit(
-        Codes.cat([codes[0], edited[0]]),
-        mp4,
-        frames=config.frames,
-        size=config.size,
-        elevation_deg=config.elevation_deg,
-        fps=config.fps,
+        both, mp4, config.frames, config.size, elevation_deg=config.elevation_deg, fps=config.fps
     )
     return [mp4, png]
 

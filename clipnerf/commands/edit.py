@@ -25,8 +25,8 @@ def edit(config: EditConfig) -> list[Path]:
     path = writable_file(check_png_path(config.out))
     exemplar = [read_exemplar(config.image, config.size)] if config.image else []
     editor = Editor.load(config.bundle, config.device, config.mapper)
-    codes, names = objects(editor, config)
-    after = edited(editor, codes, config)
+    codes, names = load_objects(editor, config)
+    after = edit_objects(editor, codes, config)
     place = (config.azimuth_deg, config.elevation_deg, config.size)
     rows, labels = [editor.render(codes, *place).rgb], list(names)
     parts = {part: part for part, _ in parts_of(config.edit)}
@@ -40,7 +40,7 @@ def edit(config: EditConfig) -> list[Path]:
     return [save_png(path, contact_sheet(pictures, len(codes), labels))]
 
 
-def objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
+def load_objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, list[str]]:
     """Those of a file of codes where one is given, else of the seeds; and their names."""
     if config.codes:
         saved = load_codes(config.codes, editor.generator.hash)
@@ -48,7 +48,7 @@ def objects(editor: Editor, config: EditConfig | OrbitConfig) -> tuple[Codes, li
     return editor.sample(config.seeds), [f"seed {seed}" for seed in config.seeds]
 
 
-def edited(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
+def edit_objects(editor: Editor, codes: Codes, config: EditConfig | OrbitConfig) -> Codes:
     """After the edit by whichever of text, prompts and image is given."""
     text, image = config.text or config.prompts or None, config.image or None
     if text is not None or image is not None:
@@ -75,8 +75,6 @@ def _own_region(config: EditConfig | OrbitConfig) -> list[tuple[str, Where]]:
 def _label(config: EditConfig) -> str:
     if config.image:
         return "like the exemplar"
-    several = [*config.edit, *([config.text] if config.text and config.edit else [])]
-    if several:
-        return ", ".join(several)
-    several = [f"{weight:g} x {prompt}" for prompt, weight in config.prompts.items()]
-    return config.text or ", ".join(several)
+    weighted = [f"{weight:g} x {prompt}" for prompt, weight in config.prompts.items()]
+    said = [config.text] if config.text else [] if config.edit else weighted
+    return ", ".join([*config.edit, *said])

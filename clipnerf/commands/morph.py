@@ -23,16 +23,16 @@ def morph(config: MorphConfig) -> list[Path]:
     edits = [editor.edit(codes, text, *strengths) for text in config.texts]
     if config.image:
         edits.append(editor.edit(codes, None, *strengths, image=config.image))
-    return [
-        editor.morph(
-            [codes, *edits] if edits else [codes[row] for row in range(len(codes))],
-            path,
-            frames=config.frames,
-            size=config.size,
-            loop=config.loop,
-            turns=config.turns,
-            azimuth_deg=config.azimuth_deg,
-            elevation_deg=config.elevation_deg,
-            fps=config.fps,
-        )
-    ]
+    stops = [codes, *edits] if edits else [codes[row] for row in range(len(codes))]
+    video = editor.morph(
+        stops,
+        path,
+        config.frames,
+        config.size,
+        loop=config.loop,
+        turns=config.turns,
+        azimuth_deg=config.azimuth_deg,
+        elevation_deg=config.elevation_deg,
+        fps=config.fps,
+    )
+    return [video]

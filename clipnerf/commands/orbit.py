@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clipnerf.commands.edit import edited, objects
+from clipnerf.commands.edit import edit_objects, load_objects
 from clipnerf.config.editing import OrbitConfig
 from clipnerf.editor import Editor
 from clipnerf.editor.exemplar import read_exemplar
@@ -20,16 +20,10 @@ def orbit(config: OrbitConfig) -> list[Path]:
     if config.image:
         read_exemplar(config.image, config.size)
     editor = Editor.load(config.bundle, config.device, config.mapper)
-    codes, _ = objects(editor, config)
+    codes, _ = load_objects(editor, config)
     if config.text or config.prompts or config.image or config.edit:
-        codes = edited(editor, codes, config)
-    return [
-        editor.orbit(
-            codes,
-            path,
-            frames=config.frames,
-            size=config.size,
-            elevation_deg=config.elevation_deg,
-            fps=config.fps,
-        )
-    ]
+        codes = edit_objects(editor, codes, config)
+    video = editor.orbit(
+        codes, path, config.frames, config.size, elevation_deg=config.elevation_deg, fps=config.fps
+    )
+    return [video]

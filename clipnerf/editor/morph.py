@@ -75,12 +75,8 @@ def _mixed_paint(start: Tensor | None, end: Tensor | None, share: float | int) -
 
 def _same(a: LocalEdit, b: LocalEdit) -> bool:
     """Whether two local edits are of one region, and change the same kinds of codes."""
-    kinds = [(layer.shape is None, layer.appearance is None) for layer in (a, b)]
-    return (
-        kinds[0] == kinds[1]
-        and type(a.region) is type(b.region)
-        and torch.equal(a.region.numbers, b.region.numbers)
-    )
+    kinds = [(e.shape is None, e.appearance is None, type(e.region)) for e in (a, b)]
+    return kinds[0] == kinds[1] and torch.equal(a.region.numbers, b.region.numbers)
 
 
 def _mixed(before: Detail | None, after: Detail | None, share: float | int) -> Detail | None:

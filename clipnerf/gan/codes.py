@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -61,25 +62,16 @@ class LocalEdit:
 
     def __getitem__(self, rows: slice | Tensor | list[int]) -> LocalEdit:
         """A selection of objects."""
-        return LocalEdit(
-            self.region[rows],
-            None if self.shape is None else self.shape[rows],
-            None if self.appearance is None else self.appearance[rows],
-            self.strength[rows],
-            self.name,
-            None if self.paint is None else self.paint[rows],
-        )
+        return self._each(lambda some: some[rows])
 
     def to(self, device: torch.device | str) -> LocalEdit:
         """The same on a device."""
-        return LocalEdit(
-            self.region.to(device),
-            None if self.shape is None else self.shape.to(device),
-            None if self.appearance is None else self.appearance.to(device),
-            self.strength.to(device),
-            self.name,
-            None if self.paint is None else self.paint.to(device),
-        )
+        return self._each(lambda some: some.to(device))
+
+    def _each(self, change: Callable[[Any], Any]) -> LocalEdit:
+        tensors = (self.shape, self.appearance, self.strength, self.paint)
+        shape, appearance, strength, paint = (None if t is None else change(t) for t in tensors)
+        return LocalEdit(change(self.region), shape, appearance, strength, self.name, paint)
 
     def times(self, strength: float | Tensor) -> LocalEdit:
         """Faded; ``strength`` is a number, or one for each object [batch, 1]."""
