@@ -60,7 +60,7 @@ from clipnerf.evaluation.views.consistency import ViewConsistency
 from clipnerf.evaluation.views.run import generated_consistency
 from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, VIEWS
 from clipnerf.gan.generator import Generator
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, writable_file
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
@@ -154,12 +154,8 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
 
 
 def _writable(out: str) -> tuple[Path, Path]:
-    folder = writable_dir(out)
-    paths = (folder / "evaluation.json", folder / "evaluation.html")
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"'{path}' is a folder; give another --out")
-    return paths
+    folder = Path(out)
+    return writable_file(folder / "evaluation.json"), writable_file(folder / "evaluation.html")
 
 
 def _load(config: EvaluateConfig, means: Means) -> _Loaded:

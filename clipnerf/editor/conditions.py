@@ -30,17 +30,15 @@ Text = str | Sequence[str] | Mapping[str, float | int]
 
 @dataclass(frozen=True)
 class Prompts:
-    """A text, checked: prompts, each with its weight.
+    """A text, checked; the changes of all groups are added.
 
     Attributes:
-        prompts: one for all objects, one for each, or several for all (``together``).
-        weights: as many, or one for all.
-        together: the changes of all prompts are added; else each object has its own prompt.
+        groups: of prompts: one for all objects, or one for each.
+        weights: one a group.
     """
 
-    prompts: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
-    together: bool
 
     @classmethod
     def parse(cls, text: Text, objects: int) -> Prompts:
@@ -50,26 +48,27 @@ class Prompts:
             UsageError: no text, a number of prompts other than of objects, or a weight that is no
                 finite number.
         """
-        together = isinstance(text, Mapping)
         prompts = (text,) if isinstance(text, str) else tuple(text)
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise UsageError(
                 "the text of an edit is empty; say what the object is to become, "
                 "such as 'a red chair'"
             )
-        if not together and len(prompts) not in (1, objects):
+        if not isinstance(text, Mapping) and len(prompts) not in (1, objects):
             raise UsageError(
                 f"{len(prompts)} prompts for {objects} objects; give one, one for each, or "
                 "several at once with weights, such as {'a red chair': 1, 'a wide chair': 0.5}"
             )
-        weights = tuple(float(w) for w in text.values()) if isinstance(text, Mapping) else (1.0,)
-        for prompt, weight in zip(prompts, weights, strict=together):
+        if not isinstance(text, Mapping):
+            return cls((prompts,), (1.0,))
+        weights = tuple(map(float, text.values()))
+        for prompt, weight in zip(prompts, weights, strict=True):
             if not math.isfinite(weight):
                 raise UsageError(
                     f"the weight of '{prompt}' is {weight}; it has to be a finite number, such as "
                     "1 (as trained) or 0.5"
                 )
-        return cls(prompts, weights, together)
+        return cls(tuple((prompt,) for prompt in prompts), weights)
 
 
 @dataclass(frozen=True)
@@ -176,18 +175,14 @@ class ConditionEncoder:
     def _embed(
         self, prompts: Prompts
     ) -> list[tuple[Float[Tensor, "some embed"], dict[Which, float | Tensor]]]:
-        """Embeddings to be added up, each of one prompt or a row an object, and the strengths at
-        which the mappers are to follow each by default."""
-        rows, named = [self._text(prompt) for prompt in prompts.prompts], [prompts.prompts]
-        if prompts.together:
-            named = [(prompt,) for prompt in prompts.prompts]
-        else:
-            rows = [torch.cat(rows)]
+        """Of each group: embeddings, and the strengths at which the mappers are to follow them by
+        default."""
+        rows = [torch.cat([self._text(prompt) for prompt in group]) for group in prompts.groups]
         if self.router is None:
             return [(row, dict.fromkeys(WHICH, 1.0)) for row in rows]
         routes = [self.router.route(row) for row in rows]
-        for some, route in zip(named, routes, strict=True):
-            _warn_outside(some, route)
+        for group, route in zip(prompts.groups, routes, strict=True):
+            _warn_outside(group, route)
         return [
             (row, {which: route.strength(which) for which in WHICH})
             for row, route in zip(rows, routes, strict=True)

@@ -232,10 +232,7 @@ class Editor:
             encoder=self.encoder, clip=self.clip,
         )  # fmt: skip
 
-    def interpolate(self, before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
-        """The way from some objects to as many others, or to what an edit made of them: spherical,
-        in batches, both ends among them."""
-        return morph.interpolate(before, after, steps)
+    interpolate = staticmethod(morph.interpolate)
 
     @torch.no_grad()
     def render(

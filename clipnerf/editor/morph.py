@@ -109,9 +109,11 @@ def _spherical(before: Code, after: Code, share: float | int) -> Code:
     return torch.where((before == after).all(1, keepdim=True), before, curved)
 
 
-def interpolate(before: Codes, after: Codes, steps: int) -> list[Codes]:
-    """The way from some objects to as many others: `steps` batches, both ends among them.
+def interpolate(before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
+    """The way from some objects to as many others, or to the same ones after an edit.
 
+    Args:
+        steps: batches on the way, both ends among them.
     Raises:
         UsageError: fewer than 2 steps, or two batches of different size.
     """

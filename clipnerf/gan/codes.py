@@ -69,8 +69,9 @@ class LocalEdit:
         return self._each(lambda some: some.to(device))
 
     def _each(self, change: Callable[[Any], Any]) -> LocalEdit:
-        tensors = (self.shape, self.appearance, self.strength, self.paint)
-        shape, appearance, strength, paint = (None if t is None else change(t) for t in tensors)
+        optional = (self.shape, self.appearance, self.paint)
+        shape, appearance, paint = (None if some is None else change(some) for some in optional)
+        strength = change(self.strength)
         return LocalEdit(change(self.region), shape, appearance, strength, self.name, paint)
 
     def times(self, strength: float | Tensor) -> LocalEdit:

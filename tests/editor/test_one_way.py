@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torchvision.utils import save_image
 
 import clipnerf
 from clipnerf.commands.edit import edit
@@ -71,17 +72,16 @@ def _room(code) -> tuple[str, str, int]:
     return (file, code.co_name, code.co_firstlineno)
 
 
-@pytest.fixture(params=WAYS)
-def trace(request, editor, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(Editor, "load", lambda *a, **k: editor)
-    options = dict(WAYS[request.param])
+@pytest.fixture(scope="module", params=WAYS)
+def trace(request, editor, tmp_path_factory):  # noqa: F811
+    folder, options = tmp_path_factory.mktemp("way"), dict(WAYS[request.param])
     if "image" in options:
-        from torchvision.utils import save_image
-
-        options["image"] = str(tmp_path / options["image"])
+        options["image"] = str(folder / options["image"])
         save_image(editor.render(editor.sample([9]), size=16).rgb, options["image"])
-    config = EditConfig(**options, out=str(tmp_path / "e.png"), seeds=[0, 1], size=12)
-    return Trace(lambda: edit(config))
+    config = EditConfig(**options, out=str(folder / "e.png"), seeds=[0, 1], size=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Editor, "load", lambda *a, **k: editor)
+        return Trace(lambda: edit(config))
 
 
 def test_an_edit_passes_few_rooms(trace):
