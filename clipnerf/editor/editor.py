@@ -71,6 +71,7 @@ class Editor:
         self.universal = mappers if isinstance(mappers, Universal) else None
         halves = (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
         self.mappers = {mapper.which: mapper for mapper in halves}
+        self._random = random_appearances(generator)
         # the three stages of an edit
         self._conditions = ConditionEncoder(generator, clip, self.mappers, self.universal)
         self._mapping = MapperEditor(self.mappers)
@@ -162,7 +163,7 @@ class Editor:
         plain = replace(codes.to(self.device), layers=())
         change, random = self._mapping.change(plain, conditions), None
         if bare is not None:
-            random = self._mapping.change(random_appearances(plain), conditions)
+            random = self._mapping.change(self._random, conditions)
         name = f"{region if isinstance(region, str) else 'the region'}: {asked}"
         return self._local.add(codes, change, region, threshold, name, random)
 

@@ -26,10 +26,10 @@ FAR = 0.15
 """Distance of two colours in [0, 1]^3 from which a part counts as not having taken the colour."""
 
 
-def random_appearances(codes: Codes) -> Codes:
+def random_appearances(generator: Generator) -> Codes:
     """OTHERS objects that show what an edit makes of any colours; always the same ones."""
-    _, random = _draw(codes.appearance.shape[1])
-    return Codes(codes.shape[:1].expand(OTHERS, -1), random.to(codes.shape.device))
+    _, codes = _draw(generator.config.field.code_dim)
+    return Codes(codes.to(generator.device), codes.to(generator.device))
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def recolored(generator: Generator, codes: Codes, edit: LocalEdit, random: CodeC
         return edit
     field, device = generator.field, generator.device
     points = (_draw(codes.appearance.shape[1])[0].to(device) * generator.box)[None]
-    usual, changed = random.before.appearance, random.after.appearance
+    usual, changed = random.before.appearance.to(device), random.after.appearance
     rows = []
     for row in range(len(codes)):
         one = replace(codes[row], layers=())

@@ -44,7 +44,8 @@ def layer_of(codes, low, high) -> tuple[LocalEdit, CodeChange]:
         return replace(objects, appearance=target.expand_as(objects.appearance))
 
     layer = LocalEdit(region, None, whole(codes).appearance, torch.ones(count, 1))
-    return layer, CodeChange(random_appearances(codes), whole(random_appearances(codes)))
+    random = random_appearances(tiny_generator())
+    return layer, CodeChange(random, whole(random))
 
 
 def test_a_part_that_never_takes_a_colour_is_painted(generator):
