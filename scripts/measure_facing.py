@@ -19,8 +19,8 @@ from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.evaluation.generation.side_by_side import named_files
 from clipnerf.evaluation.generation.variety import FIRST_SEED
 from clipnerf.evaluation.inversion.front_reader import (
+    estimate_front_azimuth,
     facing,
-    own_front,
     read_azimuth,
     train_front_reader,
 )
@@ -68,7 +68,7 @@ def measure(a: argparse.Namespace) -> None:
         seeds = range(FIRST_SEED, FIRST_SEED + a.samples)
         codes = Codes.from_seeds(seeds, generator.config.field.code_dim)
         parts = [
-            own_front(reader, generator, codes[start : start + 20], a.size)
+            estimate_front_azimuth(reader, generator, codes[start : start + 20], a.size)
             for start in range(0, a.samples, 20)
         ]
         found = facing(torch.cat(parts))

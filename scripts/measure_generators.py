@@ -97,11 +97,11 @@ def measure(a: argparse.Namespace) -> None:
         print(a.out)
 
 
-def real_pictures(a: argparse.Namespace, tell) -> RealsFor:
+def real_pictures(a: argparse.Namespace, on_progress) -> RealsFor:
     """Drawn ones of the category, or those of the folder."""
     if a.category:
         seeds = (a.data_seed, a.floor_seed)
-        return drawn_pair(a.category, a.samples, a.size, seeds, tell)
+        return drawn_pair(a.category, a.samples, a.size, seeds, on_progress)
     return read_pair(PictureDataset(a.data, a.size), a.samples)
 
 

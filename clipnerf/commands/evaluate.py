@@ -60,7 +60,7 @@ from clipnerf.evaluation.views.consistency import ViewConsistency
 from clipnerf.evaluation.views.run import generated_consistency
 from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, VIEWS
 from clipnerf.gan.generator import Generator
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, writable_file
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
@@ -161,12 +161,8 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
 
 
 def _writable(out: str) -> tuple[Path, Path]:
-    folder = writable_dir(out)
-    paths = (folder / "evaluation.json", folder / "evaluation.html")
-    for path in paths:
-        if path.is_dir():
-            raise UsageError(f"'{path}' is a folder; give another --out")
-    return paths
+    folder = Path(out)
+    return writable_file(folder / "evaluation.json"), writable_file(folder / "evaluation.html")
 
 
 def _load(config: EvaluateConfig, means: Means) -> _Loaded:
@@ -222,19 +218,21 @@ def _measure(
     kinds: dict[str, KindFigures] = {}
     drawn: dict[str, KindPictures] = {}
     with Progress(sum(counts.values()), desc="evaluate") as progress:
-        tell = progress.update
+        on_progress = progress.update
         reals = None
         if data is not None:
             samples = config.samples_used
-            reals = compare_with_reals(generator, data, eyes, samples, size, tell, means)
-        subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, tell)
+            reals = compare_with_reals(generator, data, eyes, samples, size, on_progress, means)
+        subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, on_progress)
         for kind, editor in loaded.editors.items():
             if wishes:
-                figures, drawn[kind] = measure_kind(editor, subjects, wishes, eyes, reals, tell)
+                figures, drawn[kind] = measure_kind(
+                    editor, subjects, wishes, eyes, reals, on_progress
+                )
                 kinds[kind] = with_seconds(figures, _seconds(editor, wishes))
-        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, tell)}
+        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, on_progress)}
         if other is not None:
-            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, tell)
+            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, on_progress)
     networks = _networks(means, loaded)
     found = Evaluation(
         bundle=str(means.bundle),

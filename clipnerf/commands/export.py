@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clipnerf.commands.edit import edit_objects, file_name, objects_of, writable_file
+from clipnerf.commands.demo import file_name
+from clipnerf.commands.edit import edit_objects, load_objects
 from clipnerf.config.export import ExportConfig
-from clipnerf.config.paths import bundle_path
 from clipnerf.editor import Editor
 from clipnerf.editor.exemplar import read_exemplar
 from clipnerf.editor.mesh import mesh_absence
 from clipnerf.errors import UsageError
+from clipnerf.io.atomic import writable_file
 
 
 def export(config: ExportConfig) -> list[Path]:
@@ -25,8 +26,8 @@ def export(config: ExportConfig) -> list[Path]:
     out = writable_file(Path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
-    editor = Editor.load(bundle_path(config.bundle), config.device, config.mapper)
-    codes, names = objects_of(editor, config)
+    editor = Editor.load(config.bundle, config.device, config.mapper)
+    codes, names = load_objects(editor, config)
     if config.text or config.prompts or config.image or config.edit:
         codes = edit_objects(editor, codes, config)
     paths = [writable_file(path) for path in _paths(out, names)]

@@ -39,7 +39,7 @@ VERBS = (
     Verb(
         "demo",
         "editing:DemoConfig",
-        "commands.edit:demo",
+        "commands.demo:demo",
         "edit the chairs that come along: video and sheet",
     ),
     Verb(
@@ -129,14 +129,14 @@ VERBS = (
     Verb(
         "orbit",
         "editing:OrbitConfig",
-        "commands.edit:orbit",
+        "commands.orbit:orbit",
         "film objects, edited or not",
         ("bundle",),
     ),
     Verb(
         "morph",
         "editing:MorphConfig",
-        "commands.edit:morph",
+        "commands.morph:morph",
         "film objects as they become others, or as edits change them",
         ("bundle",),
     ),

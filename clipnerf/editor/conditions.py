@@ -1,9 +1,8 @@
-"""Aims: what an edit is to lead to, in words or as a picture, made into embeddings for a mapper."""
+"""Conditions: words and pictures as the mappers are to follow them; the first stage of an edit."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ from torch import Tensor
 
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.config.mapper import Which
+from clipnerf.data.procedural.wording import article
 from clipnerf.editor.exemplar import Exemplar, OwnPictures, exemplar_pictures, own_pictures
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.gan.generator import Generator
-from clipnerf.mappers.paper import Mapper
+from clipnerf.mappers.paper import Mapper, check_strength
 from clipnerf.mappers.routing import Route
-from clipnerf.mappers.universal import Universal, UniversalMapper
+from clipnerf.mappers.universal import WHICH, Universal, UniversalMapper
 
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
@@ -29,177 +29,220 @@ Text = str | Sequence[str] | Mapping[str, float | int]
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a person wrote, checked: prompts, each with its weight.
+class Prompts:
+    """A text, checked; the changes of all groups are added.
 
     Attributes:
-        prompts: one for all objects, one for each, or several for all (``together``).
-        weights: as many, or one for all.
-        together: the changes of all prompts are added; else each object has its own prompt.
+        groups: of prompts: one for all objects, or one for each.
+        weights: one a group.
     """
 
-    prompts: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
-    together: bool
 
     @classmethod
-    def of(cls, text: Text, objects: int) -> Words:
+    def parse(cls, text: Text, objects: int) -> Prompts:
         """Checks a text for a number of objects.
 
         Raises:
             UsageError: no text, a number of prompts other than of objects, or a weight that is no
                 finite number.
         """
-        together = isinstance(text, Mapping)
         prompts = (text,) if isinstance(text, str) else tuple(text)
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise UsageError(
                 "the text of an edit is empty; say what the object is to become, "
                 "such as 'a red chair'"
             )
-        if not together and len(prompts) not in (1, objects):
+        if not isinstance(text, Mapping) and len(prompts) not in (1, objects):
             raise UsageError(
                 f"{len(prompts)} prompts for {objects} objects; give one, one for each, or "
                 "several at once with weights, such as {'a red chair': 1, 'a wide chair': 0.5}"
             )
-        weights = tuple(float(w) for w in text.values()) if isinstance(text, Mapping) else (1.0,)
-        for prompt, weight in zip(prompts, weights, strict=together):
+        if not isinstance(text, Mapping):
+            return cls((prompts,), (1.0,))
+        weights = tuple(map(float, text.values()))
+        for prompt, weight in zip(prompts, weights, strict=True):
             if not math.isfinite(weight):
                 raise UsageError(
                     f"the weight of '{prompt}' is {weight}; it has to be a finite number, such as "
                     "1 (as trained) or 0.5"
                 )
-        return cls(prompts, weights, together)
+        return cls(tuple((prompt,) for prompt in prompts), weights)
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a mapper is to follow.
+class Condition:
+    """What one mapper is to follow, and how far.
 
     Attributes:
-        weight: of this part among others.
+        which: the code that the mapper changes.
         embedding: one for all objects, or one for each.
-        route: how much of each mapper it asks for; None: all of both.
+        strength: as given, or as routed, times the prompt's weight; likewise.
     """
 
-    weight: float
+    which: Which
     embedding: Float[Tensor, "some embed"]
-    route: Route | None = None
-
-    def strength(self, which: Which, given: float | None) -> float | Float[Tensor, " some"]:
-        """Of one mapper: as a person gave it, else as routed; times the weight."""
-        if given is not None:
-            return given * self.weight
-        if self.route is None:
-            return self.weight
-        return self.route.strength(which) * self.weight
+    strength: float | Float[Tensor, " some"]
 
 
-class Aims:
-    """Embeddings of words and pictures, each made once.
+class ConditionEncoder:
+    """Turns what an edit is given into conditions; embeds each prompt once.
 
     Args:
-        generator, clip: those of an Editor, already on their device.
+        generator, clip: those of an Editor, already on their device; see there.
+        mappers: by the code that each changes.
+        router: says of which code words speak; None: all of both.
     """
 
-    def __init__(self, generator: Generator, clip: Clip) -> None:
-        self.generator = generator
-        self.clip = clip
-        self._texts: dict[str, Tensor] = {}
+    def __init__(
+        self,
+        generator: Generator,
+        clip: Clip | None,
+        mappers: Mapping[Which, Mapper | UniversalMapper],
+        router: Universal | None = None,
+    ) -> None:
+        self.generator, self.clip, self.mappers, self.router = generator, clip, mappers, router
+        self._embeddings: dict[str, Tensor] = {}
         self._own: OwnPictures | None = None
 
-    def words(self, words: Words, universal: Universal | None = None) -> list[Part]:
-        """Parts to be added up; the embedding of each for all objects, or one for each.
+    def encode(
+        self,
+        objects: int,
+        text: Text | None,
+        shape: float | int | None,
+        appearance: float | int | None,
+        image: Exemplar | None,
+    ) -> list[Condition]:
+        """Conditions of an edit, see ``Editor.edit``; none where both strengths are 0.
 
         Args:
-            universal: routes the words, where there is one.
-        Warns:
-            UserWarning: words that the CLIP model does not know, text too long for it, or a
-                prompt that lies outside what the model can do.
+            objects: how many are edited.
         """
-        rows = [self._text(prompt) for prompt in words.prompts]
-        if not words.together:
-            rows = [torch.cat(rows)]
-        routes = [None if universal is None else universal.route(row) for row in rows]
-        named = [(prompt,) for prompt in words.prompts] if words.together else [words.prompts]
-        for prompts, route in zip(named, routes, strict=True):
-            if route is not None:
-                _warn_outside(prompts, route)
-        return [Part(*part) for part in zip(words.weights, rows, routes, strict=True)]
+        strengths = {
+            which: None if strength is None else float(strength)
+            for which, strength in zip(WHICH, (shape, appearance), strict=True)
+        }
+        for which, strength in strengths.items():
+            if strength is not None:
+                check_strength(which, strength)
+        if (text is None) == (image is None):
+            given = "neither text nor image was" if text is None else "both text and image were"
+            raise UsageError(
+                f"{given} given to edit; give one of them (edits compose: the result of one may "
+                "be edited again)"
+            )
+        prompts = None if text is None else Prompts.parse(text, objects)
+        wanted = {which: strength for which, strength in strengths.items() if strength != 0}
+        for which in wanted:
+            self._check(which)
+        if not wanted:
+            return []
+        if prompts is not None:
+            asked = list(zip(prompts.weights, self._embed(prompts), strict=True))
+            return [
+                Condition(which, row, (routed[which] if strength is None else strength) * weight)
+                for which, strength in wanted.items()
+                for weight, (row, routed) in asked
+            ]
+        assert image is not None
+        pictures, own = self._pictures(image, objects)
+        rows = {
+            which: own.embedding(pictures, which, self.mappers[which].centre) for which in wanted
+        }
+        return [
+            Condition(which, rows[which], 1.0 if strength is None else strength)
+            for which, strength in wanted.items()
+        ]
 
-    def pictures(self, image: Exemplar, objects: int) -> Float[Tensor, "some embed"]:
-        """Unit embeddings of exemplars, one for all objects or one for each.
+    def route(self, text: str) -> dict[str, float]:
+        """As ``Editor.route``."""
+        prompts = Prompts.parse(text, 1)
+        if self.clip is None:
+            self._check("shape")
+        ((_, routed),) = self._embed(prompts)
+        return {which: float(strength) for which, strength in routed.items()}
 
-        Raises:
-            UsageError: what cannot be read as a picture, or a number other than of objects.
-        """
+    def _check(self, which: Which) -> None:
+        """UsageError where a code has no mapper, or nothing can be encoded for it."""
+        if which not in self.mappers or self.clip is None:
+            missing = "CLIP model" if self.clip is None else f"mapper for {which}"
+            raise UsageError(
+                f"this bundle has no {missing}, so {which} cannot be edited; set {which} to 0, or "
+                f"train a mapper with: clipnerf train-mapper --which {which}"
+            )
+
+    def _embed(
+        self, prompts: Prompts
+    ) -> list[tuple[Float[Tensor, "some embed"], dict[Which, float | Tensor]]]:
+        """Of each group: embeddings, and the strengths at which the mappers are to follow them by
+        default."""
+        rows = [torch.cat([self._text(prompt) for prompt in group]) for group in prompts.groups]
+        if self.router is None:
+            return [(row, dict.fromkeys(WHICH, 1.0)) for row in rows]
+        routes = [self.router.route(row) for row in rows]
+        for group, route in zip(prompts.groups, routes, strict=True):
+            _warn_outside(group, route)
+        return [
+            (row, {which: route.strength(which) for which in WHICH})
+            for row, route in zip(rows, routes, strict=True)
+        ]
+
+    def _text(self, prompt: str) -> Float[Tensor, "1 embed"]:
+        """Averaged over the templates; kept, as a person tries strengths with one prompt."""
+        assert self.clip is not None
+        if prompt not in self._embeddings:
+            unknown = self.clip.unknown_words(prompt)
+            if unknown:
+                warn(
+                    f"CLIP model '{self.clip.name}' has never seen {some_of(unknown)} "
+                    f"(in '{shortened(prompt)}'); these words may do nothing or anything"
+                )
+            embedding = text_embedding(self.clip, prompt)[None]
+            self._embeddings[prompt] = embedding.to(self.generator.device)
+        return self._embeddings[prompt]
+
+    def _pictures(
+        self, image: Exemplar, objects: int
+    ) -> tuple[Float[Tensor, "some embed"], OwnPictures]:
+        """Unit embeddings of exemplars, one for all objects or one for each, and of the category's
+        own pictures."""
+        assert self.clip is not None
         pictures = exemplar_pictures(image, max(self.clip.preprocess.size))
         count = sum(map(len, pictures))
         if count not in (1, objects):
             raise UsageError(f"{count} exemplars for {objects} objects; give one, or one for each")
         device = self.generator.device
-        return torch.cat([self.clip.encode_image(some.to(device)) for some in pictures])
-
-    def exemplar(
-        self, pictures: Float[Tensor, "some embed"], mapper: Mapper | UniversalMapper
-    ) -> Float[Tensor, "some embed"]:
-        """What the mapper is given for :meth:`pictures`; exemplar.py says why."""
+        embeddings = [self.clip.encode_image(some.to(device)) for some in pictures]
         if self._own is None:
             self._own = own_pictures(self.generator, self.clip)
-        return self._own.embedding(pictures, mapper.which, mapper.centre)
-
-    def _text(self, prompt: str) -> Float[Tensor, "1 embed"]:
-        """Averaged over the templates; kept, as a person tries strengths with one prompt."""
-        if prompt not in self._texts:
-            unknown = self.clip.unknown_words(prompt)
-            if unknown:
-                warnings.warn(
-                    f"CLIP model '{self.clip.name}' has never seen {some_of(unknown)} "
-                    f"(in '{shortened(prompt)}'); these words may do nothing or anything",
-                    UserWarning,
-                    stacklevel=6,
-                )
-            embedding = text_embedding(self.clip, prompt)[None]
-            self._texts[prompt] = embedding.to(self.generator.device)
-        return self._texts[prompt]
+        return torch.cat(embeddings), self._own
 
 
-def moved(
-    codes: Float[Tensor, "batch code"],
-    mapper: Mapper | UniversalMapper,
-    parts: Sequence[Part],
-    given: float | None,
-) -> Float[Tensor, "batch code"]:
-    """The codes after all parts: each part's change is that of the codes as they came, weighted.
+def bare_prompt(text: str, noun: str) -> str | None:
+    """One or two bare words, such as a colour, as a prompt: "red" is "a red chair".
 
     Args:
-        given: strength of the mapper; None: as each part is routed.
+        noun: the category's; empty: unknown.
+    Returns:
+        None for a text that is a prompt already.
     """
-    ends = [
-        mapper.apply_to(codes, part.embedding, part.strength(mapper.which, given)) for part in parts
-    ]
-    if len(ends) == 1:
-        return ends[0]
-    return codes + torch.stack([end - codes for end in ends]).sum(0)
+    words, articles = text.lower().split(), ("a", "an", "the", "with", "without", "no")
+    if not noun or not 1 <= len(words) <= 2 or noun in words or words[0] in articles:
+        return None
+    return article(f"{text.strip()} {noun}")
 
 
 def _warn_outside(prompts: Sequence[str], route: Route) -> None:
-    for prompt, faint, foreign in zip(
-        prompts, route.faint.tolist(), route.foreign.tolist(), strict=True
-    ):
-        if not (faint or foreign):
-            continue
-        why = (
-            "CLIP hardly tells it from the bare category"
-            if faint
-            else "its objects do not differ in it"
-        )
-        warnings.warn(
-            f"'{shortened(prompt)}' lies outside what this model can do: {why}, and by default "
-            "nothing is changed; say it in other words, or give shape and appearance",
-            UserWarning,
-            stacklevel=6,
-        )
+    outside = zip(prompts, route.faint.tolist(), route.foreign.tolist(), strict=True)
+    for prompt, faint, foreign in outside:
+        if faint or foreign:
+            why = "CLIP hardly tells it from the bare category"
+            warn(
+                f"'{shortened(prompt)}' lies outside what this model can do: "
+                f"{why if faint else 'its objects do not differ in it'}, and by default "
+                "nothing is changed; say it in other words, or give shape and appearance"
+            )
 
 
 def some_of(words: Sequence[str], most: int = 5) -> str:

@@ -1,20 +1,16 @@
 """Editor: sample objects of a category, edit them by words or by a picture, look at them.
 
-from clipnerf import Editor
-editor = Editor.load("data/pretrained/chairs")
-codes = editor.sample(seeds=[0, 1, 2, 3])
-edited = editor.edit(codes, "a red chair")
-view = editor.render(edited, azimuth_deg=30, elevation_deg=20, size=64)
-editor.orbit(edited, "red.mp4", frames=48, size=128)
-editor.morph([codes, edited], "turns-red.mp4")
-
-Codes are values that nothing changes in place: what stood before an edit is still there, and is
-its undo. docs/editing.md tells the rest.
+An edit goes one way: words or pictures become conditions (``conditions.py``), by which the mappers
+move codes (``mapping.py``), and a region confines what they made (``local_edit.py``). Codes are
+values that nothing changes in place: what stood before an edit is still there, and is its undo.
+docs/editing.md tells the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +23,15 @@ from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import morph
 from clipnerf.editor.bundle import load_bundle
-from clipnerf.editor.conditions import Text
+from clipnerf.editor.conditions import ConditionEncoder, Text, bare_prompt
 from clipnerf.editor.exemplar import Exemplar, exemplar_pictures
-from clipnerf.editor.local_edit import THRESHOLD, Locals, Where, last_of
-from clipnerf.editor.mapping import Changes
+from clipnerf.editor.local_edit import LocalEditor, last_of
+from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import turn
+from clipnerf.editor.recolor import random_appearances
+from clipnerf.editor.regions import THRESHOLD, PhraseGrounding, RegionFinder, Where
+from clipnerf.editor.views import Angle, camera_at, finite_degrees
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -47,12 +46,6 @@ from clipnerf.rendering.volume import RenderOutput
 
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
-
-ORBIT_PIXELS = 2**18
-CUDA_ORBIT_PIXELS = 2**20
-"""Pixels of an orbit rendered at a time; a GPU wants large launches."""
-
-Angle = float | int | Sequence[float] | np.ndarray | Tensor
 
 
 class Editor:
@@ -72,12 +65,18 @@ class Editor:
         clip: Clip | None = None,
         mappers: Sequence[Mapper] | Universal = (),
         encoder: Encoder | None = None,
-        parts: Locals | None = None,
+        parts: RegionFinder | None = None,
     ) -> None:
         self.generator, self.clip, self.encoder = generator, clip, encoder
-        self.changes = Changes(generator, clip, mappers)
-        self.parts = Locals(generator) if parts is None else parts
-        self.universal, self.mappers = self.changes.universal, self.changes.mappers
+        self.parts = RegionFinder(generator) if parts is None else parts
+        self.universal = mappers if isinstance(mappers, Universal) else None
+        halves = (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
+        self.mappers = {mapper.which: mapper for mapper in halves}
+        self._random = random_appearances(generator)
+        # the three stages of an edit
+        self._conditions = ConditionEncoder(generator, clip, self.mappers, self.universal)
+        self._mapping = MapperEditor(self.mappers)
+        self._local = LocalEditor(self.parts)
 
     @property
     def device(self) -> torch.device:
@@ -106,18 +105,14 @@ class Editor:
         """
         generator, clip, mappers = load_bundle(path, device, mapper)
         folder = bundle_path(str(path))
-        parts = Locals.of_bundle(folder, generator, clip)
+        parts = RegionFinder(generator, partial(PhraseGrounding.load, folder, generator, clip))
         return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
 
     from_pretrained = load
     """:meth:`load`, under the name that other libraries have for it."""
 
     def sample(self, seeds: Sequence[int]) -> Codes:
-        """One object a seed; the same codes on every machine.
-
-        Args:
-            seeds: whole numbers from 0 to 4294967295.
-        """
+        """One object a seed, 0 to 4294967295; the same codes on every machine."""
         if len(seeds) == 0:
             raise UsageError("seeds is empty; give at least one, such as [0]")
         dim = self.generator.config.field.code_dim
@@ -135,10 +130,7 @@ class Editor:
         region: Where | None = None,
         threshold: float | int = THRESHOLD,
     ) -> Codes:
-        """The objects, changed towards words or a picture: one pass of two small networks.
-
-        Any number of objects at once. Edits compose: the result of one is what the next starts
-        from.
+        """The objects, any number, changed towards words or a picture; edits compose.
 
         Args:
             text: any prompt for all objects, a list with one for each, or several at once with
@@ -159,24 +151,25 @@ class Editor:
         Raises:
             UsageError: both text and image or neither, empty text, a strength or weight that is
                 no finite number, a picture that cannot be read, a number of prompts or pictures
-                other than of objects, or no mapper for a strength other than 0; a region that is
-                on none of the objects.
+                other than of objects, no mapper for a strength other than 0, no such region.
         Warns:
             UserWarning: words that the CLIP model does not know, text too long for it, or a
                 prompt that lies outside what the model can do.
         """
+        bare, asked = None, text or "the exemplar"
+        if region is not None and isinstance(text, str):
+            bare = bare_prompt(text, self.parts.noun)
+        if bare is not None:  # a colour, which leaves the shape alone
+            text, shape = bare, 0 if shape is None else shape
+        conditions = self._conditions.encode(len(codes), text, shape, appearance, image)
         if region is None:
-            return self.changes.edit(codes, text, shape, appearance, image)
-        bare = isinstance(text, str) and self.parts.is_bare(text)
-
-        def whole(objects: Codes) -> Codes:
-            """The edit, of the whole of any objects; a bare colour leaves their shape alone."""
-            said = self.parts.prompt(text) if bare and isinstance(text, str) else text
-            kept = 0 if bare and shape is None else shape
-            return self.changes.edit(objects, said, kept, appearance, image)
-
-        name = f"{region if isinstance(region, str) else 'the region'}: {text or 'the exemplar'}"
-        return self.parts.edit(codes, whole, region, threshold, name, paint=bare)
+            return self._mapping.change(codes, conditions).after
+        plain = replace(codes.to(self.device), layers=())
+        change, random = self._mapping.change(plain, conditions), None
+        if bare is not None:
+            random = self._mapping.change(self._random, conditions)
+        name = f"{region if isinstance(region, str) else 'the region'}: {asked}"
+        return self._local.add(codes, change, region, threshold, name, random)
 
     def edit_parts(
         self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],
@@ -197,9 +190,10 @@ class Editor:
         size: int = 64, camera: Camera | None = None, threshold: float | int = THRESHOLD,
     ) -> Float[Tensor, "batch 1 size size"]:  # fmt: skip
         """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
-        camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera
+        if camera is None:
+            camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
         codes = codes.to(self.device)
-        return self.parts.picture(codes, self.parts.region(codes, region, threshold), camera)
+        return self.parts.picture(codes, self.parts.find(codes, region, threshold), camera)
 
     @torch.no_grad()
     def route(self, text: str) -> dict[str, float]:
@@ -210,7 +204,7 @@ class Editor:
         Raises:
             UsageError: empty text, or a bundle without CLIP.
         """
-        return self.changes.route(text)
+        return self._conditions.route(text)
 
     def invert(
         self,
@@ -243,16 +237,7 @@ class Editor:
             encoder=self.encoder, clip=self.clip,
         )  # fmt: skip
 
-    def interpolate(self, before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
-        """The way from some objects to others, or to the same ones after an edit.
-
-        Spherical, as the generator looks at the direction of a code alone.
-
-        Args:
-            before, after: as many objects each.
-            steps: batches on the way, both ends among them.
-        """
-        return morph.interpolate(before, after, steps)
+    interpolate = staticmethod(morph.interpolate)
 
     @torch.no_grad()
     def render(
@@ -275,7 +260,8 @@ class Editor:
                 One object may be seen by many cameras.
             samples: samples a ray; the generator's own where None.
         """
-        camera = self._camera(azimuth_deg, elevation_deg, size) if camera is None else camera
+        if camera is None:
+            camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
         if len(codes) == 1 and len(camera) > 1:
             codes = codes[torch.zeros(len(camera), dtype=torch.long)]
         if len(camera) not in (1, len(codes)):
@@ -332,25 +318,21 @@ class Editor:
             stops: what is passed through, two or more batches of as many objects, which stand
                 side by side: ``[codes[0], codes[1], codes[2]]`` leads from object to object,
                 ``[codes, edited]`` through an edit.
-            path: an .mp4 file; it is opened before the first frame is rendered.
+            path, size, fps: as for :meth:`orbit`.
             frames: number of frames in all, 2 or more.
-            size: width and height of each object's tile, pixels; even, for H.264.
             loop: go back to the first stop at the end, so that the video can be repeated.
             turns: how often the camera goes around meanwhile; 0: it stands still.
             azimuth_deg, elevation_deg: where the camera starts, degrees.
-            fps: frames a second.
-        Raises:
-            UsageError: a value out of range, or no .mp4.
-            ClipNerfError: the video cannot be written; nothing is left behind.
+        Raises: as :meth:`orbit`.
         """
         path = check_video_path(path)
         way = morph.along(stops, frames, loop)
         check_video_size(size, size * len(way[0]))
-        start = self._angle("azimuth_deg", azimuth_deg).cpu()
-        turned = self._angle("turns", turns).cpu() * 360 * torch.arange(frames) / frames
-        self._angle("elevation_deg", elevation_deg)
-        pictures = morph.draw(
-            self.generator, way, start + turned, float(elevation_deg), size, samples, self._pixels
+        start = finite_degrees("azimuth_deg", azimuth_deg)
+        azimuths = start + finite_degrees("turns", turns) * 360 * torch.arange(frames) / frames
+        finite_degrees("elevation_deg", elevation_deg)
+        pictures = morph.render_morph(
+            self.generator, way, azimuths, float(elevation_deg), size, samples
         )
         return write_video(path, pictures, fps=float(fps))
 
@@ -363,41 +345,12 @@ class Editor:
         elevation_deg: float | int = 20,
         samples: int | None = None,
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-        """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255.
-
-        Raises:
-            UsageError: a value out of range.
-        """
+        """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255."""
         if frames < 1:
             raise UsageError(f"frames is {frames}; a video has at least 1")
-        self._angle("elevation_deg", elevation_deg)
-        return turn(
-            self.generator, codes, frames, size, float(elevation_deg), samples, self._pixels
-        )
+        finite_degrees("elevation_deg", elevation_deg)
+        return turn(self.generator, codes, frames, size, float(elevation_deg), samples)
 
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
         return [surface(self.generator, codes[n], resolution, crumbs) for n in range(len(codes))]
-
-    def _camera(self, azimuth_deg: Angle, elevation_deg: Angle, size: int) -> Camera:
-        if size < 1:
-            raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
-        azimuth = self._angle("azimuth_deg", azimuth_deg)
-        elevation = self._angle("elevation_deg", elevation_deg)
-        if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
-            raise UsageError(
-                f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
-                "give one each, or the same number"
-            )
-        azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
-        return self.generator.camera(azimuth, elevation, size)
-
-    @property
-    def _pixels(self) -> int:
-        return ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
-
-    def _angle(self, name: str, value: Angle) -> Float[Tensor, " batch"]:
-        angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=self.device))
-        if not bool(torch.isfinite(angle).all()):
-            raise UsageError(f"{name} is {value}; it has to be a finite number of degrees")
-        return angle

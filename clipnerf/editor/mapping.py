@@ -1,113 +1,64 @@
-"""Changes: codes moved towards words or a picture, by whichever mappers a bundle has."""
+"""Mapping: codes moved by the mappers as conditions ask; the second stage of an edit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from clipnerf.config.mapper import Which
-from clipnerf.editor.conditions import Aims, Part, Text, Words, moved
-from clipnerf.editor.exemplar import Exemplar
-from clipnerf.errors import UsageError
-from clipnerf.gan.codes import Codes
-from clipnerf.gan.generator import Generator
-from clipnerf.mappers.paper import Mapper, check_strength
-from clipnerf.mappers.universal import WHICH, Universal, UniversalMapper
+from clipnerf.editor.conditions import Condition
+from clipnerf.gan.codes import Codes, LocalEdit
+from clipnerf.mappers.paper import Mapper
+from clipnerf.mappers.universal import WHICH, UniversalMapper
 
-if TYPE_CHECKING:
-    from clipnerf.clip.model import Clip
+Holder = TypeVar("Holder", Codes, LocalEdit)
 
 
-class Changes:
-    """The mappers of a generator, and what leads them; see ``Editor`` for the arguments."""
+@dataclass(frozen=True)
+class CodeChange:
+    """Objects as they were, and as the mappers make the whole of them."""
 
-    def __init__(
-        self, generator: Generator, clip: Clip | None, mappers: Sequence[Mapper] | Universal
-    ) -> None:
-        self.generator, self.clip = generator, clip
-        self.universal = mappers if isinstance(mappers, Universal) else None
-        halves: Sequence[Mapper | UniversalMapper] = (
-            (mappers.shape, mappers.appearance) if isinstance(mappers, Universal) else mappers
-        )
-        self.mappers = {mapper.which: mapper for mapper in halves}
-        self.aims = None if clip is None else Aims(generator, clip)
-
-    def edit(
-        self,
-        codes: Codes,
-        text: Text | None,
-        shape: float | int | None,
-        appearance: float | int | None,
-        image: Exemplar | None,
-    ) -> Codes:
-        """As ``Editor.edit`` without a region: the objects, and all their local edits, moved."""
-        strengths = {
-            which: None if strength is None else float(strength)
-            for which, strength in (("shape", shape), ("appearance", appearance))
-        }
-        for which, strength in strengths.items():
-            if strength is not None:
-                check_strength(which, strength)
-        if (text is None) == (image is None):
-            given = "neither text nor image was" if text is None else "both text and image were"
-            raise UsageError(
-                f"{given} given to edit; give one of them (edits compose: the result of one may "
-                "be edited again)"
-            )
-        words = None if text is None else Words.of(text, len(codes))
-        wanted = [which for which in WHICH if strengths[which] != 0]
-        if not wanted:
-            return codes
-        mappers = [self.mapper(which) for which in wanted]
-        assert self.aims is not None
-        pictures = None if image is None else self.aims.pictures(image, len(codes))
-        said = [] if words is None else self.aims.words(words, self.universal)
-        for which, mapper in zip(wanted, mappers, strict=True):
-            parts = said
-            if pictures is not None:
-                parts = [Part(1.0, self.aims.exemplar(pictures, mapper))]
-            codes = _moved(codes, mapper, parts, strengths[which], self.generator.device)
-        return codes
-
-    def route(self, text: str) -> dict[str, float]:
-        """As ``Editor.route``."""
-        words = Words.of(text, 1)
-        if self.aims is None:
-            self.mapper("shape")
-        assert self.aims is not None
-        (part,) = self.aims.words(words, self.universal)
-        if part.route is None:
-            return {which: 1.0 for which in WHICH}
-        return {which: float(part.route.strength(which)) for which in WHICH}
-
-    def mapper(self, which: Which) -> Mapper | UniversalMapper:
-        """The mapper of a code; UsageError where there is none, or no CLIP."""
-        if which not in self.mappers or self.clip is None:
-            missing = "CLIP model" if self.clip is None else f"mapper for {which}"
-            raise UsageError(
-                f"this bundle has no {missing}, so {which} cannot be edited; set {which} to 0, or "
-                f"train a mapper with: clipnerf train-mapper --which {which}"
-            )
-        return self.mappers[which]
+    before: Codes
+    after: Codes
 
 
-def _moved(
-    codes: Codes,
-    mapper: Mapper | UniversalMapper,
-    parts: Sequence[Part],
-    strength: float | None,
-    device: torch.device,
-) -> Codes:
-    """One code of the objects, and of each local edit that has its own, after all parts."""
+class MapperEditor:
+    """Moves codes by whichever mappers a bundle has.
 
-    def after(code):
-        return None if code is None else moved(code.to(device), mapper, parts, strength)
+    Args:
+        mappers: by the code that each changes.
+    """
 
-    which = mapper.which
-    layers = tuple(
-        replace(layer, **{which: after(getattr(layer, which))}) for layer in codes.layers
-    )
-    return replace(codes, **{which: after(getattr(codes, which))}, layers=layers)
+    def __init__(self, mappers: Mapping[Which, Mapper | UniversalMapper]) -> None:
+        self.mappers = mappers
+
+    def change(self, codes: Codes, conditions: Sequence[Condition]) -> CodeChange:
+        """The objects, and all their local edits, moved; without conditions the very same codes.
+
+        Args:
+            conditions: for a code whose mapper is there.
+        """
+        after = codes
+        for which in WHICH:
+            own = [condition for condition in conditions if condition.which == which]
+            if own:
+                layers = tuple(self._moved(layer, which, own) for layer in after.layers)
+                after = replace(self._moved(after, which, own), layers=layers)
+        return CodeChange(codes, after)
+
+    def _moved(self, holder: Holder, which: Which, conditions: Sequence[Condition]) -> Holder:
+        """One code after all conditions, each of which changes the code as it came."""
+        codes: Tensor | None = getattr(holder, which)
+        if codes is None:
+            return holder
+        mapper = self.mappers[which]
+        codes = codes.to(mapper.centre.device)
+        ends = [mapper.apply_to(codes, some.embedding, some.strength) for some in conditions]
+        if len(ends) > 1:
+            ends = [codes + torch.stack([end - codes for end in ends]).sum(0)]
+        moved: dict[str, Any] = {which: ends[0]}
+        return replace(holder, **moved)

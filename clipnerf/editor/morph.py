@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.editor.views import frames_at_once
 from clipnerf.errors import UsageError
-from clipnerf.gan.codes import Codes, Detail, Layer
+from clipnerf.gan.codes import Codes, Detail, LocalEdit
 from clipnerf.gan.generator import Generator
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
+
+Code = TypeVar("Code", Tensor, Tensor | None)
 
 
 def between(before: Codes, after: Codes, share: float | int) -> Codes:
@@ -37,8 +41,8 @@ def between(before: Codes, after: Codes, share: float | int) -> Codes:
 
 
 def _faded(
-    before: tuple[Layer, ...], after: tuple[Layer, ...], share: float | int
-) -> tuple[Layer, ...]:
+    before: tuple[LocalEdit, ...], after: tuple[LocalEdit, ...], share: float | int
+) -> tuple[LocalEdit, ...]:
     """Local edits that both have move; those of one alone fade out, or in."""
     common = 0
     while common < min(len(before), len(after)) and _same(before[common], after[common]):
@@ -46,12 +50,10 @@ def _faded(
     moving = tuple(
         replace(
             a,
-            shape=None if a.shape is None else _spherical(a.shape, _there(b.shape), share),
-            appearance=None
-            if a.appearance is None
-            else _spherical(a.appearance, _there(b.appearance), share),
+            shape=_spherical(a.shape, b.shape, share),
+            appearance=_spherical(a.appearance, b.appearance, share),
             strength=torch.lerp(a.strength, b.strength, share),
-            paint=_mixed_paint(a, b, share),
+            paint=_mixed_paint(a.paint, b.paint, share),
         )
         for a, b in zip(before[:common], after[:common], strict=True)
     )
@@ -62,30 +64,19 @@ def _faded(
     )
 
 
-def _mixed_paint(a: Layer, b: Layer, share: float | int) -> Tensor | None:
+def _mixed_paint(start: Tensor | None, end: Tensor | None, share: float | int) -> Tensor | None:
     """Paint that one alone has comes, or goes, with the colour it has there."""
-    start, end = a.paint, b.paint
-    if start is None and end is None:
+    known = end if start is None else start
+    if known is None:
         return None
-    fade = torch.tensor([1.0, 1.0, 1.0, 0.0])
-    start = _there(end) * fade.to(_there(end)) if start is None else start
-    end = start * fade.to(start) if end is None else end
-    return torch.lerp(start, end, share)
+    faded = known * known.new_tensor([1.0, 1.0, 1.0, 0.0])
+    return torch.lerp(faded if start is None else start, faded if end is None else end, share)
 
 
-def _same(a: Layer, b: Layer) -> bool:
+def _same(a: LocalEdit, b: LocalEdit) -> bool:
     """Whether two local edits are of one region, and change the same kinds of codes."""
-    kinds = [(layer.shape is None, layer.appearance is None) for layer in (a, b)]
-    return (
-        kinds[0] == kinds[1]
-        and type(a.region) is type(b.region)
-        and torch.equal(a.region.numbers, b.region.numbers)
-    )
-
-
-def _there(code: Tensor | None) -> Tensor:
-    assert code is not None
-    return code
+    kinds = [(e.shape is None, e.appearance is None, type(e.region)) for e in (a, b)]
+    return kinds[0] == kinds[1] and torch.equal(a.region.numbers, b.region.numbers)
 
 
 def _mixed(before: Detail | None, after: Detail | None, share: float | int) -> Detail | None:
@@ -100,10 +91,10 @@ def _mixed(before: Detail | None, after: Detail | None, share: float | int) -> D
     )
 
 
-def _spherical(
-    before: Float[Tensor, "batch code"], after: Float[Tensor, "batch code"], share: float | int
-) -> Float[Tensor, "batch code"]:
-    """Directions turn at an even pace, lengths grow at an even pace."""
+def _spherical(before: Code, after: Code, share: float | int) -> Code:
+    """Directions turn at an even pace, lengths grow at an even pace; None where a code is none."""
+    if before is None or after is None:
+        return None
     lengths = [code.norm(dim=1, keepdim=True) for code in (before, after)]
     start, end = before / lengths[0].clamp(min=1e-12), after / lengths[1].clamp(min=1e-12)
     # by both half-angle chords: arccos of the product is blind to small angles
@@ -118,9 +109,11 @@ def _spherical(
     return torch.where((before == after).all(1, keepdim=True), before, curved)
 
 
-def interpolate(before: Codes, after: Codes, steps: int) -> list[Codes]:
-    """The way from some objects to as many others: `steps` batches, both ends among them.
+def interpolate(before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
+    """The way from some objects to as many others, or to the same ones after an edit.
 
+    Args:
+        steps: batches on the way, both ends among them.
     Raises:
         UsageError: fewer than 2 steps, or two batches of different size.
     """
@@ -155,22 +148,21 @@ def along(stops: Sequence[Codes], frames: int, loop: bool = True) -> list[Codes]
 
 
 @torch.no_grad()
-def draw(
+def render_morph(
     generator: Generator,
     codes: Sequence[Codes],
     azimuths_deg: Float[Tensor, " frames"],
     elevation_deg: float,
     size: int,
     samples: int | None,
-    pixels: int,
 ) -> Iterator[np.ndarray]:
     """A picture a batch of codes: its objects side by side, [size, objects * size, 3], 0 to 255.
 
     Args:
         azimuths_deg: where the camera stands for each batch, degrees.
-        pixels: how many are rendered at a time, at least one frame.
     """
-    objects, at_once = len(codes[0]), max(1, pixels // (len(codes[0]) * size * size))
+    objects = len(codes[0])
+    at_once = frames_at_once(generator.device, objects * size * size)
     with Progress(len(codes), desc="morph", unit="frame") as progress:
         for start in range(0, len(codes), at_once):
             some = Codes.cat(codes[start : start + at_once]).to(generator.device)

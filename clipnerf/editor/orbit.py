@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from clipnerf.editor.views import frames_at_once
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
 
@@ -22,17 +23,12 @@ def turn(
     size: int,
     elevation_deg: float,
     samples: int | None,
-    pixels: int,
 ) -> Iterator[np.ndarray]:
-    """A picture a frame: objects side by side, [size, objects * size, 3], 0 to 255.
-
-    Args:
-        pixels: how many are rendered at a time, at least one frame.
-    """
+    """A picture a frame: objects side by side, [size, objects * size, 3], 0 to 255."""
     count, device = len(codes), generator.device
     codes = codes.to(device)
     # what objects need but once (their empty space above all) is found once for all frames
-    objects = FinishedObjects(
+    objects = CachedRenderer(
         generator.field,
         generator.box,
         codes,
@@ -41,7 +37,7 @@ def turn(
     )
     azimuths = torch.arange(frames) * (360.0 / frames)
     with Progress(frames, desc="orbit", unit="frame") as progress:
-        for chunk in azimuths.split(max(1, pixels // (count * size * size))):
+        for chunk in azimuths.split(frames_at_once(device, count * size * size)):
             camera = generator.camera(chunk.to(device).repeat(count), elevation_deg, size)
             rows = [row for row in range(count) for _ in chunk]
             view = objects.render(camera, rows, samples=samples or generator.config.render_samples)

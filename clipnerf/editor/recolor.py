@@ -1,4 +1,4 @@
-"""Paint: a colour on a part that the generator never gives that colour.
+"""Recoloring: a colour on a part that the generator never gives that colour.
 
 "A blue chair" has a blue seat and a blue back; its legs stay black, as the legs of nearly all
 chairs of the data are. Where the part that is to be blue would not become so, it takes the colour
@@ -7,15 +7,15 @@ that the same edit gives to what it does change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.editor.mapping import CodeChange
 from clipnerf.fields.field import SOLID
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.gan.generator import Generator
 
 POINTS = 6000
@@ -26,26 +26,26 @@ FAR = 0.15
 """Distance of two colours in [0, 1]^3 from which a part counts as not having taken the colour."""
 
 
+def random_appearances(generator: Generator) -> Codes:
+    """OTHERS objects that show what an edit makes of any colours; always the same ones."""
+    _, codes = _draw(generator.config.field.code_dim)
+    return Codes(codes.to(generator.device), codes.to(generator.device))
+
+
 @torch.no_grad()
-def painted(
-    generator: Generator, codes: Codes, layer: Layer, edit: Callable[[Codes], Codes]
-) -> Layer:
-    """The layer, with paint for the objects whose part does not take the colour.
+def recolored(generator: Generator, codes: Codes, edit: LocalEdit, random: CodeChange) -> LocalEdit:
+    """The local edit, with paint for the objects whose part does not take the colour.
 
     Args:
         codes: the objects before.
-        layer: a local edit of colour.
-        edit: the edit of whole objects that it came from.
+        edit: a local edit of colour.
+        random: the same edit of :func:`random_appearances`.
     """
-    if layer.appearance is None or generator.field.view_direction:
-        return layer
+    if edit.appearance is None or generator.field.view_direction:
+        return edit
     field, device = generator.field, generator.device
-    rng = torch.Generator().manual_seed(0)
-    points = ((torch.rand(POINTS, 3, generator=rng) * 2 - 1).to(device) * generator.box)[None]
-    dim = codes.appearance.shape[1]
-    random = torch.randn(OTHERS, dim, generator=rng).to(device)
-    others = Codes(codes.shape[:1].expand(OTHERS, -1), random)
-    changed = edit(others).appearance
+    points = (_draw(codes.appearance.shape[1])[0].to(device) * generator.box)[None]
+    usual, changed = random.before.appearance.to(device), random.after.appearance
     rows = []
     for row in range(len(codes)):
         one = replace(codes[row], layers=())
@@ -61,14 +61,21 @@ def painted(
             style = field.appearance_style(appearance, detail=detail)
             return field.color(seen.expand(len(appearance), -1, -1), style)
 
-        weight = (colors(changed, None) - colors(random, None)).square().sum(-1).mean(0)
+        weight = (colors(changed, None) - colors(usual, None)).square().sum(-1).mean(0)
         detail = None if one.detail is None else one.detail.appearance
-        own = colors(layer.appearance[row : row + 1], detail)[0]
-        mask = layer[[row]].region.bind(field.shape_mapping, one.shape)(places, features)[0]
+        own = colors(edit.appearance[row : row + 1], detail)[0]
+        mask = edit[[row]].region.bind(field.shape_mapping, one.shape)(places, features)[0]
         wanted, there = _mean(own, weight), _mean(own, mask)
         far = (wanted - there).norm() > FAR
         rows.append(torch.cat((wanted, far.float()[None])))
-    return replace(layer, paint=torch.stack(rows))
+    return replace(edit, paint=torch.stack(rows))
+
+
+def _draw(dim: int) -> tuple[Float[Tensor, "points 3"], Float[Tensor, "others code"]]:
+    """Points in [-1, 1]^3 and appearance codes, always the same."""
+    rng = torch.Generator().manual_seed(0)
+    points = torch.rand(POINTS, 3, generator=rng) * 2 - 1
+    return points, torch.randn(OTHERS, dim, generator=rng)
 
 
 def _mean(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.training.precision import network_dtype
 from clipnerf.vision.features import as_8_bit
 
@@ -27,7 +27,7 @@ alone is what CLIP sees, and what is shown."""
 OTHER_VIEWS: tuple[Angle, ...] = ((25.0, 24.0), (335.0, 16.0), (0.0, 26.0))
 """Sides that hardly differ from VIEWS: what is read otherwise from here is the reader's error."""
 
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Called with the number of pictures just rendered."""
 
 
@@ -49,7 +49,7 @@ def shoot(
     views: Sequence[Angle] = VIEWS,
     size: int = 64,
     samples: int | None = None,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> Shots:
     """Every object from every view.
 
@@ -57,7 +57,7 @@ def shoot(
         size: width and height, pixels.
         samples: samples a ray; those of the generator's training where None.
     """
-    return shoot_all(generator, [codes], views, size, samples, tell)[0]
+    return shoot_all(generator, [codes], views, size, samples, on_progress)[0]
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def shoot_all(
     views: Sequence[Angle] = VIEWS,
     size: int = 64,
     samples: int | None = None,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> list[Shots]:
     """The same objects as several edits left them, from every view.
 
@@ -83,7 +83,7 @@ def shoot_all(
     parts: list[tuple[Tensor, Tensor]] = []
     for start in range(0, total, at_once):
         some = Codes.cat([codes[start : start + at_once] for codes in edits]).to(generator.device)
-        objects = FinishedObjects(
+        objects = CachedRenderer(
             generator.field,
             generator.box,
             some,
@@ -103,6 +103,6 @@ def shoot_all(
                 view.opacity.float().cpu().unflatten(0, shape),
             )
         )
-        tell(len(some) * len(views))
+        on_progress(len(some) * len(views))
     rgb, opacity = (torch.cat([part[i] for part in parts], dim=1) for i in (0, 1))
     return [Shots(rgb[row], opacity[row]) for row in range(len(edits))]

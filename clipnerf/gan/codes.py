@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,7 +42,7 @@ class Detail:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LocalEdit:
     """A local edit: other codes within a region of each object.
 
     Attributes:
@@ -59,33 +60,25 @@ class Layer:
     name: str = ""
     paint: Float[Tensor, "batch 4"] | None = None
 
-    def __getitem__(self, rows: slice | Tensor | list[int]) -> Layer:
+    def __getitem__(self, rows: slice | Tensor | list[int]) -> LocalEdit:
         """A selection of objects."""
-        return Layer(
-            self.region[rows],
-            None if self.shape is None else self.shape[rows],
-            None if self.appearance is None else self.appearance[rows],
-            self.strength[rows],
-            self.name,
-            None if self.paint is None else self.paint[rows],
-        )
+        return self._each(lambda some: some[rows])
 
-    def to(self, device: torch.device | str) -> Layer:
+    def to(self, device: torch.device | str) -> LocalEdit:
         """The same on a device."""
-        return Layer(
-            self.region.to(device),
-            None if self.shape is None else self.shape.to(device),
-            None if self.appearance is None else self.appearance.to(device),
-            self.strength.to(device),
-            self.name,
-            None if self.paint is None else self.paint.to(device),
-        )
+        return self._each(lambda some: some.to(device))
 
-    def times(self, strength: float | Tensor) -> Layer:
+    def _each(self, change: Callable[[Any], Any]) -> LocalEdit:
+        optional = (self.shape, self.appearance, self.paint)
+        shape, appearance, paint = (None if some is None else change(some) for some in optional)
+        strength = change(self.strength)
+        return LocalEdit(change(self.region), shape, appearance, strength, self.name, paint)
+
+    def times(self, strength: float | Tensor) -> LocalEdit:
         """Faded; ``strength`` is a number, or one for each object [batch, 1]."""
         return replace(self, strength=self.strength * strength)
 
-    def spread(self, first: int, total: int) -> Layer:
+    def spread(self, first: int, total: int) -> LocalEdit:
         """For a batch of ``total`` objects, of which ours begin at ``first``; none of the others
         has the edit."""
         own = torch.arange(total, device=self.strength.device) - first
@@ -105,7 +98,7 @@ class Codes:
     shape: Float[Tensor, "batch code"]
     appearance: Float[Tensor, "batch code"]
     detail: Detail | None = None
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LocalEdit, ...] = ()
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -135,7 +128,7 @@ class Codes:
                 torch.cat([some.appearance for some in each]),
             )
         total, first = sum(len(part) for part in parts), 0
-        layers: list[Layer] = []
+        layers: list[LocalEdit] = []
         for part in parts:
             layers += [layer.spread(first, total) for layer in part.layers]
             first += len(part)

@@ -15,7 +15,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.build import build_field, generator_config
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.inference import FinishedObjects, finished_cells
+from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.gan.local_edits import with_layers
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.step_inputs import CPU_STEP, sample_cameras
@@ -231,7 +231,7 @@ class Generator(nn.Module):
             )
             return as_output(out, camera.height, camera.width)
         cells = finished_cells(self.box, camera.width * camera.height)
-        objects = FinishedObjects(self.field, self.box, codes, *styles, cells, dtype)
+        objects = CachedRenderer(self.field, self.box, codes, *styles, cells, dtype)
         return objects.render(camera, samples=samples, background=background, max_points=max_points)
 
     def render_patch(

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipnerf.gan.step_inputs import Draw
+from clipnerf.gan.step_inputs import StepInputs
 
-Body = Callable[[Tensor, Draw], dict[str, Tensor]]
+Body = Callable[[Tensor, StepInputs], dict[str, Tensor]]
 Record = Callable[[Callable[[], dict[str, Tensor]]], tuple[Callable[[], None], dict[str, Tensor]]]
 
 EAGER_FIRST = 3
@@ -31,7 +31,7 @@ class _Recorded:
     """Inputs that a graph reads, what replays it, and the outputs that it writes."""
 
     real: Tensor
-    drawn: Draw
+    drawn: StepInputs
     replay: Callable[[], None]
     outputs: dict[str, Tensor]
 
@@ -56,7 +56,7 @@ class StepGraphs:
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def __call__(self, real: Tensor, drawn: Draw, *, kind: str) -> dict[str, Tensor]:
+    def __call__(self, real: Tensor, drawn: StepInputs, *, kind: str) -> dict[str, Tensor]:
         """One step on these inputs.
 
         Args:
@@ -94,7 +94,7 @@ class _CudaRecorder:
         return graph.replay, outputs
 
 
-def tensors(drawn: Draw) -> list[Tensor]:
+def tensors(drawn: StepInputs) -> list[Tensor]:
     """All tensors of a draw, always in one order."""
     found: list[Tensor] = []
 
@@ -109,7 +109,7 @@ def tensors(drawn: Draw) -> list[Tensor]:
     return found
 
 
-def copy(drawn: Draw) -> Draw:
+def copy(drawn: StepInputs) -> StepInputs:
     """A draw with tensors of its own."""
 
     def copied(value: Any) -> Any:

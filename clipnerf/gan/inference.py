@@ -39,7 +39,7 @@ def finished_cells(box: Float[Tensor, " 3"], pixels: int) -> list[int]:
     return grid_cells(box.tolist(), longest)
 
 
-class FinishedObjects:
+class CachedRenderer:
     """Objects to be looked at from any number of sides; what is found once is kept.
 
     Args:

@@ -31,7 +31,7 @@ CPU_STEP = 64
 
 
 @dataclass(frozen=True)
-class Draw:
+class StepInputs:
     """Random inputs of one step on one rank: B pictures of R = patch x patch rays, S samples a ray.
 
     Attributes:
@@ -68,10 +68,10 @@ class Draw:
         """Rays along a side of the patches."""
         return math.isqrt(self.jitter.shape[1])
 
-    def to(self, device: torch.device) -> Draw:
+    def to(self, device: torch.device) -> StepInputs:
         """The same numbers on a device; does not wait for it."""
         noise = self.density_noise
-        return Draw(
+        return StepInputs(
             codes=Codes(send(self.codes.shape, device), send(self.codes.appearance, device)),
             camera=Camera(
                 send(self.camera.c2w, device),
@@ -97,7 +97,7 @@ def draw(
     step: int,
     batch: int,
     device: torch.device,
-) -> Draw:
+) -> StepInputs:
     """The random inputs of ``batch`` pictures on ``rank`` in ``step``.
 
     What is small is drawn on the CPU, the same for every device; the noise of rays on ``device``.
@@ -130,7 +130,7 @@ def draw(
     density_noise = None
     if strength > 0:
         density_noise = strength * torch.randn(shape, generator=rays, device=device)
-    drawn = Draw(codes, camera, patches, jitter, density_noise, places, points, offsets, kept)
+    drawn = StepInputs(codes, camera, patches, jitter, density_noise, places, points, offsets, kept)
     return drawn.to(device)
 
 

@@ -29,7 +29,7 @@ from clipnerf.gan.losses import (
 )
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.schedules import Schedules
-from clipnerf.gan.step_inputs import Draw, draw, ramp
+from clipnerf.gan.step_inputs import StepInputs, draw, ramp
 from clipnerf.io.weights import load_weights
 from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
@@ -105,7 +105,7 @@ class Trainer(Schedules):
                 group["lr"] = torch.tensor(0.0, device=self.device)
             group["lr"].fill_(rate * factor)
 
-    def draw(self, batch: int) -> Draw:
+    def draw(self, batch: int) -> StepInputs:
         """The random inputs of the coming step on this rank."""
         return draw(
             self.config,
@@ -119,7 +119,7 @@ class Trainer(Schedules):
     def train_step(
         self,
         real: Float[Tensor, "batch 3 height width"],
-        drawn: Draw | None = None,
+        drawn: StepInputs | None = None,
         directions: Float[Tensor, "batch 3"] | None = None,
     ) -> dict[str, Tensor]:
         """One step of both players on one batch; returns losses and the pictures seen.
@@ -144,8 +144,8 @@ class Trainer(Schedules):
         self.step += 1
         return result
 
-    def _both_players(self, real: Tensor, drawn: Draw) -> dict[str, Tensor]:
-        real, opacity, fake = self.look(real, drawn)
+    def _both_players(self, real: Tensor, drawn: StepInputs) -> dict[str, Tensor]:
+        real, opacity, fake = self.sample_real_and_fake(real, drawn)
         losses = self._discriminator_step(real, fake.detach(), drawn)
         seen: list[Tensor] | None = None
         if self.features is not None and self.feature_weight > 0:
@@ -154,7 +154,9 @@ class Trainer(Schedules):
         losses |= self._generator_step(fake, drawn, seen)
         return losses | {"real": real, "fake": fake.detach(), "opacity": opacity}
 
-    def look(self, real: Tensor, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
+    def sample_real_and_fake(
+        self, real: Tensor, drawn: StepInputs
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Reals at the patches, opacity of the fakes, and the fakes: sampled and blurred alike.
 
         Rays go through the centres of the reals' pixels, so that neither side is the smoother.
@@ -182,7 +184,7 @@ class Trainer(Schedules):
             )
         return blur(real, self.softness), view.opacity.detach(), blur(fake, self.softness)
 
-    def judge(self, pictures: Tensor, patches: Patches) -> Tensor:
+    def discriminate(self, pictures: Tensor, patches: Patches) -> Tensor:
         """Logits, float32; the convolutions in bfloat16 where that is multiplied natively."""
         return self._with_autocast(self.discriminator, pictures, patches)
 
@@ -193,19 +195,21 @@ class Trainer(Schedules):
         with torch.autocast(kind, torch.bfloat16, enabled=lower, cache_enabled=False):
             return call(*inputs)
 
-    def _discriminator_step(self, real: Tensor, fake: Tensor, drawn: Draw) -> dict[str, Tensor]:
+    def _discriminator_step(
+        self, real: Tensor, fake: Tensor, drawn: StepInputs
+    ) -> dict[str, Tensor]:
         loss, patches = self.config.loss, drawn.patches
         self.optimizer_d.zero_grad(set_to_none=True)
         if drawn.directions is None:
-            real_logits = self.judge(real, patches)
-            fake_logits, wrong = self.judge_fake(fake, drawn)
+            real_logits = self.discriminate(real, patches)
+            fake_logits, wrong = self.discriminate_fake(fake, drawn)
         else:
             # the guess is learned from reals alone, so that fakes have to face as they do
             real_logits, guess = self._with_autocast(
                 self.discriminator.with_direction, real, patches
             )
             wrong = direction_loss(guess, drawn.directions)
-            fake_logits = self.judge(fake, patches)
+            fake_logits = self.discriminate(fake, patches)
         value = discriminator_loss(real_logits, fake_logits)
         total = value + loss.pose * wrong
         penalty = value.new_zeros(())
@@ -218,10 +222,10 @@ class Trainer(Schedules):
         gap = real_logits.detach().mean() - fake_logits.detach().mean()
         return {"loss_d": value.detach(), "r1": penalty.detach(), "logit_gap": gap}
 
-    def judge_fake(self, fake: Tensor, drawn: Draw) -> tuple[Tensor, Tensor]:
+    def discriminate_fake(self, fake: Tensor, drawn: StepInputs) -> tuple[Tensor, Tensor]:
         """Logits of fakes, and how wrong the guess of their cameras is; 0 where nothing guesses."""
         if self.discriminator.direction is None:
-            logits = self.judge(fake, drawn.patches)
+            logits = self.discriminate(fake, drawn.patches)
             return logits, logits.new_zeros(())
         logits, guess = self._with_autocast(self.discriminator.with_direction, fake, drawn.patches)
         return logits, direction_loss(guess, drawn.camera.c2w[:, :3, 3])
@@ -241,12 +245,12 @@ class Trainer(Schedules):
         return {"loss_f": value.detach()}
 
     def _generator_step(
-        self, fake: Tensor, drawn: Draw, seen: list[Tensor] | None
+        self, fake: Tensor, drawn: StepInputs, seen: list[Tensor] | None
     ) -> dict[str, Tensor]:
         loss = self.config.loss
         self.optimizer_g.zero_grad(set_to_none=True)
         self.discriminator.requires_grad_(False)
-        logits, wrong = self.judge_fake(fake, drawn)
+        logits, wrong = self.discriminate_fake(fake, drawn)
         value = generator_loss(logits)
         self.discriminator.requires_grad_(True)
         total = value + loss.pose * wrong

@@ -18,11 +18,11 @@ from clipnerf.inversion.result import Moment
 
 SNAPSHOT_EVERY = 5
 """Steps between the moments of the history that keep codes and poses."""
-Tell = Callable[..., None]
+OnProgress = Callable[..., None]
 
 
 @dataclass
-class Found:
+class BestSoFar:
     """The best of each picture so far; what is left when a person stops."""
 
     codes: Codes
@@ -31,7 +31,7 @@ class Found:
     interrupted: bool = False
 
 
-class Moving:
+class LatentOptimizer:
     """What is optimised: change of pose, codes, detail, for a number of starts.
 
     Args:
@@ -75,7 +75,7 @@ class Moving:
         """The poses now."""
         return self.start.moved(self.change, self.config.pose)
 
-    def unusual(self, target: Target) -> Float[Tensor, " batch"]:
+    def prior_loss(self, target: Target) -> Float[Tensor, " batch"]:
         """Weighted distance of codes, detail and pose from what is usual."""
         loss = self.config.loss
         total = loss.prior * self.spread.distance(target.generator, self.codes())
@@ -108,7 +108,7 @@ class Moving:
 
 
 def backward(
-    moving: Moving,
+    moving: LatentOptimizer,
     target: Target,
     total_rows: int,
     at_once: int,
@@ -129,12 +129,12 @@ def backward(
         value.sum().backward()
         totals.append(value.detach())
         errors.append(error.detach())
-    unusual = moving.unusual(target)
-    unusual.sum().backward()
-    return torch.cat(totals) + unusual.detach(), torch.cat(errors)
+    prior_loss = moving.prior_loss(target)
+    prior_loss.sum().backward()
+    return torch.cat(totals) + prior_loss.detach(), torch.cat(errors)
 
 
-def take(found: Found, codes: Codes, pose: Pose, better: Tensor) -> None:
+def update_best(found: BestSoFar, codes: Codes, pose: Pose, better: Tensor) -> None:
     """The rows that are better in the place of those that were best."""
     row = torch.arange(len(better), device=better.device)
     both = Codes.cat([found.codes, codes])
@@ -143,7 +143,7 @@ def take(found: Found, codes: Codes, pose: Pose, better: Tensor) -> None:
     found.pose = Pose.cat([found.pose, pose])[index]
 
 
-def remember(found: Found, target: Target, step: int, stage: str) -> None:
+def remember(found: BestSoFar, target: Target, step: int, stage: str) -> None:
     with torch.no_grad():
         rows = torch.arange(len(target.pictures), device=target.pictures.device)
         error = target.squared(target.render(found.codes, found.pose), rows)

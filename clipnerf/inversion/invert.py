@@ -13,14 +13,14 @@ from torch import Tensor
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
-from clipnerf.inversion.descent import Found
+from clipnerf.inversion.descent import BestSoFar
 from clipnerf.inversion.encoder import FILE_NAME, Encoder
 from clipnerf.inversion.objective import (
     Perceives,
     SeesPictures,
     StyleSpread,
     Target,
-    explained,
+    foreground_r2,
     psnr,
 )
 from clipnerf.inversion.optimize import optimise
@@ -160,7 +160,7 @@ def invert_pictures(
     return Inversion.cat(done)
 
 
-def _result(target: Target, found: Found, size: int) -> Inversion:
+def _result(target: Target, found: BestSoFar, size: int) -> Inversion:
     """What was found of a group of pictures, seen once more."""
     generator = target.generator
     camera = found.pose.camera(generator.config.camera, size)
@@ -171,7 +171,7 @@ def _result(target: Target, found: Found, size: int) -> Inversion:
         found.pose,
         camera,
         psnr(target.pictures, view),
-        explained(target.pictures, view),
+        foreground_r2(target.pictures, view),
         tuple(found.history),
         found.interrupted,
     )

@@ -154,7 +154,7 @@ class Target:
         target = self.pictures[rows].flatten(2).mT
         return (rgb - (target if index is None else target[:, index])).square().mean((1, 2))
 
-    def likeness(
+    def reconstruction_losses(
         self, rgb: Float[Tensor, "batch rays 3"], rows: Tensor
     ) -> dict[str, Float[Tensor, " batch"]]:
         """Weighted terms of whole pictures."""
@@ -177,7 +177,7 @@ def scattered(size: int, rng: torch.Generator) -> Tensor:
     return (rows[:, None] * size + columns).flatten()
 
 
-def explained(
+def foreground_r2(
     pictures: Float[Tensor, "batch 3 size size"], fitted: Float[Tensor, "batch 3 size size"]
 ) -> Float[Tensor, " batch"]:
     """Share of what sets a picture off from white that a reconstruction shows; 1 is all, 0 is as

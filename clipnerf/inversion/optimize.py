@@ -16,14 +16,14 @@ from torch import Tensor
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.inversion.descent import (
     SNAPSHOT_EVERY,
-    Found,
-    Moving,
-    Tell,
+    BestSoFar,
+    LatentOptimizer,
+    OnProgress,
     backward,
     decibels,
     rate_share,
     remember,
-    take,
+    update_best,
 )
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.initialize import starts
@@ -43,29 +43,29 @@ def optimise(
     encoder: Encoder | None,
     spread: StyleSpread,
     config: InversionConfig,
-    tell: Tell,
-) -> Found:
+    on_progress: OnProgress,
+) -> BestSoFar:
     """Fits pictures; see the head of this file.
 
     Args:
-        tell: called with 1 after every step, and psnr=.
+        on_progress: called with 1 after every step, and psnr=.
     """
     codes, pose, rows = starts(target, encoder, config)
     count = len(rows) // len(target.pictures)
     first = torch.arange(0, len(rows), count, device=rows.device)
-    found = Found(codes[first], pose[first], [])
+    found = BestSoFar(codes[first], pose[first], [])
     remember(found, target, 0, "start")
     try:
         if config.rough_steps:
-            moving = Moving(codes, pose, config, spread, None)
-            last = _rough(target, moving, rows, config, found, count, tell)
+            moving = LatentOptimizer(codes, pose, config, spread, None)
+            last = _rough(target, moving, rows, config, found, count, on_progress)
             codes, pose = moving.snapshot()
             best = last.view(-1, count).argmin(1) + first
             found.codes, found.pose = codes[best], pose[best]
         if config.steps:
             layers = target.generator.field.detail_layers if config.detail else None
-            moving = Moving(found.codes, found.pose, config, spread, layers)
-            _fine(target, moving, config, found, tell)
+            moving = LatentOptimizer(found.codes, found.pose, config, spread, layers)
+            _fine(target, moving, config, found, on_progress)
     except KeyboardInterrupt:
         found.interrupted = True
     return found
@@ -73,12 +73,12 @@ def optimise(
 
 def _rough(
     target: Target,
-    moving: Moving,
+    moving: LatentOptimizer,
     rows: Tensor,
     config: InversionConfig,
-    found: Found,
+    found: BestSoFar,
     count: int,
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> Float[Tensor, " starts"]:
     """All starts on scattered pixels; returns a running mean of each one's error."""
     rng = torch_generator(config.seed, 0, 0, "scattered pixels")
@@ -102,13 +102,17 @@ def _rough(
         shown = decibels(mean.view(-1, count).amin(1))
         kept = (found.codes, found.pose) if step % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 else ()
         found.history.append(Moment(step + 1, "rough", shown, *kept))
-        tell(1, psnr=sum(shown) / len(shown))
+        on_progress(1, psnr=sum(shown) / len(shown))
     assert mean is not None
     return mean
 
 
 def _fine(
-    target: Target, moving: Moving, config: InversionConfig, found: Found, tell: Tell
+    target: Target,
+    moving: LatentOptimizer,
+    config: InversionConfig,
+    found: BestSoFar,
+    on_progress: OnProgress,
 ) -> None:
     """The best start of each picture, whole pictures, all terms; stops where nothing improves."""
     pictures = len(target.pictures)
@@ -123,7 +127,7 @@ def _fine(
         def loss(piece: slice, relevant: Tensor = relevant) -> tuple[Tensor, Tensor]:
             rgb = target.render_at(moving.codes()[piece], moving.pose()[piece], relevant[piece])
             error = target.squared(rgb.detach(), rows[piece])
-            terms = target.likeness(rgb, rows[piece])
+            terms = target.reconstruction_losses(rgb, rows[piece])
             return torch.stack(list(terms.values())).sum(0), error
 
         before = moving.snapshot()
@@ -132,11 +136,11 @@ def _fine(
         improved[(total < lowest * (1 - IMPROVEMENT)).cpu()] = step
         lowest = torch.where(better, total, lowest)
         best_error = torch.where(better, error, best_error)
-        take(found, *before, better)
+        update_best(found, *before, better)
         moving.step(rate_share(step, config.steps))
         shown = decibels(best_error)
         kept = (found.codes, found.pose) if step % SNAPSHOT_EVERY == 0 else ()
         found.history.append(Moment(done + step + 1, "fine", shown, *kept))
-        tell(1, psnr=sum(shown) / len(shown))
+        on_progress(1, psnr=sum(shown) / len(shown))
         if int(improved.max()) + config.patience <= step:
             break

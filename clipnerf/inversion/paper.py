@@ -21,13 +21,13 @@ from clipnerf.config.inversion import InversionConfig
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.descent import (
     SNAPSHOT_EVERY,
-    Found,
-    Moving,
-    Tell,
+    BestSoFar,
+    LatentOptimizer,
+    OnProgress,
     decibels,
     rate_share,
     remember,
-    take,
+    update_best,
 )
 from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.objective import StyleSpread, Target
@@ -41,15 +41,17 @@ POSE_CLIP, CODE_CLIP = 0.1, 0.2
 """lambda_v, and lambda_s = lambda_a."""
 
 
-def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell: Tell) -> Found:
+def alternate(
+    target: Target, spread: StyleSpread, config: InversionConfig, on_progress: OnProgress
+) -> BestSoFar:
     """Fits pictures; the arguments and the result are those of ``optimise.optimise``."""
     config = replace(config, starts=1)
     codes, pose, _ = starts(target, None, config)
-    found = Found(codes, pose, [])
+    found = BestSoFar(codes, pose, [])
     remember(found, target, 0, "start")
     device = target.pictures.device
     lowest = 10 ** (-torch.tensor(found.history[0].psnr, device=device) / 10)
-    moving = Moving(codes, pose, config, spread)
+    moving = LatentOptimizer(codes, pose, config, spread)
     rng = torch_generator(config.seed, 0, 0, "paper's noise")
     steps = config.paper_steps
     try:
@@ -63,7 +65,7 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
             error = _turn(target, moving, moving.codes(), POSE_CLIP * config.paper_clip, relevant)
             better = error < lowest
             lowest = torch.where(better, error, lowest)
-            take(found, *now, better)
+            update_best(found, *now, better)
             _step(moving, [moving.change], share)
             for which in ("shape", "appearance"):
                 codes = moving.codes()
@@ -76,7 +78,7 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
             shown = decibels(lowest)
             kept = (found.codes, found.pose) if step % SNAPSHOT_EVERY == 0 else ()
             found.history.append(Moment(step + 1, "paper", shown, *kept))
-            tell(1, psnr=sum(shown) / len(shown))
+            on_progress(1, psnr=sum(shown) / len(shown))
     except KeyboardInterrupt:
         found.interrupted = True
     return found
@@ -84,7 +86,7 @@ def alternate(target: Target, spread: StyleSpread, config: InversionConfig, tell
 
 def _turn(
     target: Target,
-    moving: Moving,
+    moving: LatentOptimizer,
     codes: Codes,
     clip_weight: float,
     relevant: Bool[Tensor, "batch rays"],
@@ -109,7 +111,7 @@ def _turn(
     return torch.cat(errors)
 
 
-def _step(moving: Moving, wanted: list[Tensor], share: float) -> None:
+def _step(moving: LatentOptimizer, wanted: list[Tensor], share: float) -> None:
     """A step of some of what moves; the others' gradients are thrown away."""
     for group in moving.optimizer.param_groups:
         for parameter in group["params"]:

@@ -103,6 +103,19 @@ def writable_dir(path: str | Path) -> Path:
     return path
 
 
+def writable_file(path: str | Path) -> Path:
+    """The path of a file to be written, once its folder is there and takes files.
+
+    Raises:
+        UsageError: as :func:`writable_dir`; or the path itself is a folder.
+    """
+    path = Path(path)
+    writable_dir(path.parent)
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder; give another --out")
+    return path
+
+
 def _is_ours(filename: str, path: Path, temporary: Path) -> bool:
     named = Path(filename)
     return named in (path, temporary) or named in path.parents

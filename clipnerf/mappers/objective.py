@@ -40,7 +40,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Draw:
+class EditBatch:
     """What a step works on: O objects, each edited E ways and seen by V cameras.
 
     Pictures after an edit are ordered object, edit, view; before it, object, view.
@@ -105,7 +105,7 @@ class Objective:
         # Only where appearance cannot reach geometry may a surface be coloured twice.
         self.one_surface = config.which == "appearance" and not generator.field.entangled
 
-    def draw(self, rng: torch.Generator) -> Draw:
+    def draw(self, rng: torch.Generator) -> EditBatch:
         """Codes and cameras as in the generator's own training; prompts evenly."""
         config = self.config
         views = config.objects * config.views
@@ -116,7 +116,7 @@ class Objective:
         available = len(self.prompts.prompts)
         order = [torch.randperm(available, generator=rng) for _ in range(-(-edits // available))]
         target = torch.cat(order)[:edits].to(self.device)
-        return Draw(codes.to(self.device), target, camera.to(self.device), augmentation)
+        return EditBatch(codes.to(self.device), target, camera.to(self.device), augmentation)
 
     def loss(self, mapper: Mapper, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each term unweighted, as scalars of one step's draw."""
@@ -155,7 +155,7 @@ class Objective:
         return total, terms
 
     def pictures(
-        self, draw: Draw, change: Tensor, needs_before: bool
+        self, draw: EditBatch, change: Tensor, needs_before: bool
     ) -> tuple[Picture | None, Picture]:
         """The views before (None where they are not needed) and after the edits."""
         which = self.config.which

@@ -4,7 +4,7 @@ Where the paper's mapper gives one direction a prompt for all objects, this one 
 object's own code, so that an object that already is what the words ask for is left alone, and
 another is moved by what it lacks. A change is a turn: the generator looks at the direction of a
 code alone, so codes are moved along the great circle towards which the network points, by strength
-times the angle that it asks for (beyond 1 more slowly, see `paced`).
+times the angle that it asks for (beyond 1 more slowly, see `saturate_strength`).
 
 One file holds the halves for shape and for appearance and the router between them.
 """
@@ -99,7 +99,7 @@ class UniversalMapper(nn.Module):
         self, embedding: Float[Tensor, "#batch embed"], codes: Float[Tensor, "batch code"]
     ) -> Float[Tensor, "batch code"]:
         """The change of the code at strength 1; one embedding may stand for all codes."""
-        return turned(codes, self._turn(embedding, codes), 1.0) - codes
+        return rotate_codes(codes, self._turn(embedding, codes), 1.0) - codes
 
     def apply_to(
         self,
@@ -118,11 +118,11 @@ class UniversalMapper(nn.Module):
         if isinstance(strength, Tensor):
             if not bool(strength.any()):
                 return codes
-            return turned(codes, self._turn(embedding, codes), strength[:, None])
+            return rotate_codes(codes, self._turn(embedding, codes), strength[:, None])
         check_strength(self.which, strength)
         if strength == 0:
             return codes
-        return turned(codes, self._turn(embedding, codes), strength)
+        return rotate_codes(codes, self._turn(embedding, codes), strength)
 
     def _turn(self, embedding: Tensor, codes: Tensor) -> Tensor:
         unit = self.variation.aim(embedding - self.centre).unit
@@ -206,12 +206,14 @@ class Universal(nn.Module):
         return read_mapper(path, KIND, build, generator_hash, clip_hash)
 
 
-def turned(
+def rotate_codes(
     codes: Float[Tensor, "batch code"],
     way: Float[Tensor, "batch code"],
     strength: float | Float[Tensor, "#batch 1"],
 ) -> Float[Tensor, "batch code"]:
-    """Codes after a turn of paced(strength) * |way| radians towards ``way``; their norms stay.
+    """Codes after a turn towards ``way``; their norms stay.
+
+    The angle is |way| radians times :func:`saturate_strength`.
 
     Args:
         way: tangents: at right angles to the codes.
@@ -219,11 +221,11 @@ def turned(
     length = codes.norm(dim=1, keepdim=True)
     # the square root of 0 has no slope, and 0 is where training starts
     angle = torch.sqrt(way.square().sum(1, keepdim=True) + 1e-12)
-    by = paced(strength) * angle
+    by = saturate_strength(strength) * angle
     return codes * by.cos() + length * (way / angle) * by.sin()
 
 
-def paced(strength: float | Float[Tensor, "*any"]) -> float | Float[Tensor, "*any"]:
+def saturate_strength(strength: float | Float[Tensor, "*any"]) -> float | Float[Tensor, "*any"]:
     """Strength as a share of the angle: itself up to 1 either way, beyond it a fifth as fast.
 
     At strength 1 an object is nearly all that is asked for. Turning as fast beyond it led past the

@@ -2,7 +2,7 @@
 
 For an object whose picture lies at a (in natural standard deviations along the direction, see
 `variation.py`), the edit of strength s is to bring it to a + p(s) * max(goal - a, least move), p
-from `paced`, and to change nothing at right angles:
+from `saturate_strength`, and to change nothing at right angles:
 
     L = smooth_l1(after - wanted) + preserve * |change at right angles|^2 / k + prior * angle^2
         [+ contrast * cross-entropy of the prompt among its group, with text and at strength 1]
@@ -26,7 +26,7 @@ from clipnerf.mappers import losses
 from clipnerf.mappers.distilled_clip import DistilledClip
 from clipnerf.mappers.library import PromptEmbeddings
 from clipnerf.mappers.objective import Objective
-from clipnerf.mappers.universal import UniversalMapper, paced, turned
+from clipnerf.mappers.universal import UniversalMapper, rotate_codes, saturate_strength
 from clipnerf.mappers.variation import Variation
 
 STRENGTHS = (-2.0, 2.0)
@@ -135,7 +135,7 @@ class EditGoal:
         change = variation.whitened(after - before)
         along = (change * wanted.judged).sum(1)
         across = change - along[:, None] * wanted.judged
-        goal = paced(strength) * (self.goal - place).clamp_min(config.least_move)
+        goal = saturate_strength(strength) * (self.goal - place).clamp_min(config.least_move)
         terms = {
             "aim": functional.smooth_l1_loss(along, goal),
             "preserve": self.preserve * across.square().sum(1).mean() / across.shape[1],
@@ -187,7 +187,7 @@ class DistilledObjective:
         strength = draw_strengths(batch, rng).to(device)
         own = codes.shape if half.which == "shape" else codes.appearance
         way = half.turn(wanted.given, own)
-        edited = _replace(codes, half.which, turned(own, way, strength[:, None]))
+        edited = _replace(codes, half.which, rotate_codes(own, way, strength[:, None]))
         after = distilled.over_views(edited, seen)
         return goal.terms(wanted, strength, before, after, distilled.mean, way)
 
@@ -239,7 +239,7 @@ def rendered_terms(
     assert edit.prompt is not None
     strength = draw_strengths(len(code), rng).to(code.device)
     way = half.turn(edit.given, code)
-    change = turned(code, way, strength[:, None]) - code
+    change = rotate_codes(code, way, strength[:, None]) - code
     before, after = objective.pictures(draw, change, needs_before=True)
     assert before is not None
     seen = objective.clip.encode_image(draw.augmentation.rows(draw.view)(after.rgb, after.opacity))

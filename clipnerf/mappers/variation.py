@@ -26,7 +26,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Aim:
+class WhitenedDirection:
     """A direction as one code sees it.
 
     Attributes:
@@ -72,13 +72,13 @@ class Variation(nn.Module):
         others, _ = _principal(other)
         return cls(basis, spread, others[:, :REJECTED])
 
-    def aim(self, direction: Float[Tensor, "batch embed"]) -> Aim:
+    def aim(self, direction: Float[Tensor, "batch embed"]) -> WhitenedDirection:
         """Directions of any length, from the category's centre, as this code sees them."""
         own = direction - direction @ self.other @ self.other.mT
         scaled = (own @ self.basis) * self.spread
         length = scaled.norm(dim=1)
         norm = direction.norm(dim=1)
-        return Aim(
+        return WhitenedDirection(
             unit=scaled / length.clamp_min(TINY)[:, None],
             energy=(length / norm.clamp_min(TINY)).square(),
         )

@@ -27,7 +27,7 @@ from clipnerf.fields.region import RegionField
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.segmentation.losses import dice
-from clipnerf.segmentation.pseudo_labels import POINTS, SeenObjects, Views
+from clipnerf.segmentation.pseudo_labels import POINTS, PseudoLabels, Views
 from clipnerf.segmentation.region_file import FILE_NAME, save_region
 from clipnerf.segmentation.segmenter import FILE_NAME as SEGMENTER
 from clipnerf.segmentation.segmenter import Segmenter
@@ -102,7 +102,7 @@ class RegionTraining(Task):
     ) -> None:
         self.config, self.generator, self.device = config, generator, generator.device
         self.segmenter_hash = segmenter.hash
-        self.seen = SeenObjects(config, generator, segmenter, Path(config.out) / "pictures")
+        self.seen = PseudoLabels(config, generator, segmenter, Path(config.out) / "pictures")
         self.text = segmenter.sentence(config.phrases)
         field, settings = generator.field, generator.config.field
         with seeded(config.seed, "region weights"):
@@ -129,7 +129,7 @@ class RegionTraining(Task):
     def advance(self, stage: str, number: int) -> dict[str, Tensor]:
         """A part of the pictures, or a step of learning and its losses."""
         if stage == "looking":
-            self.seen.look(number)
+            self.seen.render_and_segment(number)
             return {}
         config = self.config
         for group in self.optimizer.param_groups:
@@ -224,7 +224,7 @@ class RegionTraining(Task):
 
     def _all(self) -> Views:
         if self._views is None:
-            some = [self.seen.look(part) for part in range(self.seen.parts)]
+            some = [self.seen.render_and_segment(part) for part in range(self.seen.parts)]
             drawn = [self.seen.draw(part) for part in range(self.seen.parts)]
             self._views = Views(
                 *(torch.cat([getattr(view, name) for view in some]).to(self.device)

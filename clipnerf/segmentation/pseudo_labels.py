@@ -83,7 +83,7 @@ def draw_points(
     return points, pixel
 
 
-class SeenObjects:
+class PseudoLabels:
     """Random objects, seen and segmented part by part; drawn by (seed, part).
 
     Args:
@@ -114,7 +114,7 @@ class SeenObjects:
         return Codes(shape, appearance), camera, scores.topk(each, dim=1).indices
 
     @torch.no_grad()
-    def look(self, part: int) -> Views:
+    def render_and_segment(self, part: int) -> Views:
         """A part's views; from the folder where they were seen before."""
         file = self.folder / f"part-{part:04d}.safetensors"
         first = part * self.PART

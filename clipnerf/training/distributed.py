@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.training.failures import Echo, lost_rank
+from clipnerf.training.failures import SilentError, lost_rank
 from clipnerf.training.launch import init_from_env as init_from_env
 from clipnerf.training.launch import is_main, rank, timeout_s, who, world_size
 from clipnerf.training.launch import joined as joined
@@ -173,7 +173,7 @@ def from_main(function: Callable[[], T]) -> T:
     if not is_main():
         words, code, value = broadcast(("", 0, None))
         if words:
-            raise Echo(words, code)
+            raise SilentError(words, code)
         return value  # type: ignore[return-value]
     try:
         result = function()
@@ -243,7 +243,7 @@ def _sum(tensor: Tensor) -> Tensor:
 
 def _of_all(error: ClipNerfError) -> ClipNerfError:
     """An error that every rank raises: rank 0 says it."""
-    return error if is_main() else Echo(str(error), error.exit_code)
+    return error if is_main() else SilentError(str(error), error.exit_code)
 
 
 def _message_device() -> torch.device:

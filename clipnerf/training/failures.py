@@ -30,7 +30,7 @@ class LostRank(ClipNerfError):
     """A message between the ranks failed: another rank has ended, or did not answer in time."""
 
 
-class Echo(ClipNerfError):
+class SilentError(ClipNerfError):
     """What rank 0 says already: the other ranks end with it, and with its exit code, in silence."""
 
     def __init__(self, message: str, exit_code: int = ClipNerfError.exit_code) -> None:
@@ -82,7 +82,7 @@ def one_voice(who: str, store: Any, timeout_s: float, aloud: bool) -> Iterator[N
         if before is not None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         said = _line(who, timeout_s, aloud, error)
-        if isinstance(said, Echo) or not _first_to_speak(store):
+        if isinstance(said, SilentError) or not _first_to_speak(store):
             raise SystemExit(exit_code(said)) from None
         if said is error:
             raise
@@ -97,7 +97,7 @@ def _line(who: str, timeout_s: float, aloud: bool, error: BaseException) -> Base
             f"{who} was told to stop (SIGTERM), as torchrun does when another rank has ended; "
             f"{RESUMES}"
         )
-    if isinstance(error, LostRank | Echo):
+    if isinstance(error, LostRank | SilentError):
         return error
     if isinstance(error, ClipNerfError):
         if aloud:

@@ -5,11 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from clipnerf.commands import edit as verbs
+from clipnerf.commands.demo import demo
+from clipnerf.commands.edit import edit
+from clipnerf.commands.morph import morph
+from clipnerf.commands.orbit import orbit
 from clipnerf.config.editing import DemoConfig, EditConfig, MorphConfig, OrbitConfig, parts_of
 from clipnerf.config.parse import parse
 from clipnerf.editor import Editor
-from clipnerf.editor.local_edit import Known, Locals
+from clipnerf.editor.regions import PhraseGrounding
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.region import RegionField
 from clipnerf.io.video import read_video
@@ -26,7 +29,7 @@ def test_the_demo_writes_a_video_and_a_sheet(bundle, tmp_path):
         text="A red chair!", out=str(tmp_path / "demo"), bundle=bundle, seeds=[0, 5], frames=4,
         size=16, device="cpu",
     )  # fmt: skip
-    mp4, png = verbs.demo(config)
+    mp4, png = demo(config)
     assert (mp4.name, png.name) == ("a-red-chair.mp4", "a-red-chair.png")
     assert read_video(mp4).shape == (4, 16, 32, 3)
     sheet = np.asarray(Image.open(png))
@@ -39,7 +42,7 @@ def test_edit_writes_a_sheet(bundle, tmp_path):
         bundle=bundle, text="a red chair", out=str(tmp_path / "e.png"), seeds=[0, 1, 2], size=16,
         device="cpu",
     )  # fmt: skip
-    (path,) = verbs.edit(config)
+    (path,) = edit(config)
     assert np.asarray(Image.open(path)).shape[1] > 3 * 16
 
 
@@ -49,16 +52,16 @@ def test_orbit_with_and_without_words(bundle, tmp_path, text):
         bundle=bundle, text=text, out=str(tmp_path / "o.mp4"), seeds=[0, 1], frames=3, size=16,
         device="cpu",
     )  # fmt: skip
-    (path,) = verbs.orbit(config)
+    (path,) = orbit(config)
     assert read_video(path).shape == (3, 16, 32, 3)
 
 
 def _configs(bundle: str, where: str):
     return [
-        (verbs.demo, DemoConfig(bundle=bundle, out=where)),
-        (verbs.edit, EditConfig(bundle=bundle, text="a red chair", out=f"{where}/a.png")),
-        (verbs.orbit, OrbitConfig(bundle=bundle, out=f"{where}/a.mp4")),
-        (verbs.morph, MorphConfig(bundle=bundle, out=f"{where}/a.mp4")),
+        (demo, DemoConfig(bundle=bundle, out=where)),
+        (edit, EditConfig(bundle=bundle, text="a red chair", out=f"{where}/a.png")),
+        (orbit, OrbitConfig(bundle=bundle, out=f"{where}/a.mp4")),
+        (morph, MorphConfig(bundle=bundle, out=f"{where}/a.mp4")),
     ]
 
 
@@ -76,32 +79,32 @@ def test_a_folder_in_the_place_of_the_file(bundle, tmp_path):
     (tmp_path / "a.png").mkdir()
     config = EditConfig(bundle=bundle, text="a red chair", out=str(tmp_path / "a.png"))
     with pytest.raises(UsageError, match="is a folder"):
-        verbs.edit(config)
+        edit(config)
 
 
 def test_misuse_is_found_before_the_work(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(Editor, "load", lambda *a, **k: pytest.fail("loaded first"))
     out = str(tmp_path / "out")
     with pytest.raises(UsageError, match="text"):
-        verbs.demo(DemoConfig(text=" ", bundle=bundle, out=out))
+        demo(DemoConfig(text=" ", bundle=bundle, out=out))
     with pytest.raises(UsageError, match="shape"):
-        verbs.demo(DemoConfig(shape=float("nan"), bundle=bundle, out=out))
+        demo(DemoConfig(shape=float("nan"), bundle=bundle, out=out))
     with pytest.raises(UsageError, match="even"):
-        verbs.demo(DemoConfig(size=65, bundle=bundle, out=out))
+        demo(DemoConfig(size=65, bundle=bundle, out=out))
     with pytest.raises(UsageError, match="text and image are all given"):
-        verbs.orbit(OrbitConfig(text="a chair", image="a.png", bundle=bundle, out=f"{out}.mp4"))
+        orbit(OrbitConfig(text="a chair", image="a.png", bundle=bundle, out=f"{out}.mp4"))
     with pytest.raises(UsageError, match="'out/none.png' does not exist"):
-        verbs.orbit(OrbitConfig(image="out/none.png", bundle=bundle, out=f"{out}.mp4"))
+        orbit(OrbitConfig(image="out/none.png", bundle=bundle, out=f"{out}.mp4"))
     with pytest.raises(UsageError, match="prompts.a wide chair is nan"):
-        verbs.edit(EditConfig(prompts={"a wide chair": float("nan")}, out=f"{out}.png"))
+        edit(EditConfig(prompts={"a wide chair": float("nan")}, out=f"{out}.png"))
     with pytest.raises(UsageError, match="seeds.*two or more"):
-        verbs.morph(MorphConfig(seeds=[0], bundle=bundle, out=f"{out}.mp4"))
+        morph(MorphConfig(seeds=[0], bundle=bundle, out=f"{out}.mp4"))
     assert not list(tmp_path.iterdir())
 
 
 def test_no_bundle(tmp_path):
     with pytest.raises(UsageError, match="generator.safetensors"):
-        verbs.demo(DemoConfig(bundle=str(tmp_path / "none"), out=str(tmp_path / "out")))
+        demo(DemoConfig(bundle=str(tmp_path / "none"), out=str(tmp_path / "out")))
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_a_sheet_of_an_edit_like_a_picture_ends_with_the_picture(bundle, tmp_pat
     config = EditConfig(
         bundle=bundle, image=photo, out=str(tmp_path / "e.png"), seeds=[0, 1], size=24, device="cpu"
     )
-    (path,) = verbs.edit(config)
+    (path,) = edit(config)
     sheet = np.asarray(Image.open(path)).astype(int)
     blue = np.abs(sheet - (30, 60, 200)).max(-1) == 0
     assert blue.sum() == 16 * 8 and np.argwhere(blue)[:, 0].min() > 2 * 24
@@ -129,7 +132,7 @@ def test_weights_of_prompts_change_the_edit(bundle, tmp_path):
             bundle=bundle, prompts={"a red chair": 1.0, "a wide chair": weight}, seeds=[0], size=16,
             out=str(tmp_path / f"{weight}.png"), device="cpu",
         )  # fmt: skip
-        sheets.append(np.asarray(Image.open(verbs.edit(config)[0])).astype(int))
+        sheets.append(np.asarray(Image.open(edit(config)[0])).astype(int))
     above, below = (np.abs(sheets[0] - sheets[1])[rows] for rows in (slice(20), slice(45, 60)))
     assert above.max() == 0 and below.max() > 10
 
@@ -149,7 +152,7 @@ def test_morphs_of_objects_and_of_edits(bundle, tmp_path, photo, options, width)
         bundle=bundle, out=str(tmp_path / "m.mp4"), frames=6, size=16, turns=0.0, device="cpu",
         **options,
     )  # fmt: skip
-    (path,) = verbs.morph(config)
+    (path,) = morph(config)
     frames = read_video(path).astype(int)
     assert frames.shape == (6, 16, width, 3) and np.abs(frames[0] - frames[3]).max() > 10
 
@@ -166,12 +169,12 @@ def test_a_part_is_edited_alone(bundle, tmp_path, verb):
         options = dict(bundle=bundle, text="a red chair", shape=0.0, size=16, device="cpu")
         if verb == "edit":
             config = EditConfig(**options, **region, seeds=[0, 1], out=str(tmp_path / "e.png"))
-            (path,) = verbs.edit(config)
+            (path,) = edit(config)
             pictures.append(np.asarray(Image.open(path)).astype(int))
         else:
             out = str(tmp_path / f"{number}.mp4")
             config = OrbitConfig(**options, **region, seeds=[0], frames=2, out=out)
-            (path,) = verbs.orbit(config)
+            (path,) = orbit(config)
             pictures.append(read_video(path).astype(int))
     whole, box, painted = pictures
     if verb == "edit":  # before, the part, after
@@ -201,7 +204,7 @@ def test_local_edits_that_cannot_be(bundle, tmp_path, verb, options, message):
     kind, name = kinds[verb]
     rest = dict(bundle=bundle, size=16, seeds=[0], out=str(tmp_path / name), device="cpu")
     with pytest.raises(UsageError, match=message) as caught:
-        getattr(verbs, verb)(kind(**options, **rest))
+        VERBS[verb](kind(**options, **rest))
     assert "\n" not in str(caught.value) and not (tmp_path / name).exists()
 
 
@@ -229,17 +232,15 @@ def test_each_part_is_shown_between_before_and_after(bundle, tmp_path, monkeypat
         def unknown_words(self, text):
             return []
 
-    known = Known(field, Sentences(), "chair")
-    monkeypatch.setattr(
-        Locals, "of_bundle", classmethod(lambda cls, folder, generator, clip: cls(generator, known))
-    )
+    known = PhraseGrounding(field, Sentences(), "chair")
+    monkeypatch.setattr(PhraseGrounding, "load", lambda folder, generator, clip: known)
     heights = []
     for edits in (["the seat: red"], ["the seat: red", "the back: blue"]):
         config = EditConfig(
             bundle=bundle, edit=edits, out=str(tmp_path / "e.png"), seeds=[0, 1], size=32,
             device="cpu",
         )  # fmt: skip
-        (path,) = verbs.edit(config)
+        (path,) = edit(config)
         heights.append(np.asarray(Image.open(path)).shape[0])
     row = heights[1] - heights[0]
     assert row > 32 and heights == [3 * row + 4, 4 * row + 4]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from clipnerf.cli import main
-from clipnerf.editor import local_edit
+from clipnerf.editor import regions
 from clipnerf.evaluation.segmentation.protocol import leak, shows, summed, without_specks
 from clipnerf.io.sheet import overlay
 from clipnerf.segmentation.segmenter import Segmenter
@@ -126,7 +126,7 @@ def test_evaluation_runs_on_a_bundle_and_writes_what_it_says(bundle, tmp_path, c
     quick = InversionConfig(size=32, starts=1, rough_steps=1, steps=1)
     invert = run.Editor.invert
     monkeypatch.setattr(run.Editor, "invert", lambda self, some: invert(self, some, quick))
-    monkeypatch.setattr(local_edit, "_SIZE", 8)
+    monkeypatch.setattr(regions, "_SIZE", 8)
     command = ["evaluate", str(bundle), "--segmentation", "--category", "chairs"]
     command += ["--objects", "2", "--samples", "16", "--size", "32", "--out", str(tmp_path / "out")]
     assert main([*command, "--dry-run"]) == 0

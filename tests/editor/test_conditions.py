@@ -5,7 +5,7 @@ import torch
 
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.editor import Editor
-from clipnerf.editor.conditions import Words, shortened, some_of
+from clipnerf.editor.conditions import ConditionEncoder, Prompts, bare_prompt, shortened, some_of
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.mappers.paper import Mapper
@@ -56,8 +56,49 @@ def test_prompts_together_add_their_weighted_changes(editor):
 )
 def test_words_that_cannot_be(text, message):
     with pytest.raises(UsageError, match=message) as caught:
-        Words.of(text, 2)
+        Prompts.parse(text, 2)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "noun", "prompt"),
+    [
+        ("red", "chair", "a red chair"),
+        ("orange", "chair", "an orange chair"),
+        (" dark red ", "car", "a dark red car"),
+        ("red", "", None),
+        ("", "chair", None),
+        ("red chair", "chair", None),
+        ("A red", "chair", None),
+        ("with armrests", "chair", None),
+        ("a chair with a high back", "chair", None),
+    ],
+)
+def test_a_bare_word_is_a_prompt_for_the_category(text, noun, prompt):
+    assert bare_prompt(text, noun) == prompt
+
+
+def test_a_condition_holds_what_its_mapper_is_to_follow_and_how_far(editor):
+    encoder = ConditionEncoder(editor.generator, editor.clip, editor.mappers)
+    red = text_embedding(editor.clip, "a red chair")[None]
+    asked = {"a red chair": 2.0, "a wide chair": 1.0}
+    both = encoder.encode(3, asked, 0.5, None, None)
+    assert [(some.which, some.strength) for some in both] == [
+        ("shape", 1.0), ("shape", 0.5), ("appearance", 2.0), ("appearance", 1.0),
+    ]  # fmt: skip
+    assert torch.equal(both[0].embedding, red) and torch.equal(both[2].embedding, red)
+    each = encoder.encode(2, ["a red chair", "a wide chair"], 0, 3, None)
+    assert [(some.which, some.strength, len(some.embedding)) for some in each] == [
+        ("appearance", 3.0, 2)
+    ]
+    assert encoder.encode(1, "a red chair", 0, 0.0, None) == []
+
+
+def test_warnings_point_at_the_line_that_asked(editor):
+    for text in ("a zyxwv chair", ["a zyxwu chair", "a chair"]):
+        with pytest.warns(UserWarning, match="has never seen") as caught:
+            editor.edit(editor.sample([0, 1]), text)
+        assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_edits_compose_in_order_and_leave_what_was_before(editor):

@@ -13,7 +13,7 @@ import clipnerf
 from clipnerf.editor import Editor
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.inference import FinishedObjects
+from clipnerf.gan.inference import CachedRenderer
 from clipnerf.io.video import read_video
 from clipnerf.mappers.paper import Mapper
 from clipnerf.rendering.density_grid import DensityGrid
@@ -191,7 +191,7 @@ def test_an_orbit_in_pieces_finds_each_objects_empty_space_once(editor, tmp_path
         return build(*arguments, **options)
 
     monkeypatch.setattr(DensityGrid, "build", counting)
-    monkeypatch.setattr("clipnerf.editor.editor.ORBIT_PIXELS", 2 * 2 * 16 * 16)
+    monkeypatch.setattr("clipnerf.editor.views.ORBIT_PIXELS", 2 * 2 * 16 * 16)
     pieces = read_video(editor.orbit(codes, tmp_path / "pieces.mp4", frames=5, size=16))
     assert len(built) == 2
     assert pieces.shape == whole.shape and np.abs(pieces.astype(int) - whole).max() <= 1
@@ -199,15 +199,15 @@ def test_an_orbit_in_pieces_finds_each_objects_empty_space_once(editor, tmp_path
 
 
 def test_an_error_while_frames_are_rendered_ahead_leaves_no_video(editor, tmp_path, monkeypatch):
-    render = FinishedObjects.render
+    render = CachedRenderer.render
 
     def breaking(self, camera, *arguments, **options):
         if len(camera) == 1:
             raise ClipNerfError("the last frame cannot be rendered")
         return render(self, camera, *arguments, **options)
 
-    monkeypatch.setattr(FinishedObjects, "render", breaking)
-    monkeypatch.setattr("clipnerf.editor.editor.ORBIT_PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr(CachedRenderer, "render", breaking)
+    monkeypatch.setattr("clipnerf.editor.views.ORBIT_PIXELS", 2 * 16 * 16)
     with pytest.raises(ClipNerfError, match="the last frame"):
         editor.orbit(editor.sample(seeds=[0]), tmp_path / "a.mp4", frames=5, size=16)
     assert not list(tmp_path.iterdir())
@@ -233,7 +233,7 @@ def test_an_orbit_that_cannot_be(editor, tmp_path, arguments, message):
 
 def test_an_unwritable_orbit_is_found_before_rendering(editor, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(FinishedObjects, "render", lambda *a, **k: pytest.fail("rendered"))
+    monkeypatch.setattr(CachedRenderer, "render", lambda *a, **k: pytest.fail("rendered"))
     with pytest.raises(ClipNerfError, match="file"):
         editor.orbit(editor.sample(seeds=[0]), tmp_path / "file" / "a.mp4", size=16)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from clipnerf.editor import Editor, Painted
-from clipnerf.editor.local_edit import THRESHOLD, Known, Locals, last_of
+from clipnerf.editor.local_edit import last_of
 from clipnerf.editor.morph import between
+from clipnerf.editor.regions import THRESHOLD, PhraseGrounding, RegionFinder
 from clipnerf.errors import UsageError
 from clipnerf.fields.region import RegionField
 from clipnerf.io.video import read_video
@@ -52,9 +53,9 @@ def editor(plain_editor):
         field = RegionField(*sizes, width=8, vector=VECTOR)
         field.text.weight.copy_(torch.eye(VECTOR + 1))
         field.text.bias.zero_()
-    known = Known(field.requires_grad_(False), FakeSentences(), "chair")
+    known = PhraseGrounding(field.requires_grad_(False), FakeSentences(), "chair")
     mappers = list(plain_editor.mappers.values())
-    return Editor(generator, plain_editor.clip, mappers, None, Locals(generator, known))
+    return Editor(generator, plain_editor.clip, mappers, None, RegionFinder(generator, known))
 
 
 @pytest.fixture
@@ -98,14 +99,11 @@ def test_a_higher_threshold_finds_less(editor, codes):
 
 
 def test_a_bare_word_asks_for_the_category(editor, codes):
-    assert editor.parts.prompt("red") == "a red chair"
-    assert editor.parts.prompt("orange") == "an orange chair"
-    for text in ("a red chair", "with armrests", "a chair with a high back", "red chair"):
-        assert editor.parts.prompt(text) == text
     bare = editor.edit(codes, "red", region="the seat")
     whole = editor.edit(codes, "a red chair", region="the seat")
     assert torch.equal(bare.layers[0].appearance, whole.layers[0].appearance)
-    assert Locals(editor.generator).prompt("red") == "red"
+    assert bare.layers[0].shape is None  # a bare color leaves the shape alone
+    assert bare.layers[0].paint is not None and whole.layers[0].paint is None
 
 
 def test_several_at_once_are_one_after_the_other(editor, codes):
@@ -146,7 +144,8 @@ def test_parts_that_no_object_has_and_that_some_lack(editor, codes, monkeypatch)
     with pytest.raises(UsageError, match="no such part: 'the armrests'") as caught:
         editor.edit(codes, "red", region="the armrests")
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(Locals, "share", lambda self, codes, region: torch.tensor([0.3, 0.0]))
+    share = torch.tensor([0.3, 0.0])
+    monkeypatch.setattr(RegionFinder, "share", lambda self, codes, region: share)
     with pytest.warns(UserWarning, match="no such part: 'the seat' is not on object 1 of 2"):
         edited = editor.edit(codes, "a red chair", shape=0, region="the seat")
     before, after = editor.render(codes, size=12).rgb, editor.render(edited, size=12).rgb
@@ -154,7 +153,7 @@ def test_parts_that_no_object_has_and_that_some_lack(editor, codes, monkeypatch)
 
 
 def test_share_is_of_what_is_seen(editor, codes):
-    region = editor.parts.region
+    region = editor.parts.find
     assert editor.parts.share(codes, region(codes, "the armrests")).tolist() == [0, 0]
     all_of_it = editor.parts.share(codes, region(codes, "the chair"))
     torch.testing.assert_close(all_of_it, torch.ones(2), atol=2e-3, rtol=0)

@@ -99,7 +99,7 @@ def test_the_camera_turns_while_objects_change_in_pieces_as_at_once(editor, tmp_
     stops = [editor.sample([seed]) for seed in (0, 1, 2)]
     arguments = {"frames": 6, "size": 16, "turns": 1.0, "azimuth_deg": 0}
     whole = read_video(editor.morph(stops, tmp_path / "whole.mp4", **arguments))
-    monkeypatch.setattr("clipnerf.editor.editor.ORBIT_PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr("clipnerf.editor.views.ORBIT_PIXELS", 2 * 16 * 16)
     pieces = read_video(editor.morph(stops, tmp_path / "pieces.mp4", **arguments))
     assert np.abs(pieces.astype(int) - whole).max() <= 1
     view = editor.render(stops[1], 120, 20, 16).rgb[0].permute(1, 2, 0).numpy() * 255

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from clipnerf.editor.mapping import CodeChange
 from clipnerf.editor.morph import between
-from clipnerf.editor.recolor import painted
+from clipnerf.editor.recolor import random_appearances, recolored
 from clipnerf.fields.masks import BoxRegion
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from tests.tiny_bundle import tiny_generator
 
 RED = torch.tensor([0.9, 0.1, 0.1])
@@ -33,7 +34,7 @@ def generator(monkeypatch):
     return generator
 
 
-def layer_of(generator, codes, low, high) -> tuple[Layer, object]:
+def layer_of(codes, low, high) -> tuple[LocalEdit, CodeChange]:
     count = len(codes)
     region = BoxRegion(torch.tensor([low]).expand(count, 3), torch.tensor([high]).expand(count, 3))
 
@@ -42,13 +43,15 @@ def layer_of(generator, codes, low, high) -> tuple[Layer, object]:
         target = torch.linspace(-2, 2, objects.appearance.shape[1])
         return replace(objects, appearance=target.expand_as(objects.appearance))
 
-    return Layer(region, None, whole(codes).appearance, torch.ones(count, 1)), whole
+    layer = LocalEdit(region, None, whole(codes).appearance, torch.ones(count, 1))
+    random = random_appearances(tiny_generator())
+    return layer, CodeChange(random, whole(random))
 
 
 def test_a_part_that_never_takes_a_colour_is_painted(generator):
     codes = Codes.from_seeds([0, 1], 16)
-    legs, whole = layer_of(generator, codes, [-1.0, -1.0, -1.0], [1.0, 1.0, -0.1])
-    found = painted(generator, codes, legs, whole)
+    legs, random = layer_of(codes, [-1.0, -1.0, -1.0], [1.0, 1.0, -0.1])
+    found = recolored(generator, codes, legs, random)
     wanted = generator.field.color(
         torch.tensor([[[0.0, 0.0, 0.5]]]).expand(2, 1, 3),
         generator.field.appearance_style(legs.appearance),
@@ -59,21 +62,21 @@ def test_a_part_that_never_takes_a_colour_is_painted(generator):
 
 def test_a_part_that_takes_it_is_left_to_the_network(generator):
     codes = Codes.from_seeds([0, 1], 16)
-    seat, whole = layer_of(generator, codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
-    assert painted(generator, codes, seat, whole).paint[:, 3].tolist() == [0.0, 0.0]
+    seat, random = layer_of(codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
+    assert recolored(generator, codes, seat, random).paint[:, 3].tolist() == [0.0, 0.0]
 
 
 def test_an_edit_of_shape_alone_is_not_painted(generator):
     codes = Codes.from_seeds([0], 16)
-    seat, whole = layer_of(generator, codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
+    seat, random = layer_of(codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
     plain = replace(seat, shape=seat.appearance, appearance=None)
-    assert painted(generator, codes, plain, whole) is plain
+    assert recolored(generator, codes, plain, random) is plain
 
 
 def test_paint_reaches_the_picture_only_where_it_is_asked_for():
     generator = tiny_generator()
     codes = Codes.from_seeds([0, 1], 16)
-    seat, _ = layer_of(generator, codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
+    seat, _ = layer_of(codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
     paint = torch.tensor([[1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
     camera = generator.camera(30.0, 20.0, 12)
     own = generator.render(replace(codes, layers=(seat,)), camera)
@@ -86,9 +89,8 @@ def test_paint_reaches_the_picture_only_where_it_is_asked_for():
 
 
 def test_paint_fades_in_a_morph():
-    generator = tiny_generator()
     codes = Codes.from_seeds([0], 16)
-    seat, _ = layer_of(generator, codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
+    seat, _ = layer_of(codes, [-1.0, -1.0, 0.1], [1.0, 1.0, 1.0])
     bare = replace(codes, layers=(seat,))
     red = replace(codes, layers=(replace(seat, paint=torch.tensor([[1.0, 0.0, 0.0, 1.0]])),))
     half = between(bare, red, 0.5).layers[0].paint

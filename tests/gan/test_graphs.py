@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clipnerf.gan.graphs import EAGER_FIRST, StepGraphs, copy, tensors
-from clipnerf.gan.step_inputs import Draw
+from clipnerf.gan.step_inputs import StepInputs
 from clipnerf.gan.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ class Recorder:
 def test_a_copy_of_a_draw_has_tensors_of_its_own(pretrain_config):
     drawn = Trainer(pretrain_config(), CPU).draw(3)
     other = copy(drawn)
-    assert isinstance(other, Draw) and other.kept == drawn.kept
+    assert isinstance(other, StepInputs) and other.kept == drawn.kept
     assert len(tensors(drawn)) == 11
     for one, two in zip(tensors(drawn), tensors(other), strict=True):
         assert torch.equal(one, two) and one.data_ptr() != two.data_ptr()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clipnerf.gan.codes import Codes
-from clipnerf.gan.inference import HIDDEN_SHARE, FinishedObjects, finished_cells, first_equal
+from clipnerf.gan.inference import HIDDEN_SHARE, CachedRenderer, finished_cells, first_equal
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import EMPTY_SHARE
 from clipnerf.rendering.volume import RenderOutput
@@ -157,7 +157,7 @@ def test_views_in_any_order_are_the_views_of_their_objects(make_generator):
     generator = make_generator()
     codes = Codes.from_seeds([0, 1], 8)
     styles = generator.styles(codes)
-    objects = FinishedObjects(generator.field, generator.box, codes, *styles, [20] * 3)
+    objects = CachedRenderer(generator.field, generator.box, codes, *styles, [20] * 3)
     camera = generator.camera(torch.tensor([0.0, 40.0, 80.0, 120.0, 160.0]), 20.0, 10)
     rows = [1, 0, 0, 1, 0]
     views = objects.render(camera, rows, samples=6)
@@ -208,7 +208,7 @@ def test_max_points_bounds_what_is_evaluated_at_a_time(make_generator, monkeypat
     generator = make_generator()
     codes = Codes.from_seeds([0], 8)
     styles = generator.styles(codes)
-    objects = FinishedObjects(generator.field, generator.box, codes, *styles, [36] * 3)
+    objects = CachedRenderer(generator.field, generator.box, codes, *styles, [36] * 3)
     assert bool(objects.first_pass(0)[1].any())
     seen: list[int] = []
     features = generator.field.features

@@ -7,8 +7,8 @@ import torch
 
 from clipnerf.errors import UsageError
 from clipnerf.fields.masks import BoxRegion
-from clipnerf.gan.codes import Codes, Detail, Layer
-from clipnerf.gan.inference import FinishedObjects
+from clipnerf.gan.codes import Codes, Detail, LocalEdit
+from clipnerf.gan.inference import CachedRenderer
 from clipnerf.rendering.rays import box_interval, pixel_grid, rays_through
 from tests.tiny_bundle import CODE_DIM, tiny_generator
 
@@ -39,13 +39,10 @@ def local(plain: Codes, shape: bool, appearance: bool, seed: int = 8, low=LOW, h
     """A part of each object is changed, the upper one."""
     other = codes(range(seed, seed + len(plain)))
     corners = [torch.tensor([corner]).expand(len(plain), -1) for corner in (low, high)]
-    layer = Layer(
-        BoxRegion(*corners),
-        other.shape if shape else None,
-        other.appearance if appearance else None,
-        torch.ones(len(plain), 1),
-        "upper",
-    )
+    layer = LocalEdit(
+        BoxRegion(*corners), other.shape if shape else None,
+        other.appearance if appearance else None, torch.ones(len(plain), 1), "upper",
+    )  # fmt: skip
     return replace(plain, layers=(*plain.layers, layer))
 
 
@@ -107,7 +104,7 @@ def test_objects_that_differ_in_an_edit_alone_are_not_taken_for_one(generator):
     geometry, look = three.geometry, three.look
     assert torch.equal(geometry[0, :CODE_DIM], geometry[2, :CODE_DIM])
     styles = generator.styles(three)
-    objects = FinishedObjects(generator.field, generator.box, three, *styles, [20] * 3)
+    objects = CachedRenderer(generator.field, generator.box, three, *styles, [20] * 3)
     assert objects.geometries == [0, 0, 2] and objects.looks[0] != objects.looks[1]
     assert not torch.equal(look[0], look[1])
 

@@ -50,7 +50,7 @@ def test_the_first_patches_are_coarse_and_seen_at_the_full_size(pretrain_config)
         trainer.step = step
         drawn = trainer.draw(4)
         assert drawn.size == rays
-        seen, opacity, fake = trainer.look(real, drawn)
+        seen, opacity, fake = trainer.sample_real_and_fake(real, drawn)
         assert seen.shape == fake.shape == (4, 3, 8, 8) and opacity.shape[-1] == rays
 
 

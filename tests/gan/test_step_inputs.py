@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
-from clipnerf.gan.step_inputs import PRIOR_POINTS, Draw, count_kept, draw
+from clipnerf.gan.step_inputs import PRIOR_POINTS, StepInputs, count_kept, draw
 from clipnerf.gan.tracing import trace
 from clipnerf.gan.trainer import Trainer
 from clipnerf.rendering.cameras import Camera
@@ -18,12 +18,12 @@ from clipnerf.rendering.rays import rays_through
 CPU = torch.device("cpu")
 
 
-def drawn(config, batch: int = 3, rank: int = 0, step: int = 5) -> Draw:
+def drawn(config, batch: int = 3, rank: int = 0, step: int = 5) -> StepInputs:
     box = torch.tensor(config.generator.box)
     return draw(config, box, rank=rank, step=step, batch=batch, device=CPU)
 
 
-def tensors(drawn: Draw) -> list[torch.Tensor]:
+def tensors(drawn: StepInputs) -> list[torch.Tensor]:
     noise = [] if drawn.density_noise is None else [drawn.density_noise]
     return [
         drawn.codes.shape,
@@ -36,10 +36,10 @@ def tensors(drawn: Draw) -> list[torch.Tensor]:
     ]
 
 
-def cat(parts: list[Draw]) -> Draw:
+def cat(parts: list[StepInputs]) -> StepInputs:
     """The draws of several ranks as those of one."""
     some = parts[0].density_noise is not None
-    return Draw(
+    return StepInputs(
         codes=Codes.cat([p.codes for p in parts]),
         camera=Camera(
             torch.cat([p.camera.c2w for p in parts]),
@@ -178,7 +178,7 @@ def test_two_ranks_have_the_gradients_of_one_with_both_their_draws(pretrain_conf
         for r in (0, 1)
     ]
 
-    def gradients(pictures: torch.Tensor, made: Draw) -> list[torch.Tensor]:
+    def gradients(pictures: torch.Tensor, made: StepInputs) -> list[torch.Tensor]:
         trainer = Trainer(config, CPU)
         trainer.optimizer_d.step = trainer.optimizer_g.step = lambda: None
         trainer.train_step(pictures, made)

@@ -9,13 +9,13 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.inversion import EncoderConfig, InversionConfig, InversionLossConfig
 from clipnerf.errors import UsageError
 from clipnerf.fields.masks import BoxRegion
-from clipnerf.gan.codes import Codes, Detail, Layer
+from clipnerf.gan.codes import Codes, Detail, LocalEdit
 from clipnerf.inversion import optimize, paper
-from clipnerf.inversion.descent import Moving, rate_share
+from clipnerf.inversion.descent import LatentOptimizer, rate_share
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.invert import invert_photos, invert_pictures
-from clipnerf.inversion.objective import StyleSpread, Target, explained, psnr, scattered
+from clipnerf.inversion.objective import StyleSpread, Target, foreground_r2, psnr, scattered
 from clipnerf.inversion.pose import Pose
 from tests.tiny_bundle import CODE_DIM, tiny_clip_file, tiny_generator
 
@@ -55,9 +55,8 @@ def test_gradients_reach_pose_codes_and_detail(generator, own):
     config = replace(QUICK, loss=InversionLossConfig(clip=0.0, perceptual=0.0))
     target = Target(generator, pictures, config.loss, 4)
     pose = Pose.of_camera(camera, generator.config.camera)
-    moving = Moving(
-        codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator), generator.field.detail_layers
-    )
+    moving = LatentOptimizer(codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator),
+                    generator.field.detail_layers)  # fmt: skip
     loss = target.squared(target.render(moving.codes(), moving.pose()), torch.arange(4))
     loss.sum().backward()
     for parameter in (moving.change, moving.shape, moving.appearance, *moving.detail):
@@ -154,15 +153,14 @@ def test_clip_and_lpips_are_terms_of_the_loss(generator, own, tmp_path):
 
     target = Target(generator, pictures, InversionLossConfig(), 4, clip, distance)
     rgb = pictures[[1, 0, 3, 2]].flatten(2).mT
-    terms = target.likeness(rgb, torch.arange(4))
+    terms = target.reconstruction_losses(rgb, torch.arange(4))
     assert set(terms) == {"l2", "clip", "perceptual"}
     assert all(term.shape == (4,) and bool((term > 0).all()) for term in terms.values())
-    same = target.likeness(pictures.flatten(2).mT, torch.arange(4))
+    same = target.reconstruction_losses(pictures.flatten(2).mT, torch.arange(4))
     assert all(float(term.abs().max()) < 1e-4 for term in same.values())
-    without = Target(
-        generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip, distance
-    )
-    assert set(without.likeness(rgb, torch.arange(4))) == {"l2"}
+    without = Target(generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip,
+                     distance)  # fmt: skip
+    assert set(without.reconstruction_losses(rgb, torch.arange(4))) == {"l2"}
 
 
 def test_the_papers_noise_and_clip_change_what_is_found(generator, own, tmp_path):
@@ -183,29 +181,25 @@ def test_styles_far_from_usual_cost(generator):
     spread = StyleSpread.of(generator)
     codes = Codes.from_seeds(range(200), CODE_DIM)
     assert float(spread.distance(generator, codes).mean()) == pytest.approx(1, abs=0.1)
-    moving = Moving(
-        codes[[0]],
-        Pose.from_angles(torch.zeros(1), torch.zeros(1)),
-        QUICK,
-        spread,
-        generator.field.detail_layers,
-    )
+    pose = Pose.from_angles(torch.zeros(1), torch.zeros(1))
+    layers = generator.field.detail_layers
+    moving = LatentOptimizer(codes[[0]], pose, QUICK, spread, layers)
     target = Target(generator, torch.ones(1, 3, 16, 16), QUICK.loss, 4)
     with torch.no_grad():
-        before = float(moving.unusual(target))
+        before = float(moving.prior_loss(target))
         moving.detail[0].add_(2.0)
-        detailed = float(moving.unusual(target))
+        detailed = float(moving.prior_loss(target))
         moving.change[:, 2] = 0.5
-        assert before < detailed < float(moving.unusual(target))
+        assert before < detailed < float(moving.prior_loss(target))
 
 
 def test_explained_is_the_share_that_is_shown_whatever_the_size():
     pictures = torch.ones(2, 3, 16, 16)
     pictures[0, :, :8, :8], pictures[1, :, :2, :2] = 0.0, 0.0
     half = 1 - 0.5 * (1 - pictures)
-    assert explained(pictures, pictures).tolist() == [1, 1]
-    assert explained(pictures, torch.ones_like(pictures)).tolist() == [0, 0]
-    assert explained(pictures, half).tolist() == pytest.approx([0.75, 0.75])
+    assert foreground_r2(pictures, pictures).tolist() == [1, 1]
+    assert foreground_r2(pictures, torch.ones_like(pictures)).tolist() == [0, 0]
+    assert foreground_r2(pictures, half).tolist() == pytest.approx([0.75, 0.75])
     assert psnr(pictures, half).tolist() == pytest.approx([12.04, 24.08], abs=0.01)
 
 
@@ -248,7 +242,7 @@ def test_rates_rise_and_fall():
 def test_codes_with_local_edits_are_not_written_without_them(generator, own, tmp_path):
     found = invert_pictures(generator, own[0][:1], QUICK)
     box = BoxRegion(-torch.ones(1, 3), torch.ones(1, 3))
-    layer = Layer(box, None, found.codes.appearance, torch.ones(1, 1))
+    layer = LocalEdit(box, None, found.codes.appearance, torch.ones(1, 1))
     edited = replace(found, codes=replace(found.codes, layers=(layer,)))
     with pytest.raises(UsageError, match="1 local edits, which a file cannot hold"):
         edited.save(tmp_path / "codes.safetensors", generator.hash)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clipnerf.errors import UsageError
-from clipnerf.mappers.universal import Universal, turned
+from clipnerf.mappers.universal import Universal, rotate_codes
 from tests.tiny_bundle import CODE_DIM, tiny_universal
 
 
@@ -60,7 +60,7 @@ def test_only_the_direction_counts_not_its_length(universal):
 def test_a_turn_has_a_gradient_where_it_starts():
     codes = torch.randn(3, 8)
     way = torch.zeros(3, 8, requires_grad=True)
-    turned(codes, way, 1.0).sum().backward()
+    rotate_codes(codes, way, 1.0).sum().backward()
     assert way.grad is not None and bool(torch.isfinite(way.grad).all())
     assert float(way.grad.abs().sum()) > 0
 

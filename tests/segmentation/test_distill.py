@@ -79,7 +79,7 @@ def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path,
     monkeypatch.setattr(Segmenter, "segment_many", unsure)
     wanted = config(bundle, tmp_path / "run", shapes=4)
     trainer = RegionTraining(wanted, *distill._load(wanted))
-    views = trainer.seen.look(0)
+    views = trainer.seen.render_and_segment(0)
     square = views.phrases == wanted.phrases.index("the square")
     assert bool(square.any()) and not bool(views.masks[square].any())
     assert 0.1 < float(views.masks[~square].float().mean()) < 0.9

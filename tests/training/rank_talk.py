@@ -50,7 +50,7 @@ def words_of_rank_0() -> None:
     def fail() -> None:
         raise UsageError("out is taken")
 
-    kind = "UsageError" if distributed.is_main() else "Echo"
+    kind = "UsageError" if distributed.is_main() else "SilentError"
     assert refused(lambda: distributed.from_main(fail)) == f"{kind} 2 out is taken"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.training import distributed
-from clipnerf.training.failures import RESUMES, Echo, LostRank, one_voice
+from clipnerf.training.failures import RESUMES, LostRank, SilentError, one_voice
 from tests.training.launch import finish, start_ranks
 
 
@@ -124,7 +124,7 @@ def test_errors_of_its_own_say_the_rank_and_keep_their_exit_code():
     store.count = 1
     assert ending(UsageError("data is 'x'"), store).code == 2  # type: ignore[attr-defined]
     assert ending(KeyboardInterrupt(), store).code == 130  # type: ignore[attr-defined]
-    assert ending(Echo("said", 2), None).code == 2  # type: ignore[attr-defined]
+    assert ending(SilentError("said", 2), None).code == 2  # type: ignore[attr-defined]
 
 
 def test_a_fault_of_ours_stays_what_it_is():

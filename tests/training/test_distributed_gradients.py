@@ -17,10 +17,10 @@ from clipnerf.config.mapper import TrainMapperConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.patches import Patches
-from clipnerf.gan.step_inputs import Draw as GanDraw
+from clipnerf.gan.step_inputs import StepInputs
 from clipnerf.gan.step_inputs import draw as gan_draw
 from clipnerf.mappers.augment import Augmentation
-from clipnerf.mappers.objective import Draw, Objective
+from clipnerf.mappers.objective import EditBatch, Objective
 from clipnerf.rendering.cameras import Camera
 from clipnerf.training import distributed
 from clipnerf.training.seeds import torch_generator
@@ -91,10 +91,10 @@ def cat_cameras(cameras: list[Camera]) -> Camera:
     )
 
 
-def joined(draws: list[Draw]) -> Draw:
+def joined(draws: list[EditBatch]) -> EditBatch:
     """The objects of all draws as those of one."""
     augmentations = [draw.augmentation for draw in draws]
-    return Draw(
+    return EditBatch(
         Codes.cat([draw.codes for draw in draws]),
         torch.cat([draw.target for draw in draws]),
         cat_cameras([draw.camera for draw in draws]),
@@ -146,14 +146,14 @@ def test_gan(job, player):
         assert_equal(of_rank["gan"][player], expected)
 
 
-def of_both(draws: list[GanDraw]) -> GanDraw:
+def of_both(draws: list[StepInputs]) -> StepInputs:
     """The fakes of all draws as those of one."""
 
     def cat(name: str) -> Tensor:
         return torch.cat([getattr(drawn, name) for drawn in draws])
 
     patches = [drawn.patches for drawn in draws]
-    return GanDraw(
+    return StepInputs(
         codes=Codes.cat([drawn.codes for drawn in draws]),
         camera=cat_cameras([drawn.camera for drawn in draws]),
         patches=Patches(

@@ -12,7 +12,7 @@ from torch import Tensor
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.edits.benchmark import Wish
 from clipnerf.evaluation.edits.readings import ObjectReadings, Stayed, read_objects, stayed
-from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, Tell, nobody, shoot
+from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, OnProgress, nobody, shoot
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.vision.recognizer import Readings, Recognizer
@@ -204,16 +204,19 @@ def find_floor(
     ignored: Collection[str] = (),
     *,
     size: int = 64,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> Floor:
     """Reads the objects again where nothing was changed that a reader should notice.
 
     Each object takes the appearance of the next one, the last of the first.
     """
     keys = [key for key in recognizer.values if key not in ignored]
-    turned = shoot(generator, codes, OTHER_VIEWS, size, tell=tell)
+    turned = shoot(generator, codes, OTHER_VIEWS, size, on_progress=on_progress)
     recoloured = shoot(
-        generator, Codes(codes.shape, codes.appearance.roll(-1, 0)), size=size, tell=tell
+        generator,
+        Codes(codes.shape, codes.appearance.roll(-1, 0)),
+        size=size,
+        on_progress=on_progress,
     )
     read = [read_objects(recognizer, shots.rgb).objects for shots in (turned, recoloured)]
     return Floor(

@@ -23,7 +23,7 @@ from clipnerf.evaluation.generation.variety import Variety, VarietyReport
 from clipnerf.evaluation.metrics.distributions import frechet_distance
 from clipnerf.evaluation.metrics.matching import PairEncoder
 from clipnerf.evaluation.resources import GUIDE, Means
-from clipnerf.evaluation.views_of_objects import Shots, Tell, shoot, shoot_all
+from clipnerf.evaluation.views_of_objects import OnProgress, Shots, shoot, shoot_all
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.vision import pretrained
@@ -79,7 +79,7 @@ class Subjects:
     _opacities: dict[int, list[Tensor]] = field(default_factory=dict)
 
     def opacities(
-        self, edits: int, tell: Tell
+        self, edits: int, on_progress: OnProgress
     ) -> Sequence[Float[Tensor, "objects views 1 size size"]]:
         """Of the unedited objects, drawn as often in one call as there are ``edits``.
 
@@ -90,7 +90,9 @@ class Subjects:
         if edits == 1:
             return [self.before.opacity]
         if edits not in self._opacities:
-            every = shoot_all(self.generator, [self.codes] * edits, size=self.size, tell=tell)
+            every = shoot_all(
+                self.generator, [self.codes] * edits, size=self.size, on_progress=on_progress
+            )
             self._opacities[edits] = [shots.opacity for shots in every]
         return self._opacities[edits]
 
@@ -172,7 +174,7 @@ def compare_with_reals(
     eyes: Eyes,
     samples: int,
     size: int,
-    tell: Tell,
+    on_progress: OnProgress,
     means: Means | None = None,
 ) -> Reals | None:
     """Variety by every eye, from the same pictures; None where there is no eye at all.
@@ -191,7 +193,7 @@ def compare_with_reals(
         return None
     judged = Variety(data, None, None, samples, size, judge=eyes.judge) if not measures else None
     first = judged or next(iter(measures.values()))
-    real, made = first.real(), first.generated(generator, tell=tell)
+    real, made = first.real(), first.generated(generator, on_progress=on_progress)
     fid = None
     if pretrained.inception_absence() is None:
         seen = [pretrained.inception_features(some, generator.device) for some in (real, made)]
@@ -219,11 +221,11 @@ def look_at_subjects(
     wishes: Sequence[Wish],
     data: PictureDataset | None,
     size: int,
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> Subjects:
     """The objects of some seeds, unedited."""
     codes = Codes.from_seeds(seeds, generator.config.field.code_dim).to(generator.device)
-    before = shoot(generator, codes, size=size, tell=tell)
+    before = shoot(generator, codes, size=size, on_progress=on_progress)
     features = {eye: image_features(clip, before.rgb[:, 0]) for eye, clip in eyes.clips.items()}
     if eyes.recognizer is None:
         return Subjects(generator, codes, size, before, features, None, (), {}, (), None)
@@ -240,7 +242,14 @@ def look_at_subjects(
     )
     readings = read_objects(eyes.recognizer, before.rgb)
     floor = find_floor(
-        generator, eyes.recognizer, codes, readings, colours, ignored, size=size, tell=tell
+        generator,
+        eyes.recognizer,
+        codes,
+        readings,
+        colours,
+        ignored,
+        size=size,
+        on_progress=on_progress,
     )
     return Subjects(
         generator, codes, size, before, features, readings, colours, accuracy, ignored, floor

@@ -32,7 +32,7 @@ from clipnerf.evaluation.edits.fid_after_edit import (
 from clipnerf.evaluation.edits.readings import ObjectReadings, read_objects
 from clipnerf.evaluation.edits.strength import Steadiness, steadiness, sweep
 from clipnerf.evaluation.metrics.disentanglement import palette_distance, silhouette_iou
-from clipnerf.evaluation.views_of_objects import Shots, Tell, shoot, shoot_all
+from clipnerf.evaluation.views_of_objects import OnProgress, Shots, shoot, shoot_all
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.vision.features import image_features
@@ -110,7 +110,7 @@ def measure_kind(
     wishes: Sequence[Wish],
     eyes: Eyes,
     reals: Reals | None,
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> tuple[KindFigures, KindPictures]:
     """Edits all objects by all wishes, and looks at them in every way that is at hand."""
     able, why = usable(edits, subjects.codes, wishes)
@@ -125,8 +125,8 @@ def measure_kind(
             edits.edit(subjects.codes, wish.prompt, shape=wish.shape, appearance=wish.appearance)
             for wish in some
         ]
-        every = shoot_all(subjects.generator, edited, size=subjects.size, tell=tell)
-        unedited = subjects.opacities(len(some), tell)
+        every = shoot_all(subjects.generator, edited, size=subjects.size, on_progress=on_progress)
+        unedited = subjects.opacities(len(some), on_progress)
         for wish, shots, opacity in zip(some, every, unedited, strict=True):
             seen.look(wish, shots, opacity)
             if eyes.recognizer is not None and subjects.readings is not None:
@@ -135,7 +135,7 @@ def measure_kind(
                     judge(wish, subjects.readings, after, subjects.colours, subjects.ignored)
                 )
                 seen.readings.append(after)
-    strength, sweeps = _strengths(edits, subjects, able, eyes, words, seen.after, tell)
+    strength, sweeps = _strengths(edits, subjects, able, eyes, words, seen.after, on_progress)
     figures = KindFigures(
         results=tuple(results),
         groups=group_means(results),
@@ -144,11 +144,11 @@ def measure_kind(
             for eye, rows in seen.features.items()
         },
         strength=strength,
-        distances=_distances(edits, subjects.generator, able, eyes, reals, tell),
+        distances=_distances(edits, subjects.generator, able, eyes, reals, on_progress),
         silhouette_iou=min(seen.ious, default=None),
         opacity_equal=seen.equal,
         palette_distance=mean(seen.palettes) if seen.palettes else None,
-        routing=_routing(edits, subjects, able, eyes, seen.readings, tell),
+        routing=_routing(edits, subjects, able, eyes, seen.readings, on_progress),
         lpips={group: mean(values) for group, values in seen.lpips.items() if values},
         left_out=why,
     )
@@ -209,7 +209,7 @@ def _strengths(
     eyes: Eyes,
     words: Mapping[str, Words],
     after: Mapping[str, Tensor],
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> tuple[dict, dict[str, Tensor]]:
     codes, unedited = subjects.codes[:SWEPT], subjects.before.rgb[:SWEPT, 0]
     found: dict[str, dict] = {eye: {} for eye in eyes.clips}
@@ -217,7 +217,13 @@ def _strengths(
     for row, wish in enumerate(wishes):
         known = {0.0: unedited, 1.0: after[wish.prompt][:SWEPT]}
         pictures = sweep(
-            edits, subjects.generator, codes, wish, known, size=subjects.size, tell=tell
+            edits,
+            subjects.generator,
+            codes,
+            wish,
+            known,
+            size=subjects.size,
+            on_progress=on_progress,
         )
         sweeps[wish.prompt] = pictures[:, 0]
         for eye, clip in eyes.clips.items():
@@ -233,7 +239,7 @@ def _distances(
     wishes: Sequence[Wish],
     eyes: Eyes,
     reals: Reals | None,
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> dict[str, dict[str, DistanceAfterEdits]]:
     if reals is None or not eyes.clips:
         return {}
@@ -243,7 +249,7 @@ def _distances(
         some = [wish for wish in wishes if group_of(wish) == group]
         if not some:
             continue
-        pictures = reals.variety.generated(generator, edit_each(edits, codes, some), tell)
+        pictures = reals.variety.generated(generator, edit_each(edits, codes, some), on_progress)
         for eye, clip in eyes.clips.items():
             found[eye][group] = distance_after_edits(
                 reals.real[eye],
@@ -259,7 +265,7 @@ def _routing(
     wishes: Sequence[Wish],
     eyes: Eyes,
     explicit: Sequence[ObjectReadings],
-    tell: Tell,
+    on_progress: OnProgress,
 ) -> Routing | None:
     """Every wish again, with the strengths that the editor takes where none are given."""
     if eyes.recognizer is None or subjects.readings is None:
@@ -273,9 +279,9 @@ def _routing(
         after = known.first(count)
         given.append(judge(wish, before, after, subjects.colours, subjects.ignored))
         if _equal(edited, same):
-            tell(count * subjects.readings.views)
+            on_progress(count * subjects.readings.views)
         else:
-            shots = shoot(subjects.generator, edited, size=subjects.size, tell=tell)
+            shots = shoot(subjects.generator, edited, size=subjects.size, on_progress=on_progress)
             after = read_objects(eyes.recognizer, shots.rgb)
         routed.append(judge(wish, before, after, subjects.colours, subjects.ignored))
     return Routing(

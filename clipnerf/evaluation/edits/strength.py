@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clipnerf.evaluation.edits.attributes import Edits
 from clipnerf.evaluation.edits.benchmark import Wish
-from clipnerf.evaluation.views_of_objects import VIEWS, Tell, nobody, shoot_all
+from clipnerf.evaluation.views_of_objects import VIEWS, OnProgress, nobody, shoot_all
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 
@@ -61,7 +61,7 @@ def sweep(
     known: Mapping[float, Float[Tensor, "objects 3 size size"]],
     *,
     size: int = 64,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> Float[Tensor, "strengths objects 3 size size"]:
     """Objects edited by STRENGTHS times the wish's own strengths, in the first of VIEWS.
 
@@ -75,7 +75,7 @@ def sweep(
         )
         for strength in new
     ]
-    shots = shoot_all(generator, edited, VIEWS[:1], size, tell=tell)
+    shots = shoot_all(generator, edited, VIEWS[:1], size, on_progress=on_progress)
     drawn = dict(zip(new, [each.rgb[:, 0] for each in shots], strict=True))
     return torch.stack([{**known, **drawn}[strength] for strength in STRENGTHS])
 

@@ -31,7 +31,7 @@ from clipnerf.evaluation.generation.views_with_opacity import (
     generated_views,
 )
 from clipnerf.evaluation.metrics.crispness import Crispness, Views, crispness
-from clipnerf.evaluation.views_of_objects import Tell, nobody
+from clipnerf.evaluation.views_of_objects import OnProgress, nobody
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.vision.feature_network import FeatureNetwork
@@ -114,7 +114,7 @@ class SideBySide:
         size: int,
         ray_samples: int | None = None,
         device: torch.device | str = "cpu",
-        tell: Tell = nobody,
+        on_progress: OnProgress = nobody,
     ) -> Column:
         """Of a generator's objects of the seeds from 100000 on, before cameras of its prior.
 
@@ -139,7 +139,9 @@ class SideBySide:
             "ray_samples": rays,
             "fov_deg": generator.config.camera.fov_deg,
         }
-        return reals.column(name, generated_views(generator, codes, size, rays, tell=tell), about)
+        return reals.column(
+            name, generated_views(generator, codes, size, rays, on_progress=on_progress), about
+        )
 
     def _reals(self, fov_deg: float) -> _Reals:
         if fov_deg not in self._seen:
@@ -183,13 +185,13 @@ class _Reals:
 
 
 def drawn_pair(
-    category: str, samples: int, size: int, seeds: tuple[int, int], tell: Tell = nobody
+    category: str, samples: int, size: int, seeds: tuple[int, int], on_progress: OnProgress = nobody
 ) -> RealsFor:
     """Procedural objects, redrawn with their coverage; the seeds of the reals and of the others."""
 
     def reals_for(fov_deg: float) -> RealPair:
         reals, others = (
-            drawn_views(category, samples, size, seed, fov_deg, tell) for seed in seeds
+            drawn_views(category, samples, size, seed, fov_deg, on_progress) for seed in seeds
         )
         source = (
             f"{samples} {category} drawn with seed {seeds[0]}, the others with seed {seeds[1]}; "

@@ -31,7 +31,7 @@ from clipnerf.evaluation.metrics.distributions import (
     kernel_distance,
     precision_recall,
 )
-from clipnerf.evaluation.views_of_objects import Tell, nobody
+from clipnerf.evaluation.views_of_objects import OnProgress, nobody
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
@@ -212,7 +212,7 @@ class Variety:
         )
 
     def generated(
-        self, generator: Generator, codes: Codes | None = None, tell: Tell = nobody
+        self, generator: Generator, codes: Codes | None = None, on_progress: OnProgress = nobody
     ) -> Float[Tensor, "pictures 3 size size"]:
         """The pictures that are judged: fixed seeds, cameras from the generator's prior.
 
@@ -221,7 +221,7 @@ class Variety:
         """
         codes = self.objects(generator) if codes is None else codes
         samples = self._ray_samples(generator)
-        return generated_views(generator, codes, self.size, samples, self.samples, tell).rgb
+        return generated_views(generator, codes, self.size, samples, self.samples, on_progress).rgb
 
     def objects(self, generator: Generator, count: int | None = None) -> Codes:
         """The first ``count`` of the objects that are judged; all where None."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipnerf.evaluation.metrics.crispness import Views
-from clipnerf.evaluation.views_of_objects import Tell, nobody
+from clipnerf.evaluation.views_of_objects import OnProgress, nobody
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.training.seeds import torch_generator
@@ -36,7 +36,7 @@ def generated_views(
     size: int,
     ray_samples: int,
     cameras: int | None = None,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> Views:
     """Objects before cameras of the generator's prior, always the same; on the CPU, 256 levels.
 
@@ -56,7 +56,7 @@ def generated_views(
             precision="auto",
         )
         parts.append((as_8_bit(view.rgb).cpu(), view.opacity.float().cpu()))
-        tell(len(some))
+        on_progress(len(some))
     rgb, opacity = (torch.cat([part[i] for part in parts]) for i in (0, 1))
     return Views(rgb, opacity)
 
@@ -67,7 +67,7 @@ def drawn_views(
     size: int,
     seed: int,
     fov_deg: float = 30.0,
-    tell: Tell = nobody,
+    on_progress: OnProgress = nobody,
 ) -> Views:
     """The pictures of ``clipnerf data synthesize`` of that seed, one view an object, with coverage.
 
@@ -91,7 +91,7 @@ def drawn_views(
         finer = render(parts, *angles, FINER * size, module.PARTS, oversampling=1, **optics)
         fine = finer.mask > 0
         coverages.append(fine.reshape(size, FINER, size, FINER).mean((1, 3)))
-        tell(1)
+        on_progress(1)
     rgb = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     return Views(rgb, torch.from_numpy(np.stack(coverages)).float()[:, None])
 

@@ -73,7 +73,7 @@ def read_azimuth(reader: Encoder, pictures: Tensor) -> Float[Tensor, " batch"]:
 
 
 @torch.no_grad()
-def own_front(
+def estimate_front_azimuth(
     reader: Encoder, generator: Generator, codes: Codes, size: int
 ) -> Float[Tensor, " batch"]:
     """Azimuth of each object's own front, from the generator's, radians in (-pi, pi].
@@ -107,7 +107,7 @@ class Facing:
 
 
 def facing(fronts: Float[Tensor, " objects"]) -> Facing:
-    """Of each object's own front, radians, as of :func:`own_front`.
+    """Of each object's own front, radians, as of :func:`estimate_front_azimuth`.
 
     The mean is refined once on the objects within 60 degrees of it, so that a minority that faces
     elsewhere does not pull it.

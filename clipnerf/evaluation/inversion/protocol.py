@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.evaluation.inversion.front_reader import own_front
+from clipnerf.evaluation.inversion.front_reader import estimate_front_azimuth
 from clipnerf.evaluation.metrics.image import ssim
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -62,7 +62,7 @@ class InversionRow:
     """One method on one kind of pictures; means where nothing else is said.
 
     Attributes:
-        psnr: dB. ssim: of whole pictures. explained: see :func:`inversion.objective.explained`.
+        psnr: dB. ssim: of whole pictures. explained: see :func:`inversion.objective.foreground_r2`.
         clip: encoder -> cosine of the embeddings of picture and reconstruction.
         lpips: None where its weights are not there.
         pose_deg: median error; near: share within NEAR_DEG; None where poses are unknown.
@@ -145,14 +145,14 @@ def measure_inversion(
     eyes: Mapping[str, ImageEncoder],
     lpips: Perceives | None = None,
     reader: Encoder | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[InversionRow], dict[str, Float[Tensor, "batch 3 size size"]]]:
     """Inverts the pictures by every method.
 
     Args:
         clip: guides. eyes: look at the results, by name.
         reader: of azimuths, from ``train_front_reader``.
-        tell: is told of every row.
+        on_progress: is told of every row.
     Returns:
         rows, and each method's reconstructions.
     """
@@ -168,7 +168,7 @@ def measure_inversion(
         row, view = _row(generator, photos, method, found, eyes, lpips, reader, seconds)
         rows.append(row)
         views[method] = view
-        tell(line(row))
+        on_progress(line(row))
     return rows, views
 
 
@@ -190,7 +190,7 @@ def _row(
         pose_deg, near = _figures(pose_error_deg(found.poses, photos.camera))
         elevation_deg = _elevation_error_deg(found.poses, photos.camera, generator)
         if reader is not None and photos.codes is None:
-            front = own_front(reader, generator, found.codes, pictures.shape[-1])
+            front = estimate_front_azimuth(reader, generator, found.codes, pictures.shape[-1])
             own_deg, own_near = _figures(pose_error_deg(found.poses.turned(-front), photos.camera))
     if photos.codes is not None and photos.camera is not None:
         sides = _sides(generator, photos.codes, photos.camera, found.codes)

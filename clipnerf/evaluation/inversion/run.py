@@ -96,7 +96,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
                 eyes=eyes,
                 lpips=lpips,
                 reader=reader,
-                tell=lambda line: print(line, file=sys.stderr, flush=True),
+                on_progress=lambda line: print(line, file=sys.stderr, flush=True),
             )
             rows += some
             path = folder / f"inversion-{photos.name}.png"

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.evaluation.edits.measure import KindFigures, KindPictures
-from clipnerf.evaluation.views_of_objects import VIEWS, Tell, nobody, shoot
+from clipnerf.evaluation.views_of_objects import VIEWS, OnProgress, nobody, shoot
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 
@@ -63,7 +63,7 @@ def picks(figures: KindFigures) -> tuple[list[Pick], list[Pick]]:
 
 
 def swap_grid(
-    generator: Generator, first_seed: int, size: int, tell: Tell = nobody
+    generator: Generator, first_seed: int, size: int, on_progress: OnProgress = nobody
 ) -> Float[Tensor, "shapes appearances 3 size size"]:
     """The shapes of some seeds with the appearances of the same seeds."""
     rows, columns = Gallery.SWAPPED
@@ -72,7 +72,7 @@ def swap_grid(
     shape = torch.arange(rows).repeat_interleave(columns).to(generator.device)
     appearance = torch.arange(columns).repeat(rows).to(generator.device)
     crossed = Codes(codes.shape[shape], codes.appearance[appearance])
-    shots = shoot(generator, crossed, VIEWS[:1], size, tell=tell)
+    shots = shoot(generator, crossed, VIEWS[:1], size, on_progress=on_progress)
     return shots.rgb[:, 0].unflatten(0, (rows, columns))
 
 

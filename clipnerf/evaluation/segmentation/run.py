@@ -23,6 +23,7 @@ from clipnerf.data.pictures import Source
 from clipnerf.data.procedural import REGIONS
 from clipnerf.data.referring import ReferringDataset
 from clipnerf.editor import Editor
+from clipnerf.editor.conditions import bare_prompt
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.edits.baseline import REAL_SEED, drawn_pictures
 from clipnerf.evaluation.report.results import FORMAT, plain
@@ -85,7 +86,7 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
     folder = writable_dir(config.out)
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
-    known = editor.parts.known
+    known = editor.parts.grounding
     if known is None or not isinstance(known.sentences, Segmenter):
         raise UsageError(
             f"'{means.bundle}' holds no segmenter and region field; make them with clipnerf "
@@ -228,7 +229,7 @@ def _local_rows(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
                 edited = editor.edit(codes, color, region=part)
-                whole = editor.edit(codes, editor.parts.prompt(color), shape=0)
+                whole = editor.edit(codes, bare_prompt(color, editor.parts.noun) or color, shape=0)
             if not edited.layers:
                 continue
             layer = edited.layers[-1]

@@ -50,7 +50,7 @@ def test_a_sweep(generator):
     codes, mover, told = Codes.from_seeds([0, 1], 8), Mover(), []
     unedited = torch.zeros(2, 3, 16, 16)
     wish = Wish("red", {"color": "red"}, shape=0, appearance=0.5)
-    found = sweep(mover, generator, codes, wish, {0.0: unedited}, size=16, tell=told.append)
+    found = sweep(mover, generator, codes, wish, {0.0: unedited}, size=16, on_progress=told.append)
     assert found.shape == (9, 2, 3, 16, 16) and torch.equal(found[4], unedited)
     assert mover.strengths == [(0, 0.5 * s) for s in STRENGTHS if s]
     assert sum(told) == 8 * 2

@@ -53,7 +53,7 @@ def test_generated_views_are_the_same_again(generator):
     fewer = generated_views(generator, codes[:3], 16, 6, cameras=5)
     assert float((fewer.rgb - views.rgb[:3]).abs().max()) < 1.5 / 255
     told: list[int] = []
-    generated_views(generator, codes, 16, 6, tell=told.append)
+    generated_views(generator, codes, 16, 6, on_progress=told.append)
     assert sum(told) == 5
 
 

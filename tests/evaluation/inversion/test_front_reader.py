@@ -10,8 +10,8 @@ from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.evaluation.inversion import front_reader as module
 from clipnerf.evaluation.inversion.front_reader import (
+    estimate_front_azimuth,
     facing,
-    own_front,
     read_azimuth,
     train_front_reader,
 )
@@ -35,7 +35,7 @@ def test_the_front_is_how_far_readings_lag_behind_the_cameras(monkeypatch):
     monkeypatch.setattr(module, "read_azimuth", reading)
     codes = Codes.from_seeds([0, 1, 2], CODE_DIM)
     reader = Encoder(EncoderConfig(size=16, width=2, hidden=2), CODE_DIM)
-    found = own_front(reader, generator, codes, 8)
+    found = estimate_front_azimuth(reader, generator, codes, 8)
     torch.testing.assert_close(torch.rad2deg(found), turned, atol=1e-3, rtol=0)
     assert asked == [torch.Size([3, 3, 8, 8])] * module.SIDES
 

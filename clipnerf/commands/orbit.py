@@ -1,0 +1,29 @@
+"""The verb ``orbit``: objects filmed in one turn of the camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clipnerf.commands.edit import edit_objects, load_objects
+from clipnerf.config.editing import OrbitConfig
+from clipnerf.editor import Editor
+from clipnerf.editor.exemplar import read_exemplar
+from clipnerf.io.atomic import writable_file
+from clipnerf.io.video import check_video_path, check_video_size
+
+
+def orbit(config: OrbitConfig) -> list[Path]:
+    """Objects turning side by side, edited if there are words or a picture."""
+    config.validate()
+    check_video_size(config.size, config.size)
+    path = writable_file(check_video_path(config.out))
+    if config.image:
+        read_exemplar(config.image, config.size)
+    editor = Editor.load(config.bundle, config.device, config.mapper)
+    codes, _ = load_objects(editor, config)
+    if config.text or config.prompts or config.image or config.edit:
+        codes = edit_objects(editor, codes, config)
+    video = editor.orbit(
+        codes, path, config.frames, config.size, elevation_deg=config.elevation_deg, fps=config.fps
+    )
+    return [video]

@@ -1,0 +1,54 @@
+"""Views: where cameras stand, from angles as people give them, and how many frames go at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clipnerf.errors import UsageError
+from clipnerf.gan.generator import Generator
+from clipnerf.rendering.cameras import Camera
+
+ORBIT_PIXELS = 2**18
+CUDA_ORBIT_PIXELS = 2**20
+"""Pixels of a video rendered at a time; a GPU wants large launches."""
+
+Angle = float | int | Sequence[float] | np.ndarray | Tensor
+
+
+def frames_at_once(device: torch.device, pixels: int) -> int:
+    """How many frames of as many pixels are rendered at a time, at least one."""
+    return max(1, (ORBIT_PIXELS if device.type == "cpu" else CUDA_ORBIT_PIXELS) // pixels)
+
+
+def camera_at(generator: Generator, azimuth_deg: Angle, elevation_deg: Angle, size: int) -> Camera:
+    """Cameras at angles, degrees: numbers, or one for each picture.
+
+    Raises:
+        UsageError: an angle that is no finite number, numbers of them that differ, or no size.
+    """
+    if size < 1:
+        raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
+    azimuth = finite_degrees("azimuth_deg", azimuth_deg, generator.device)
+    elevation = finite_degrees("elevation_deg", elevation_deg, generator.device)
+    if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
+        raise UsageError(
+            f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
+            "give one each, or the same number"
+        )
+    azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
+    return generator.camera(azimuth, elevation, size)
+
+
+def finite_degrees(
+    name: str, value: Angle, device: torch.device | str = "cpu"
+) -> Float[Tensor, " batch"]:
+    """Angles as a tensor; UsageError, which names them, unless all are finite."""
+    angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=device))
+    if not bool(torch.isfinite(angle).all()):
+        raise UsageError(f"{name} is {value}; it has to be a finite number of degrees")
+    return angle
