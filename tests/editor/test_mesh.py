@@ -13,7 +13,7 @@ from clipnerf.editor import Editor, mesh
 from clipnerf.editor.mesh import surface
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.masks import BoxRegion
-from clipnerf.gan.codes import Codes, Layer
+from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.density_grid import DensityGrid
 from tests.tiny_bundle import tiny_generator
@@ -158,7 +158,7 @@ def test_local_edits_bring_their_colors_and_move_nothing(editor):
     codes = editor.sample([0])
     half = BoxRegion(torch.tensor([[-2.0, -2.0, 0.0]]), torch.full((1, 3), 2.0))
     red = torch.tensor([[1.0, 0.0, 0.0, 1.0]])
-    layer = Layer(half, None, codes.appearance, torch.ones(1, 1), "the top: red", red)
+    layer = LocalEdit(half, None, codes.appearance, torch.ones(1, 1), "the top: red", red)
     before, after = (
         editor.mesh(some, 32)[0] for some in (codes, dataclasses.replace(codes, layers=(layer,)))
     )
