@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clipnerf.data.pictures import BrokenPicture, Source, decode
-from clipnerf.data.records import Record, first_few, list_pictures
+from clipnerf.data.pictures import decode
+from clipnerf.data.records import Record, list_pictures
+from clipnerf.data.masks import about_covers, select
 from clipnerf.data.referring import labels_of
+from clipnerf.data.source import BrokenPicture, Source, first_few, printable
 from clipnerf.errors import UsageError
 from clipnerf.training.progress import Progress
 
@@ -72,10 +74,10 @@ class CheckReport:
         lines += [f"  error       {text}" for text in self.errors]
         lines += [f"  warning     {text}" for text in self.warnings]
         verdict = "ready for training" if self.ok else "not ready: mend what is named above"
-        return [*lines, f"  {verdict}"]
+        return [printable(line) for line in (*lines, f"  {verdict}")]
 
 
-def check(path: str | Path) -> CheckReport:
+def check(path: object) -> CheckReport:
     """Decodes every picture of a folder or zip once and reports.
 
     Raises:
@@ -123,9 +125,11 @@ def check(path: str | Path) -> CheckReport:
             f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
             f"{first_few(list(listing.unlisted))}"
         )
+    warnings += listing.about_left_out()
     regions = [region for record in records for region in record.regions]
+    wrong, odd = _about_masks(source, records, of_picture)
     return CheckReport(
-        path=Path(path),
+        path=source.path,
         pictures=len(records),
         sizes=dict(sizes.most_common()),
         broken=tuple(broken),
@@ -135,26 +139,37 @@ def check(path: str | Path) -> CheckReport:
         poses=sum(r.azimuth_deg is not None and r.elevation_deg is not None for r in records),
         objects=len({r.object_id for r in records if r.object_id is not None}),
         phrases=(len(regions), sum(region.mask is None for region in regions)),
-        errors=tuple(errors + _broken_masks(source, records, of_picture)),
-        warnings=tuple(warnings),
+        errors=tuple(errors + wrong),
+        warnings=tuple(warnings + odd),
     )
 
 
-def _broken_masks(
+def _about_masks(
     source: Source, records: tuple[Record, ...], sizes: dict[str, tuple[int, int]]
-) -> list[str]:
-    """Masks of phrases that cannot be used, in one line."""
+) -> tuple[list[str], list[str]]:
+    """Errors and warnings: masks of phrases that cannot be used, or that cover nothing or all."""
     names, broken = set(source.names()), []
+    nothing: list[str] = []
+    everything: list[str] = []
     for record in records:
         name = record.file_name
-        masks = {region.mask for region in record.regions if region.mask}
-        for mask in sorted(masks) if name in sizes else ():
+        of_mask = defaultdict(set)
+        for region in record.regions:
+            if region.mask:
+                of_mask[region.mask].add(region.values)
+        for mask in sorted(of_mask) if name in sizes else ():
             try:
-                labels_of(source, name, mask, sizes[name], names)
+                labels = labels_of(source, name, mask, sizes[name], names)
             except UsageError as error:
                 broken.append(str(error))
+                continue
+            for values in sorted(of_mask[mask]):
+                chosen = select(labels, values)
+                if not chosen.any() or chosen.all():
+                    which = f"{mask} {list(values)}" if values else mask
+                    (everything if chosen.any() else nothing).append(which)
     more = f" (and {len(broken) - 1} other masks)" if len(broken) > 1 else ""
-    return [broken[0] + more] if broken else []
+    return [broken[0] + more] if broken else [], about_covers(nothing, everything)
 
 
 def _white_share_of_border(pixels: np.ndarray) -> float:
