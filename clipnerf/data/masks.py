@@ -94,7 +94,7 @@ def _grey(picture: Image.Image, name: str) -> Image.Image:
     """Its levels; of a colored palette the indices, of black and one color 0 and 255."""
     if is_deep(picture) or picture.mode in ("1", "L"):
         return picture if is_deep(picture) else picture.convert("L")
-    rgb = picture.convert("RGB")
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     red, green, blue = rgb.split()
     apart = [ImageChops.difference(*two) for two in ((red, green), (green, blue))]
     grey = all(each.getextrema()[1] <= _GREY for each in apart)  # type: ignore[operator]
@@ -107,11 +107,17 @@ def _grey(picture: Image.Image, name: str) -> Image.Image:
         return Image.frombytes("L", picture.size, picture.tobytes())
     if grey:
         return rgb.convert("L")
-    brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    brightest = _brightest(rgb)
     colors = [color for _, color in rgb.getcolors(2) or ()]
     if len(colors) == 1 or (0, 0, 0) in colors:
         return brightest.point([0] + [255] * 255)
     raise _no_mask(name, brightest.getextrema()[1], "is colored")
+
+
+def _brightest(rgb: Image.Image) -> Image.Image:
+    """The largest channel of each pixel, alpha aside."""
+    two = ImageChops.lighter(rgb.getchannel("R"), rgb.getchannel("G"))
+    return ImageChops.lighter(two, rgb.getchannel("B"))
 
 
 def _no_mask(name: str, largest: object, what: str = "has more than two values") -> UsageError:
@@ -133,10 +139,10 @@ def read_labels(source: Source, name: str) -> UInt8[np.ndarray, "height width"]:
         alpha = alpha_of(picture) if {"A", "a"} & set(picture.getbands()) else None
         if is_deep(picture):
             return _deep_labels(np.asarray(picture))
-        if picture.mode not in ("1", "L", "P", "RGB"):
+        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
             picture = picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
-        pixels = np.asarray(picture)
-        labels = np.array(pixels.max(axis=2) if pixels.ndim == 3 else pixels, dtype=np.uint8)
+        picture = _brightest(picture) if picture.mode in ("RGB", "RGBA") else picture
+        labels = np.array(picture, dtype=np.uint8)
         if alpha is not None:
             opaque = np.asarray(alpha) > 0
             labels[~opaque] = 0

@@ -31,8 +31,8 @@ OTHER_SUFFIXES = (".jfif", ".jpe", ".pjpeg", ".apng", ".dib", ".avif", ".heic", 
                   ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2")  # fmt: skip
 """Of pictures that are not read in data sets, and are mentioned."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-MOST_PIXELS = 2**26
-"""Pixels of a picture that is read: with them, and every kind of file, memory stays below 1.5 GB."""
+MOST_PIXELS = 3 * 2**24
+"""50 million; with them, in any format, the process stays below 1.5 GB."""
 
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 """A path, or the picture itself. Arrays and tensors are grey, RGB or RGBA, bytes or floats in

@@ -15,7 +15,7 @@ from torch import Tensor
 from clipnerf.data import refcoco
 from clipnerf.data.masks import about_covers, read_labels, read_square, select, square_mask
 from clipnerf.data.records import list_pictures
-from clipnerf.data.source import BrokenPicture, Source
+from clipnerf.data.source import BrokenPicture, Source, path_of, status
 from clipnerf.errors import UsageError
 
 
@@ -93,7 +93,7 @@ class ReferringDataset:
 
     @staticmethod
     def open(
-        path: str | Path,
+        path: object,
         size: int,
         limit: int | None = None,
         *,
@@ -115,7 +115,8 @@ class ReferringDataset:
             raise UsageError(f"size is {size}; allowed is 1 or more pixels")
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; allowed is 1 or more pictures")
-        if refcoco.is_layout(path):
+        path = path_of(path, "the set of pictures", "give a folder or a zip of pictures")
+        if not isinstance(status(path), str) and refcoco.is_layout(path):
             source, found = refcoco.read(path, split, images)
             entries = [
                 _Entry(each.file_name, math.nan, each.phrases, each.masks) for each in found[:limit]
