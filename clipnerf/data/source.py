@@ -202,7 +202,7 @@ def printable(text: str) -> str:
 def first_few(things: list[str], count: int = 5) -> str:
     """ "a, b, c, d, e and 7 more" """
     rest = len(things) - count
-    return ", ".join(map(printable, things[:count])) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(map(shortened, things[:count])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def matcher(names: Iterable[str]) -> Callable[[str], str]:
