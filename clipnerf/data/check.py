@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clipnerf.data.pictures import decode
-from clipnerf.data.records import Record, list_pictures
+from clipnerf.data.records import Listing, Record, list_pictures
 from clipnerf.data.masks import about_covers, select
 from clipnerf.data.referring import labels_of
 from clipnerf.data.source import BrokenPicture, Source, first_few, printable
@@ -110,22 +110,15 @@ def check(path: object) -> CheckReport:
 
     white = float(np.mean([share > 1 - _TOUCHING_SHARE for share in borders])) if borders else 0.0
     records = listing.records
-    without = [r.file_name for r in records if not r.texts]
     texts = {text for record in records for text in record.texts}
     warnings = [
         *_about_sizes(sizes),
         *_about_background(white, bool(borders)),
         *_about_number(sum(sizes.values())),
-        *_about_captions(without, len(records)),
-        *_about_poses(records),
+        *_about_records(listing),
         *_about_twins([names for names in twins.values() if len(names) > 1]),
+        *listing.about_left_out(),
     ]
-    if listing.unlisted:
-        warnings.append(
-            f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
-            f"{first_few(list(listing.unlisted))}"
-        )
-    warnings += listing.about_left_out()
     regions = [region for record in records for region in record.regions]
     wrong, odd = _about_masks(source, records, of_picture)
     return CheckReport(
@@ -134,7 +127,7 @@ def check(path: object) -> CheckReport:
         sizes=dict(sizes.most_common()),
         broken=tuple(broken),
         white_borders=white,
-        captions=len(records) - len(without),
+        captions=sum(bool(record.texts) for record in records),
         distinct_captions=len(texts),
         poses=sum(r.azimuth_deg is not None and r.elevation_deg is not None for r in records),
         objects=len({r.object_id for r in records if r.object_id is not None}),
@@ -207,6 +200,22 @@ def _about_number(readable: int) -> list[str]:
     if readable >= _FEW:
         return []
     return [f"{readable} pictures are few; expect a generator to copy them (500 and more are good)"]
+
+
+def _about_records(listing: Listing) -> list[str]:
+    """Captions, poses, and pictures without a line."""
+    records = listing.records
+    without = [record.file_name for record in records if not record.texts]
+    warnings = [
+        *_about_captions(without, len(records)),
+        *_about_poses(records),
+    ]
+    if listing.unlisted:
+        warnings.append(
+            f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
+            f"{first_few(list(listing.unlisted))}"
+        )
+    return warnings
 
 
 def _about_captions(without: list[str], total: int) -> list[str]:
