@@ -1,6 +1,9 @@
 """Every kind of picture through every door: a data set, photographs, exemplars, masks, arrays."""
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ from tests.data.pictures_of_all_kinds import (
     FIGURE, FILES, GREY, MASKS, NO_MASKS, NO_PICTURES, SHARES, SIDE,
 )  # fmt: skip
 
+ROOT = Path(__file__).parents[2]
 FRAME = Frame(0.2, 0.5, 0.8, 0.2)
 LOSSY = 8 / 255
 
@@ -101,6 +105,21 @@ def test_a_jpeg_above_the_limit_is_read_at_half_its_size(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "MOST_PIXELS", 64 * 24 - 1)
     with pytest.raises(BrokenPicture, match="too many pixels"):
         peek(source, "a.jpg")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_largest_picture_takes_less_than_1500_mb(tmp_path):
+    side, exif = 7094, Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (side, side), (9, 9, 200, 100)).save(path, compress_level=1, exif=exif)
+    program = (
+        "import sys; from clipnerf.data.photo import read_photo; read_photo(sys.argv[1])\n"
+        "print(*(line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line))"
+    )
+    run = [sys.executable, "-c", program, str(path)]
+    found = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 1_500_000  # kB
 
 
 def test_an_image_of_the_caller_stays_as_it_was(tmp_path):
