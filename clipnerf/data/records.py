@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipnerf.config.documents import parse_json
+from clipnerf.config.ranges import shown
 from clipnerf.data.pictures import is_picture, seems_picture
-from clipnerf.data.regions import Region, joined, regions_of, shown
+from clipnerf.data.regions import Region, joined, regions_of
 from clipnerf.data.source import BrokenPicture, Source, first_few, matcher
 from clipnerf.errors import UsageError
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 
 
@@ -25,12 +26,6 @@ class Region:
 def joined(root: str, name: str) -> str:
     """The file name, relative to the set rather than to the folder `root` of its table."""
     return posixpath.normpath(posixpath.join(root, name.replace("\\", "/")))
-
-
-def shown(value: object, most: int = 100) -> str:
-    """A value for an error's one line."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def regions_of(

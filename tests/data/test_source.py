@@ -256,10 +256,10 @@ def test_names_that_cannot_be_printed(folder):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"file_name": "a.png", "text": "a", "text": "b"}', "'text' stands twice"),
+        ('{"file_name": "a.png", "text": "a", "text": "b"}', "the key 'text' is there twice"),
         ('{"file_name": "a.png", "x": ' + "[" * 10**5 + "]" * 10**5 + "}", "is not JSON"),
-        ('{"file_name": "a.png", "azimuth_deg": 1' + "0" * 400 + "}", "azimuth_deg is 1000"),
-        ('{"file_name": "a.png", "azimuth_deg": 1e999}', "azimuth_deg is inf"),
+        ('{"file_name": "a.png", "azimuth_deg": 1' + "0" * 400 + "}", "is not JSON"),
+        ('{"file_name": "a.png", "azimuth_deg": 1e999}', "is not JSON"),
         ('{"file_name": "a.png", "x": ' + "9" * 5000 + "}", "is not JSON"),
         ('{"file_name": "a.png", "texts": "' + "x" * 10**6 + '"}', "texts is 'xxx"),
         ('{"file_name": "' + "x" * 5000 + '.png"}', "not there: xxx"),
