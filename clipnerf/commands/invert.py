@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from clipnerf.config.inversion import InvertConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import Editor
 from clipnerf.errors import UsageError
-from clipnerf.inversion.invert import poor_line
-from clipnerf.inversion.preprocess import prepare, usual_frame
 from clipnerf.inversion.result import FILE_NAME, Inversion
 from clipnerf.io.atomic import writable_dir
 from clipnerf.io.sheet import contact_sheet, save_png, to_uint8
@@ -69,24 +66,16 @@ def invert(config: InvertConfig) -> Report:
         if path.is_dir():
             raise UsageError(f"'{path}' is a folder; give another --out")
     editor = Editor.load(bundle_path(config.bundle), config.device)
-    generator, size = editor.generator, config.inversion.size
-    prepared = prepare(
-        config.photo,
-        size,
-        usual_frame(generator),
-        background=config.background,
-        mask=config.mask or None,
+    generator = editor.generator
+    found = editor.invert(
+        config.photo, config.inversion, background=config.background, mask=config.mask or None,
         framing=config.frame,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # said below, with the photo's name
-        found = editor.invert(prepared.picture, config.inversion)
-    if found.poor[0]:
-        warnings.warn(poor_line(f"'{config.photo}'", float(found.explained[0])), stacklevel=2)
+    )  # fmt: skip
+    assert found.pictures is not None
     paths = [found.save(codes, generator.hash, [Path(config.photo).name])]
-    paths.append(save_png(sheet, inversion_sheet(editor, prepared.picture, found)))
+    paths.append(save_png(sheet, inversion_sheet(editor, found.pictures, found)))
     if config.video:
-        paths.append(write_video(video, _frames(editor, prepared.picture, found), FRAMES_A_SECOND))
+        paths.append(write_video(video, _frames(editor, found.pictures, found), FRAMES_A_SECOND))
     return Report(found, generator.config.front_azimuth_deg, tuple(paths))
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clipnerf.data.pictures import BrokenPicture, Source, decode
-from clipnerf.data.records import Record, first_few, list_pictures
+from clipnerf.data.pictures import decode
+from clipnerf.data.records import Listing, Record, list_pictures
+from clipnerf.data.masks import about_covers, select
 from clipnerf.data.referring import labels_of
+from clipnerf.data.source import BrokenPicture, Source, first_few, printable
 from clipnerf.errors import UsageError
 from clipnerf.training.progress import Progress
 
@@ -72,10 +74,10 @@ class CheckReport:
         lines += [f"  error       {text}" for text in self.errors]
         lines += [f"  warning     {text}" for text in self.warnings]
         verdict = "ready for training" if self.ok else "not ready: mend what is named above"
-        return [*lines, f"  {verdict}"]
+        return [printable(line) for line in (*lines, f"  {verdict}")]
 
 
-def check(path: str | Path) -> CheckReport:
+def check(path: object) -> CheckReport:
     """Decodes every picture of a folder or zip once and reports.
 
     Raises:
@@ -108,53 +110,59 @@ def check(path: str | Path) -> CheckReport:
 
     white = float(np.mean([share > 1 - _TOUCHING_SHARE for share in borders])) if borders else 0.0
     records = listing.records
-    without = [r.file_name for r in records if not r.texts]
     texts = {text for record in records for text in record.texts}
     warnings = [
         *_about_sizes(sizes),
         *_about_background(white, bool(borders)),
         *_about_number(sum(sizes.values())),
-        *_about_captions(without, len(records)),
-        *_about_poses(records),
+        *_about_records(listing),
         *_about_twins([names for names in twins.values() if len(names) > 1]),
+        *listing.about_left_out(),
     ]
-    if listing.unlisted:
-        warnings.append(
-            f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
-            f"{first_few(list(listing.unlisted))}"
-        )
     regions = [region for record in records for region in record.regions]
+    wrong, odd = _about_masks(source, records, of_picture)
     return CheckReport(
-        path=Path(path),
+        path=source.path,
         pictures=len(records),
         sizes=dict(sizes.most_common()),
         broken=tuple(broken),
         white_borders=white,
-        captions=len(records) - len(without),
+        captions=sum(bool(record.texts) for record in records),
         distinct_captions=len(texts),
         poses=sum(r.azimuth_deg is not None and r.elevation_deg is not None for r in records),
         objects=len({r.object_id for r in records if r.object_id is not None}),
         phrases=(len(regions), sum(region.mask is None for region in regions)),
-        errors=tuple(errors + _broken_masks(source, records, of_picture)),
-        warnings=tuple(warnings),
+        errors=tuple(errors + wrong),
+        warnings=tuple(warnings + odd),
     )
 
 
-def _broken_masks(
+def _about_masks(
     source: Source, records: tuple[Record, ...], sizes: dict[str, tuple[int, int]]
-) -> list[str]:
-    """Masks of phrases that cannot be used, in one line."""
+) -> tuple[list[str], list[str]]:
+    """Errors and warnings: masks of phrases that cannot be used, or that cover nothing or all."""
     names, broken = set(source.names()), []
+    nothing: list[str] = []
+    everything: list[str] = []
     for record in records:
         name = record.file_name
-        masks = {region.mask for region in record.regions if region.mask}
-        for mask in sorted(masks) if name in sizes else ():
+        of_mask = defaultdict(set)
+        for region in record.regions:
+            if region.mask:
+                of_mask[region.mask].add(region.values)
+        for mask in sorted(of_mask) if name in sizes else ():
             try:
-                labels_of(source, name, mask, sizes[name], names)
+                labels = labels_of(source, name, mask, sizes[name], names)
             except UsageError as error:
                 broken.append(str(error))
+                continue
+            for values in sorted(of_mask[mask]):
+                chosen = select(labels, values)
+                if not chosen.any() or chosen.all():
+                    which = f"{mask} {list(values)}" if values else mask
+                    (everything if chosen.any() else nothing).append(which)
     more = f" (and {len(broken) - 1} other masks)" if len(broken) > 1 else ""
-    return [broken[0] + more] if broken else []
+    return [broken[0] + more] if broken else [], about_covers(nothing, everything)
 
 
 def _white_share_of_border(pixels: np.ndarray) -> float:
@@ -192,6 +200,22 @@ def _about_number(readable: int) -> list[str]:
     if readable >= _FEW:
         return []
     return [f"{readable} pictures are few; expect a generator to copy them (500 and more are good)"]
+
+
+def _about_records(listing: Listing) -> list[str]:
+    """Captions, poses, and pictures without a line."""
+    records = listing.records
+    without = [record.file_name for record in records if not record.texts]
+    warnings = [
+        *_about_captions(without, len(records)),
+        *_about_poses(records),
+    ]
+    if listing.unlisted:
+        warnings.append(
+            f"{len(listing.unlisted)} pictures have no line in metadata.jsonl: "
+            f"{first_few(list(listing.unlisted))}"
+        )
+    return warnings
 
 
 def _about_captions(without: list[str], total: int) -> list[str]:

@@ -18,8 +18,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from clipnerf.data.pictures import BrokenPicture, Source, decode, peek
-from clipnerf.data.records import Listing, Record, first_few, list_pictures
+from clipnerf.data.pictures import decode, peek
+from clipnerf.data.records import Listing, Record, list_pictures
+from clipnerf.data.source import BrokenPicture, Source, first_few
 from clipnerf.errors import UsageError
 
 MEMORY_BUDGET = 2 * 1024**3
@@ -43,7 +44,7 @@ class PictureDataset(Dataset):
 
     def __init__(
         self,
-        path: str | Path,
+        path: object,
         size: int,
         *,
         background: float = 1.0,
@@ -65,10 +66,10 @@ class PictureDataset(Dataset):
         """
         if size < 1:
             raise UsageError(f"size is {size}; allowed is 1 or more pixels")
-        self.path = Path(path)
         self.size = size
         self.background = background
         self._source = Source(path)
+        self.path = self._source.path
         listing = list_pictures(self._source)
         if in_memory is None:
             in_memory = len(listing.records) * 3 * size * size <= MEMORY_BUDGET
@@ -276,11 +277,13 @@ class PictureDataset(Dataset):
                 f"{first_few(list(listing.unlisted))}; they are used without a caption",
                 stacklevel=3,
             )
+        for text in listing.about_left_out():
+            warnings.warn(f"in {self.path}, {text}", stacklevel=3)
 
     def _fingerprint(self, metadata: bytes) -> str:
         digest = hashlib.sha256(metadata)
         for record in self.records:
-            digest.update(f"\n{record.file_name}\n".encode())
+            digest.update(f"\n{record.file_name}\n".encode(errors="surrogateescape"))
             digest.update(self._source.identity(record.file_name))
         return digest.hexdigest()[:16]
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from clipnerf.data.pictures import BrokenPicture, File, Source, opened, peek, to_rgb
-from clipnerf.errors import UsageError
+from clipnerf.data.levels import alpha_of, to_rgb
+from clipnerf.data.pictures import given, square
 
-_T = TypeVar("_T")
-
-SMALLEST_SIDE = 8
-"""Pixels; below, a picture shows no object."""
 LARGEST_SIDE = 1024
 """Pixels; larger pictures are reduced as they are read, as no generator here sees more."""
 
@@ -37,24 +30,18 @@ class Photo:
     alpha: Float[Tensor, "1 height width"] | None
 
 
-def read_photo(path: str | Path) -> Photo:
-    """A picture file; EXIF rotation is honoured, grey and 16 bits become RGB.
+def read_photo(picture: object) -> Photo:
+    """A path, PIL image, array or tensor; see :data:`clipnerf.data.pictures.Picture`.
 
     Raises:
-        UsageError: no file, no picture, too many pixels, or a side below SMALLEST_SIDE; one line.
+        UsageError: no file, no picture, too many pixels, or a side below 8 pixels; one line.
     """
 
-    def work(picture: Image.Image, file: File) -> tuple[np.ndarray, np.ndarray | None]:
-        picture.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))
-        picture = ImageOps.exif_transpose(picture)
-        alpha = None
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            alpha = np.asarray(_reduced(picture.getchannel("A")), dtype=np.float32) / 255
-        rgb = np.asarray(_reduced(to_rgb(picture, 1.0)), dtype=np.float32) / 255
-        return rgb, alpha
+    def work(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        alpha = alpha_of(image)
+        return _floats(to_rgb(image, 1.0)), None if alpha is None else _floats(alpha)
 
-    rgb, alpha = _read(path, "the photo", work)
+    rgb, alpha = given(picture, "the photo", work, reduced=LARGEST_SIDE)
     if alpha is not None and bool((alpha > 0.98).all()):
         alpha = None
     return Photo(
@@ -63,49 +50,28 @@ def read_photo(path: str | Path) -> Photo:
     )
 
 
-def read_mask(path: str | Path, height: int, width: int) -> Float[Tensor, "1 height width"]:
-    """A mask of the shape of a photo: 1 where the object is.
+def read_square(picture: object, size: int, what: str) -> Float[Tensor, "1 3 size size"]:
+    """The middle square of a picture as pictures of a data set are read, over white, in [0, 1].
+
+    Args:
+        picture: as for :func:`read_photo`.
+        what: it is, for errors: "the exemplar".
 
     Raises:
-        UsageError: no picture, or of other proportions than the photo.
+        UsageError: as :func:`read_photo`.
     """
-
-    def work(picture: Image.Image, file: File) -> np.ndarray:
-        grey = ImageOps.exif_transpose(picture).convert("L")
-        if abs(grey.width * height - grey.height * width) > 0.02 * grey.width * height:
-            raise UsageError(
-                f"the mask '{path}' is {grey.width} x {grey.height} pixels and the photo of other "
-                "proportions; give a mask that lies on the photo"
-            )
-        grey = grey.resize((width, height), Image.Resampling.BOX)
-        return np.asarray(grey, dtype=np.float32) / 255
-
-    return torch.from_numpy(_read(path, "the mask", work).copy())[None]
+    pixels, _ = given(picture, what, lambda image: square(image, size))
+    return torch.from_numpy(pixels.astype(np.float32))[None] / 255
 
 
-def _read(path: str | Path, what: str, work: Callable[[Image.Image, File], _T]) -> _T:
-    path = Path(path)
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise UsageError(f"{what} '{path}' {problem}; give a picture, such as photo.png")
-    source = Source(path.parent)
-    try:
-        width, height = peek(source, path.name)
-        if min(width, height) < SMALLEST_SIDE:
-            raise UsageError(
-                f"{what} '{path}' is {width} x {height} pixels; allowed: {SMALLEST_SIDE} or more a "
-                "side; give a larger picture"
-            )
-        return opened(source, path.name, work)
-    except BrokenPicture as error:
-        raise UsageError(
-            f"{what} '{path}' {error}; give a PNG, JPEG, WebP, BMP, TIFF or GIF picture"
-        ) from error
-
-
-def _reduced(picture: Image.Image) -> Image.Image:
+def reduced(picture: Image.Image) -> Image.Image:
+    """At most LARGEST_SIDE pixels a side."""
     side = max(picture.size)
     if side <= LARGEST_SIDE:
         return picture
     size = tuple(max(round(s * LARGEST_SIDE / side), 1) for s in picture.size)
     return picture.resize(size, Image.Resampling.BOX)  # type: ignore[arg-type]
+
+
+def _floats(picture: Image.Image) -> np.ndarray:
+    return np.asarray(reduced(picture), dtype=np.float32) / 255

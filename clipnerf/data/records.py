@@ -1,17 +1,24 @@
 """metadata.jsonl: what is known of each picture (the Hugging Face image-folder convention)."""
 
-import math
+import codecs
+import io
 import posixpath
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from clipnerf.config.documents import parse_json
-from clipnerf.data.pictures import BrokenPicture, Source, is_picture
+from clipnerf.config.ranges import shown
+from clipnerf.data.pictures import is_picture, seems_picture
 from clipnerf.data.regions import Region, joined, regions_of
+from clipnerf.data.source import BrokenPicture, Source, first_few, matcher
 from clipnerf.errors import UsageError
 
 METADATA = "metadata.jsonl"
 PAIRS = "pairs.jsonl"
+_READ = "png, jpg, webp, bmp, tif and gif"
+_MOST_BYTES = 2**28
+"""Of a table; a million long lines."""
 
 _KNOWN = ("file_name", "text", "texts", "azimuth_deg", "elevation_deg", "object_id", "mask",
           "attributes", "regions", "phrases", "values")  # fmt: skip
@@ -45,11 +52,22 @@ class Record:
 @dataclass(frozen=True)
 class Listing:
     """records: one a picture, sorted by name. unlisted: pictures that metadata.jsonl omits.
-    metadata: the raw bytes of metadata.jsonl (each sub-folder may have its own), or empty."""
+    metadata: the raw bytes of metadata.jsonl (each sub-folder may have its own), or empty.
+    left_out: files that look like pictures and are not read, for their suffix."""
 
     records: tuple[Record, ...]
     unlisted: tuple[str, ...]
     metadata: bytes
+    left_out: tuple[str, ...] = ()
+
+    def about_left_out(self) -> list[str]:
+        """A warning, where there is something to be said."""
+        if not self.left_out:
+            return []
+        return [
+            f"{len(self.left_out)} files look like pictures and are left out for the end of their "
+            f"name: {first_few(list(self.left_out))}; {_READ} are read: rename or convert them"
+        ]
 
 
 def list_pictures(source: Source, use_metadata: bool = True) -> Listing:
@@ -63,98 +81,117 @@ def list_pictures(source: Source, use_metadata: bool = True) -> Listing:
     """
     names = source.names()
     pictures = [name for name in names if is_picture(name)]
+    tables = [name for name in names if posixpath.basename(name) == METADATA]
+    tables = tables if use_metadata and pictures else []
+    raw, by_name, not_pictures = _tables(source, tables, names)
+
+    others = [name for name in names if not is_picture(name)]
+    others = [name for name in others if name not in by_name and name not in not_pictures]
+    left_out = tuple(name for name in others if seems_picture(source, name))
     if not pictures:
         other = f" among its {len(names)} files" if names else ""
+        such = f"; {first_few(list(left_out))} are not: convert them" if left_out else ""
+        raise UsageError(f"{source.path} holds no picture{other}; {_READ} are read{such}")
+    missing = sorted(by_name.keys() - set(names))
+    if missing:
         raise UsageError(
-            f"{source.path} holds no picture{other}; png, jpg, webp, bmp, tif and gif are read"
+            f"{METADATA} in {source.path} names {len(missing)} files that are not there: "
+            f"{first_few(_with_hints(missing, names))}; remove their lines or add the files"
         )
-    tables = [name for name in names if posixpath.basename(name) == METADATA]
-    if not tables or not use_metadata:
-        return Listing(tuple(Record(name) for name in pictures), (), b"")
+    unlisted = [n for n in pictures if n not in by_name and n not in not_pictures]
+    records = [by_name.get(name, Record(name)) for name in sorted({*by_name, *unlisted})]
+    return Listing(tuple(records), tuple(unlisted) if tables else (), raw, left_out)
+
+
+def _tables(
+    source: Source, tables: list[str], names: list[str]
+) -> tuple[bytes, dict[str, Record], set[str | None]]:
+    """All metadata.jsonl: their bytes, records by file name, and files that are no pictures."""
+    match = matcher(names)
     raw = b""
     by_name: dict[str, Record] = {}
     not_pictures: set[str | None] = set()
     for table in tables:
         root, where = posixpath.dirname(table), f"{source.path}/{table}"
+
+        def place(name: str, root: str = root) -> str:
+            return match(joined(root, name))
+
         content = _read(source, table)
         raw += content
         for number, row in _lines(content, where):
-            record = _record(row, root, f"{where} line {number}")
+            record = _record(row, place, f"{where} line {number}")
             if record.file_name in by_name:
-                raise UsageError(f"{where} line {number} names {record.file_name} a second time")
+                raise UsageError(f"{where} line {number} names {first_few([record.file_name])} a second time")
             by_name[record.file_name] = record
             not_pictures |= {record.mask, *(region.mask for region in record.regions)}
-        not_pictures |= _edited_files(source, posixpath.join(root, PAIRS), names)
-
-    missing = sorted(by_name.keys() - set(names))
-    if missing:
-        raise UsageError(
-            f"{METADATA} in {source.path} names {len(missing)} files that are not there: "
-            f"{first_few(missing)}; remove their lines or add the files"
-        )
-    unlisted = [n for n in pictures if n not in by_name and n not in not_pictures]
-    records = [by_name.get(name, Record(name)) for name in sorted({*by_name, *unlisted})]
-    return Listing(tuple(records), tuple(unlisted), raw)
+        not_pictures |= _edited_files(source, place(PAIRS), names, place)
+    return raw, by_name, not_pictures
 
 
-def first_few(things: list[str], count: int = 5) -> str:
-    """ "a, b, c, d, e and 7 more" """
-    rest = len(things) - count
-    return ", ".join(things[:count]) + (f" and {rest} more" if rest > 0 else "")
+def _with_hints(missing: list[str], names: list[str]) -> list[str]:
+    """Each with the file that differs from it in capital letters alone."""
+    folded = {name.casefold(): name for name in names}
+    hints = [folded.get(name.casefold()) for name in missing]
+    return [
+        f"{name} ({hint} is)" if hint else name for name, hint in zip(missing, hints, strict=True)
+    ]
 
 
 def _read(source: Source, name: str) -> bytes:
     try:
+        if source.size(name) > _MOST_BYTES:
+            raise BrokenPicture(f"is longer than {_MOST_BYTES >> 20} MB")
         with source.open(name) as file:
             return file.read()
     except (BrokenPicture, OSError) as error:
         raise UsageError(f"{source.path}/{name} cannot be read ({error})") from error
 
 
-def _lines(raw: bytes, where: str) -> list[tuple[int, dict[str, Any]]]:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+def _lines(raw: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(io.BytesIO(raw.removeprefix(codecs.BOM_UTF8)), start=1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{where} is not UTF-8 text ({error.reason}); save it as UTF-8"
+            ) from error
+        if not text.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(text)
         except ValueError as error:
             raise UsageError(
                 f"{where} line {number} is not JSON ({error}); one object a line"
             ) from error
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
             raise UsageError(f"{where} line {number} has no file_name; one object a line with it")
-        rows.append((number, row))
-    return rows
+        yield number, row
 
 
-def _record(row: dict[str, Any], root: str, where: str) -> Record:
+def _record(row: dict[str, Any], place: Callable[[str], str], where: str) -> Record:
     texts = row.get("texts", [])
     text = row.get("text")
     if text is not None and not isinstance(text, str):
-        raise UsageError(f"{where}: text is {text!r}; allowed is a string")
+        raise UsageError(f"{where}: text is {shown(text)}; allowed is a string")
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise UsageError(f"{where}: texts is {texts!r}; allowed is a list of strings")
+        raise UsageError(f"{where}: texts is {shown(texts)}; allowed is a list of strings")
     captions = dict.fromkeys(c.strip() for c in [text or "", *texts] if c.strip())
     further = {k: v for k, v in row.items() if k not in _KNOWN and isinstance(v, str | int | float)}
     attributes = row.get("attributes", {})
     if not isinstance(attributes, dict):
-        raise UsageError(f"{where}: attributes is {attributes!r}; allowed is an object")
+        raise UsageError(f"{where}: attributes is {shown(attributes)}; allowed is an object")
     mask = row.get("mask")
     return Record(
-        file_name=joined(root, row["file_name"]),
+        file_name=place(row["file_name"]),
         text=next(iter(captions), None),
         texts=tuple(captions),
         azimuth_deg=_degrees(row, "azimuth_deg", where),
         elevation_deg=_degrees(row, "elevation_deg", where),
         object_id=None if row.get("object_id") is None else str(row["object_id"]),
-        mask=joined(root, mask) if isinstance(mask, str) else None,
+        mask=place(mask) if isinstance(mask, str) else None,
         attributes={key: str(value) for key, value in {**further, **attributes}.items()},
-        regions=regions_of(row, root, where),
+        regions=regions_of(row, place, where),
     )
 
 
@@ -162,19 +199,20 @@ def _degrees(row: dict[str, Any], key: str, where: str) -> float | None:
     value = row.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{where}: {key} is {value!r}; allowed is a number of degrees")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) < 1e9:
+        raise UsageError(f"{where}: {key} is {shown(value)}; allowed is a number of degrees")
     return float(value)
 
 
-def _edited_files(source: Source, pairs_name: str, names: list[str]) -> set[str | None]:
-    if pairs_name not in names:
+def _edited_files(
+    source: Source, pairs: str, names: list[str], place: Callable[[str], str]
+) -> set[str | None]:
+    if pairs not in names:
         return set()
-    rows = _lines(_read(source, pairs_name), f"{source.path}/{pairs_name}")
-    root = posixpath.dirname(pairs_name)
     return {
-        joined(root, row[key])
-        for _, row in rows
+        place(row[key])
+        for _, row in _lines(_read(source, pairs), f"{source.path}/{pairs}")
         for key in ("edited_file_name", "edited_mask", "mask")
         if isinstance(row.get(key), str)
     }

@@ -5,7 +5,7 @@ here, and the error says how to make JSON of it.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from clipnerf.config.documents import parse_json
 from clipnerf.data.coco_masks import rasterized
-from clipnerf.data.pictures import Source
+from clipnerf.data.source import Source, matcher
 from clipnerf.errors import UsageError
 
 
@@ -76,8 +76,10 @@ def read(
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is not RefCOCO's layout: {error} is missing or wrong") from error
     source = Source(images or path / "images")
-    there = set(source.names())
-    missing = [each.file_name for each in found if each.file_name not in there]
+    there = source.names()
+    match = matcher(there)
+    found = [replace(each, file_name=match(each.file_name)) for each in found]
+    missing = sorted({each.file_name for each in found} - set(there))
     if missing:
         raise UsageError(f"{len(missing)} pictures are not in {source.path}, such as {missing[0]}")
     return source, found

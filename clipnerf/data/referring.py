@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from clipnerf.data import refcoco
-from clipnerf.data.masks import read_labels, read_square, select, square_mask
-from clipnerf.data.pictures import BrokenPicture, Source
+from clipnerf.data.masks import about_covers, read_labels, read_square, select, square_mask
 from clipnerf.data.records import list_pictures
+from clipnerf.data.source import BrokenPicture, Source, path_of, status
 from clipnerf.errors import UsageError
 
 
@@ -60,6 +61,8 @@ class ReferringDataset:
         samples: list[Sample] = []
         bits: list[np.ndarray] = [np.packbits(np.zeros(size * size, dtype=bool))]
         self._row: list[int] = []  # of each sample, into the bits; 0 is the empty mask
+        nothing: list[str] = []
+        everything: list[str] = []
         for index, entry in enumerate(entries):
             try:
                 pixels, dimensions = read_square(source, entry.name, size)
@@ -70,6 +73,8 @@ class ReferringDataset:
             self.pictures[index] = torch.from_numpy(pixels)
             rows: dict[Hashable, int] = {None: 0}
             for key, mask in entry.masks(dimensions).items():
+                if not mask.any() or mask.all():
+                    (everything if mask.any() else nothing).append(f"{key[0] if isinstance(key, tuple) else key} of {entry.name}")
                 small = square_mask(mask, size)
                 rows[key] = len(bits) if small.any() else 0
                 if small.any():
@@ -77,6 +82,8 @@ class ReferringDataset:
             for text, key in entry.phrases:
                 samples.append(Sample(index, text, rows[key] == 0))
                 self._row.append(rows[key])
+        for text in about_covers(nothing, everything):
+            warnings.warn(f"in {source.path}, {text}", stacklevel=3)
         self._bits = np.stack(bits)
         self.samples: tuple[Sample, ...] = tuple(samples)
         self.of_picture: list[list[int]] = [[] for _ in entries]
@@ -86,7 +93,7 @@ class ReferringDataset:
 
     @staticmethod
     def open(
-        path: str | Path,
+        path: object,
         size: int,
         limit: int | None = None,
         *,
@@ -108,7 +115,8 @@ class ReferringDataset:
             raise UsageError(f"size is {size}; allowed is 1 or more pixels")
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; allowed is 1 or more pictures")
-        if refcoco.is_layout(path):
+        path = path_of(path, "the set of pictures", "give a folder or a zip of pictures")
+        if not isinstance(status(path), str) and refcoco.is_layout(path):
             source, found = refcoco.read(path, split, images)
             entries = [
                 _Entry(each.file_name, math.nan, each.phrases, each.masks) for each in found[:limit]

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.paths import bundle_path
+from clipnerf.data.pictures import Picture
 from clipnerf.editor import morph
 from clipnerf.editor.bundle import load_bundle
 from clipnerf.editor.conditions import ConditionEncoder, Text, bare_prompt
-from clipnerf.editor.exemplar import Exemplar, exemplar_pictures
+from clipnerf.editor.exemplar import Exemplar
 from clipnerf.editor.local_edit import LocalEditor, last_of
 from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.mesh import CRUMBS, Mesh, surface
@@ -141,9 +142,9 @@ class Editor:
                 the very same codes. By default the words decide, with a universal mapper: "a red
                 chair" leaves the shape alone to the last bit (see :meth:`route`). With the
                 paper's mappers, and for pictures, the default is 1.
-            image: an exemplar in the place of the text: the path of a picture, a list with one
-                for each object, or pictures [3, height, width] or [batch, 3, height, width] in
-                [0, 1], such as ``editor.render(other).rgb``.
+            image: an exemplar in the place of the text: the path of a picture, a PIL image or an
+                array of bytes, a list with one for each object, or floats in [0, 1], [3, height,
+                width] or [batch, 3, height, width], such as ``editor.render(other).rgb``.
             region: change this part alone: a phrase such as "the seat", a box in the world
                 (x0, y0, z0, x1, y1, z1), or a :class:`Painted` mask. Of words a bare colour is
                 enough: "red".
@@ -212,7 +213,7 @@ class Editor:
         config: InversionConfig | None = None,
         *,
         background: str = "auto",
-        mask: str | Path | None = None,
+        mask: Picture | None = None,
         framing: str = "auto",
     ) -> Inversion:
         """Codes and cameras of the objects in pictures, one object each; about half a minute a
@@ -221,8 +222,8 @@ class Editor:
         ``editor.render(found.codes, camera=found.cameras)`` shows the reconstructions.
 
         Args:
-            pictures: the path of a photo or a list of paths; or pictures [batch, 3, size, size] in
-                [0, 1], as the generator would show them.
+            pictures: a photo (a path, a PIL image, an array of bytes) or a list of photos; or
+                floats [batch, 3, size, size] in [0, 1], as the generator would show them.
             config: method, steps, weights; the defaults where None.
             background, mask, framing: of photos, as ``clipnerf invert --help`` says.
         Raises:
@@ -230,8 +231,6 @@ class Editor:
         Warns:
             UserWarning: a background that is not white, or a poor reconstruction.
         """
-        if isinstance(pictures, Tensor):
-            pictures = torch.cat(exemplar_pictures(pictures, 0))
         return invert_photos(
             self.generator, pictures, config, background=background, mask=mask, framing=framing,
             encoder=self.encoder, clip=self.clip,

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +32,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.data.photo import SMALLEST_SIDE
-from clipnerf.data.pictures import BrokenPicture, Source, decode, peek
+from clipnerf.data.arrays import is_rendered, rendered_pictures
+from clipnerf.data.photo import read_square
+from clipnerf.data.pictures import Picture, label
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -54,72 +54,43 @@ OWN_CODES = 8
 OWN_DIRECTIONS = 6
 """Directions of the embedding that are taken to belong to one of the codes, of at most 7."""
 
-Exemplar = str | Path | Sequence[str | Path] | Tensor
-"""Paths, or pictures in [0, 1], [3, height, width] or [batch, 3, height, width]; other tensors are
-refused in words."""
+Exemplar = Picture | Sequence[Picture]
+"""Pictures by their paths, PIL images or arrays; or, as tensors, as they are rendered: in [0, 1],
+[3, height, width] or [batch, 3, height, width]."""
 
 
-def read_exemplar(path: str | Path, size: int) -> Float[Tensor, "1 3 size size"]:
-    """A picture file as a model is fed: RGB in [0, 1], its middle square, `size` pixels.
-
-    As pictures of a dataset are read: EXIF rotation is honoured, alpha goes over white, grey and
-    16 bits become RGB.
+def read_exemplar(picture: object, size: int) -> Float[Tensor, "1 3 size size"]:
+    """A picture as a model is fed: RGB in [0, 1], its middle square, `size` pixels.
 
     Raises:
-        UsageError: no file, no picture, too many pixels (about 180 million), a side below
-            SMALLEST_SIDE, or one plain colour, which shows no object; one line.
+        UsageError: what cannot be read, see :func:`clipnerf.data.photo.read_square`, or one plain
+            colour, which shows no object; one line.
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise UsageError(f"the exemplar '{path}' {what}; give a picture, such as photo.png")
-    source = Source(path.parent)
-    try:
-        width, height = peek(source, path.name)
-        _check_sides(f"the exemplar '{path}'", height, width)
-        pixels, _ = decode(source, path.name, size)
-    except BrokenPicture as error:
+    pixels = read_square(picture, size, "the exemplar")
+    if (pixels == pixels[:, :, :1, :1]).all():
         raise UsageError(
-            f"the exemplar '{path}' {error}; give a PNG, JPEG, WebP, BMP, TIFF or GIF picture"
-        ) from error
-    if (pixels == pixels[:, :1, :1]).all():
-        raise UsageError(
-            f"the exemplar '{path}' is of one plain colour, so it shows no object; give a picture "
-            "of an object, or say the colour with text"
+            f"{label('the exemplar', picture)} is of one plain colour, so it shows no object; give "
+            "a picture of an object, or say the colour with text"
         )
-    return torch.from_numpy(pixels.astype(np.float32))[None] / 255
+    return pixels
 
 
-def exemplar_pictures(image: Exemplar, size: int) -> list[Float[Tensor, "some 3 height width"]]:
+def exemplar_pictures(image: object, size: int) -> list[Float[Tensor, "some 3 height width"]]:
     """What a person gives as exemplars, as pictures in [0, 1]; those of a list one by one.
 
     Raises:
         UsageError: what :func:`read_exemplar` says, an empty list, or a tensor that is no picture.
     """
-    if isinstance(image, str | Path):
-        return [read_exemplar(image, size)]
-    if not isinstance(image, Tensor):
+    if isinstance(image, list | tuple):
         if len(image) == 0:
             raise UsageError("image is an empty list; give one picture, or one for each object")
-        return [read_exemplar(path, size) for path in image]
-    pictures = image.detach().float()
-    if pictures.ndim == 3:
-        pictures = pictures[None]
-    if pictures.ndim != 4 or pictures.shape[1] != 3 or len(pictures) == 0:
-        raise UsageError(
-            f"image is a tensor of shape {tuple(image.shape)}; a picture is [3, height, width], "
-            "several are [batch, 3, height, width]"
-        )
-    _check_sides("image", pictures.shape[2], pictures.shape[3])
-    # what is drawn sums to 1 only up to rounding
-    if not (bool(torch.isfinite(pictures).all()) and -0.01 <= float(pictures.min())):
-        raise UsageError("image has values below 0 or no numbers; a picture is in [0, 1]")
-    if float(pictures.max()) > 1.01:
-        raise UsageError(
-            f"image has values up to {float(pictures.max()):g}; a picture is in [0, 1]: "
-            "divide 8-bit levels by 255"
-        )
-    return [pictures.clamp(0, 1)]
+        if not any(isinstance(each, list | tuple) for each in image):
+            return [some for each in image for some in exemplar_pictures(each, size)]
+    if is_rendered(image):
+        return [rendered_pictures(image)]
+    if isinstance(image, np.ndarray | Tensor) and image.ndim == 4:
+        return [read_exemplar(each, size) for each in image]
+    return [read_exemplar(image, size)]
 
 
 @dataclass(frozen=True)
@@ -176,11 +147,3 @@ def own_pictures(generator: Generator, clip: Clip) -> OwnPictures:
         for which, some in differences.items()
     }
     return OwnPictures(mean, along)
-
-
-def _check_sides(what: str, height: int, width: int) -> None:
-    if min(height, width) < SMALLEST_SIDE:
-        raise UsageError(
-            f"{what} is {width} x {height} pixels; allowed: {SMALLEST_SIDE} or more a side; "
-            "give a larger picture"
-        )

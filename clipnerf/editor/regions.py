@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.data.photo import read_photo
+from clipnerf.data.masks import read_mask
+from clipnerf.data.pictures import Picture
 from clipnerf.errors import UsageError, warn
 from clipnerf.fields.masks import BoxRegion, PaintedRegion, PhraseRegion, Region
 from clipnerf.fields.modulated import Affine
@@ -45,12 +46,12 @@ class Painted:
     """A mask painted over one view: white where the edit applies.
 
     Attributes:
-        mask: the path of a picture, or a tensor [1, height, width] in [0, 1]; square.
+        mask: a picture, see :func:`clipnerf.data.masks.read_mask`; square.
         azimuth_deg, elevation_deg: where the camera of the view stands.
         camera: in the place of the angles.
     """
 
-    mask: str | Path | Tensor
+    mask: Picture
     azimuth_deg: float | int = 30.0
     elevation_deg: float | int = 20.0
     camera: Camera | None = None
@@ -234,8 +235,8 @@ class RegionFinder:
 
     def _painted(self, codes: Codes, painted: Painted) -> PaintedRegion:
         mask = painted.mask
-        if not isinstance(mask, Tensor):
-            mask = read_photo(mask).rgb.mean(0, keepdim=True)
+        if not isinstance(mask, Tensor) or mask.shape[:-2] == (1,):
+            mask = read_mask(mask)
         if mask.ndim != 3 or mask.shape[0] != 1 or mask.shape[1] != mask.shape[2]:
             raise UsageError(
                 f"the painted mask is {' x '.join(map(str, mask.shape))}; allowed: 1 x side x "

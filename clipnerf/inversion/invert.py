@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
+from clipnerf.data.arrays import is_rendered, rendered_pictures
+from clipnerf.data.pictures import label
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.descent import BestSoFar
@@ -45,58 +46,71 @@ def load_encoder(bundle: Path, generator: Generator) -> Encoder | None:
 
 def invert_photos(
     generator: Generator,
-    photos: str | Path | Sequence[str | Path] | Tensor,
+    photos: object,
     config: InversionConfig | None = None,
     *,
     background: str = "auto",
-    mask: str | Path | None = None,
+    mask: object = None,
     framing: str = "auto",
     encoder: Encoder | None = None,
     clip: SeesPictures | None = None,
 ) -> Inversion:
-    """Photos by their paths, or pictures as tensors; the rest is :func:`invert_pictures`.
+    """Photos, or pictures as they are rendered; the rest is :func:`invert_pictures`.
 
     LPIPS is used where the package and its weights are on this machine.
 
     Args:
-        photos: one path, a list of paths, or pictures.
+        photos: one photo or a list; paths, PIL images and arrays of bytes are prepared, floats are
+            taken as the generator would show them.
         background, mask, framing: of photos, see ``clipnerf.config.inversion.InvertConfig``.
     Warns:
         UserWarning: a reconstruction shows less than ``result.LEAST_EXPLAINED`` of its picture.
     """
     config = config or InversionConfig()
     config.validate()
-    if isinstance(photos, Tensor):
-        pictures = photos
-    else:
-        paths = [photos] if isinstance(photos, str | Path) else list(photos)
-        if not paths:
-            raise UsageError("the list of photos is empty; give at least one")
-        frame = usual_frame(generator)
-        pictures = torch.cat(
-            [
-                prepare(
-                    path, config.size, frame, background=background, mask=mask, framing=framing
-                ).picture
-                for path in paths
-            ]
+    each_photo = list(photos) if isinstance(photos, list | tuple) else [photos]
+    if not each_photo:
+        raise UsageError("the list of photos is empty; give at least one")
+    fitted: list[Tensor] = []
+    frame = None
+    for photo in each_photo:
+        if is_rendered(photo):
+            fitted.append(_resized(rendered_pictures(photo), config.size))
+            continue
+        frame = frame or usual_frame(generator)
+        prepared = prepare(
+            photo, config.size, frame, background=background, mask=mask, framing=framing
         )
+        fitted.append(prepared.picture)
+    pictures = torch.cat(fitted)
     lpips = None
     if config.loss.perceptual > 0 and lpips_absence() is None:
         lpips = load_lpips(generator.device)
     found = invert_pictures(generator, pictures, config, encoder=encoder, clip=clip, lpips=lpips)
     for number, (poor, share) in enumerate(zip(found.poor, found.explained, strict=True)):
         if poor:
-            warnings.warn(poor_line(f"picture {number + 1}", float(share)), stacklevel=3)
+            photo = each_photo[number] if len(each_photo) == len(found) else None
+            name = label(f"picture {number + 1}", photo)
+            warnings.warn(
+                f"{name} is reconstructed poorly: {float(share):.2f} of it is shown "
+                f"({LEAST_EXPLAINED} or more is usual); is it one object of the category, whole, "
+                "on white?",
+                stacklevel=3,
+            )
     return found
 
 
-def poor_line(name: str, share: float) -> str:
-    """What is said of a poor reconstruction."""
-    return (
-        f"{name} is reconstructed poorly: {share:.2f} of it is shown ({LEAST_EXPLAINED} or more is "
-        "usual); is it one object of the category, whole, on white?"
-    )
+def _resized(pictures: Tensor, size: int) -> Float[Tensor, "batch 3 size size"]:
+    if pictures.shape[-1] != pictures.shape[-2]:
+        raise UsageError(
+            f"the pictures are {pictures.shape[-1]} x {pictures.shape[-2]} pixels; give square "
+            "ones, or paths of photos, which are framed"
+        )
+    if pictures.shape[-1] == size:
+        return pictures
+    return torch.nn.functional.interpolate(
+        pictures, size=(size, size), mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 1)
 
 
 def invert_pictures(
@@ -126,19 +140,7 @@ def invert_pictures(
     config.validate()
     if generator.field.entangled:
         raise UsageError("an entangled generator has no shape apart from its colours to be found")
-    if pictures.shape[-1] != pictures.shape[-2]:
-        raise UsageError(
-            f"the pictures are {pictures.shape[-1]} x {pictures.shape[-2]} pixels; give square "
-            "ones, or paths of photos, which are framed"
-        )
-    if pictures.shape[-1] != config.size:
-        pictures = torch.nn.functional.interpolate(
-            pictures,
-            size=(config.size, config.size),
-            mode="bicubic",
-            antialias=True,
-            align_corners=False,
-        ).clamp(0, 1)
+    pictures = _resized(pictures, config.size)
     spread = StyleSpread.of(generator)
     encoder = encoder if config.use_encoder else None
     paper = config.method == "paper"
@@ -174,4 +176,5 @@ def _result(target: Target, found: BestSoFar, size: int) -> Inversion:
         foreground_r2(target.pictures, view),
         tuple(found.history),
         found.interrupted,
+        target.pictures.cpu(),
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from clipnerf.data.photo import Photo, read_mask, read_photo
+from clipnerf.data.masks import read_mask
+from clipnerf.data.photo import Photo, read_photo
+from clipnerf.data.pictures import label
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -74,18 +75,20 @@ class Prepared:
 
 
 def prepare(
-    path: str | Path,
+    picture: object,
     size: int,
     frame: Frame,
     *,
     background: str = "auto",
-    mask: str | Path | None = None,
+    mask: object = None,
     framing: str = "auto",
 ) -> Prepared:
     """Reads a photo, takes its background away and puts the object where the generator has its own.
 
     Args:
-        path, mask, background, framing: as in :class:`clipnerf.config.inversion.InvertConfig`.
+        picture: a path, PIL image, array or tensor.
+        mask: likewise; background, framing: as in
+            :class:`clipnerf.config.inversion.InvertConfig`.
         size: side of the picture, pixels.
         frame: of the generator.
     Raises:
@@ -94,19 +97,20 @@ def prepare(
     Warns:
         UserWarning: a background that is not white.
     """
-    photo = read_photo(path)
-    cover = _cover(photo, str(path), background, mask)
+    photo, name = read_photo(picture), label("the photo", picture)
+    cover = _cover(photo, name, background, mask)
     rgb = photo.rgb if cover is None else 1 - (1 - photo.rgb) * cover
     seen = (cover if cover is not None else (1 - photo.rgb).amax(0, keepdim=True))[0] > 0.1
     share = float(seen.float().mean())
     if share < LEAST_SHARE:
+        blamed = label("the mask", mask) + " leaves" if mask is not None else name + " shows"
         raise UsageError(
-            f"the photo '{path}' shows no object: {share:.2%} of it is not background; give a "
+            f"{blamed} no object: {share:.2%} of it is not background; give a "
             "picture of one object on white, with alpha, or with --mask"
         )
     if share > LARGEST_SHARE:
         warnings.warn(
-            f"no background is to be told in '{path}' ({share:.0%} counts as object); give a mask "
+            f"no background is to be told in {name} ({share:.0%} counts as object); give a mask "
             "by --mask, or a picture on white or with alpha",
             stacklevel=2,
         )
@@ -125,15 +129,15 @@ def bounding_box(seen: Tensor) -> tuple[int, int, int, int] | None:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _cover(photo: Photo, path: str, background: str, mask: str | Path | None) -> Tensor | None:
+def _cover(photo: Photo, name: str, background: str, mask: object) -> Tensor | None:
     """How much of each pixel is the object, [1, height, width]; None: the picture as it is."""
     height, width = photo.rgb.shape[1:]
-    if mask:
+    if mask is not None:
         return read_mask(mask, height, width)
     if background == "alpha" or (background == "auto" and photo.alpha is not None):
         if photo.alpha is None:
             raise UsageError(
-                f"background is 'alpha', and '{path}' has no transparency; give --background "
+                f"background is 'alpha', and {name} has no transparency; give --background "
                 "white, or a mask"
             )
         # what lies behind was whitened as it was read
@@ -144,7 +148,7 @@ def _cover(photo: Photo, path: str, background: str, mask: str | Path | None) ->
     edge = torch.cat((white[0, 0], white[0, -1], white[0, :, 0], white[0, :, -1]))
     if float(edge.float().mean()) < 0.5:
         warnings.warn(
-            f"the background of '{path}' is not white ({float(edge.float().mean()):.0%} of its "
+            f"the background of {name} is not white ({float(edge.float().mean()):.0%} of its "
             "edge is); it is taken for a part of the object; give a mask by --mask, or a picture "
             "with alpha",
             stacklevel=3,

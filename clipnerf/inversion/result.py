@@ -54,6 +54,7 @@ class Inversion:
         explained: share of what sets the picture off from white that the reconstruction shows.
         history: steps on the way.
         interrupted: the person stopped it; this is the best until then.
+        pictures: what was fitted, a photo without its background and framed.
     """
 
     codes: Codes
@@ -63,6 +64,7 @@ class Inversion:
     explained: Float[Tensor, " batch"]
     history: tuple[Moment, ...] = field(default=(), repr=False)
     interrupted: bool = False
+    pictures: Float[Tensor, "batch 3 size size"] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -87,6 +89,7 @@ class Inversion:
             torch.cat([part.explained for part in parts]),
             first.history,
             any(part.interrupted for part in parts),
+            torch.cat([part.pictures for part in parts if part.pictures is not None]),
         )
 
     def save(self, path: str | Path, generator_hash: str, names: Sequence[str] = ()) -> Path:

@@ -130,6 +130,24 @@ def test_the_editor_inverts_paths_and_tensors(bundle, photo):
         editor.invert(torch.zeros(3, 3), QUICK)
 
 
+def test_a_photo_is_one_however_it_is_given(bundle, photo):
+    editor = Editor.load(bundle, "cpu")
+    levels = np.asarray(Image.open(photo))
+    forms = [photo, str(photo), Image.open(photo), levels, torch.from_numpy(levels.copy())]
+    found = editor.invert(forms, QUICK, mask=np.ones(levels.shape[:2], bool))
+    assert all(torch.equal(found.pictures[0], each) for each in found.pictures[1:])
+    rendered = editor.render(editor.sample([1]), 10, 20, 16).rgb
+    mixed = editor.invert([photo, rendered, rendered.numpy()], QUICK)
+    assert torch.equal(mixed.pictures[1:], rendered.clamp(0, 1).expand(2, -1, -1, -1))
+
+
+def test_the_verb_is_the_editor(written, bundle, photo):
+    report, _ = written
+    found = Editor.load(bundle, "cpu").invert(photo, QUICK, framing="none")
+    assert torch.equal(found.codes.shape, report.found.codes.shape)
+    assert torch.equal(found.pictures, report.found.pictures)
+
+
 def test_an_encoder_of_another_generator_is_refused(bundle, tmp_path):
     import shutil
 

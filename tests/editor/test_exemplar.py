@@ -161,6 +161,15 @@ def test_one_exemplar_for_each_object(editor, drawing, tmp_path):
         editor.edit(editor.sample([0, 1, 2]), image=paths)
 
 
+def test_an_exemplar_is_one_however_it_is_given(editor, drawing, tmp_path):
+    drawing.save(tmp_path / "a.png")
+    codes, levels = editor.sample([0]), np.asarray(drawing)
+    wanted = editor.edit(codes, image=tmp_path / "a.png")
+    tensor = torch.from_numpy(levels.copy()).permute(2, 0, 1)
+    for image in (drawing, levels, tensor, [drawing], levels[None], Image.open(tmp_path / "a.png")):
+        assert torch.equal(editor.edit(codes, image=image).shape, wanted.shape)
+
+
 def test_rendered_pictures_are_exemplars(editor):
     codes = editor.sample([0, 1])
     views = editor.render(editor.sample([5, 6]), size=16).rgb

@@ -3,8 +3,10 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from clipnerf.editor import Editor, Painted
 from clipnerf.editor.local_edit import last_of
@@ -184,6 +186,22 @@ def test_regions_that_are_none(editor, codes, region, message):
     with pytest.raises(UsageError, match=message) as caught:
         editor.edit(codes, "red", region=region)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mask_may_be_painted_in_many_ways(editor, codes, tmp_path):
+    shares = torch.zeros(1, 16, 16)
+    shares[:, :8] = 1
+    wanted = editor.edit(codes, "red", region=Painted(shares)).layers[0].region.painted
+    levels = shares[0].byte().numpy()
+    layer = np.dstack([levels * 0] * 3 + [levels * 255])
+    Image.fromarray(layer).save(tmp_path / "alpha.png")
+    Image.fromarray(levels).save(tmp_path / "0-and-1.png")
+    for mask in (tmp_path / "alpha.png", str(tmp_path / "0-and-1.png"), levels, levels > 0,
+                 shares.byte(), shares.byte() * 255, Image.fromarray(layer)):  # fmt: skip
+        edited = editor.edit(codes, "red", region=Painted(mask))
+        assert torch.equal(edited.layers[0].region.painted, wanted)
+    with pytest.raises(UsageError, match="the mask has more than two values, the largest 3;"):
+        editor.edit(codes, "red", region=Painted(torch.arange(4).expand(1, 16, 4).repeat(1, 1, 4)))
 
 
 def test_a_painted_mask_of_another_size_than_its_camera(editor, codes):

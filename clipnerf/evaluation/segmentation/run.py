@@ -19,9 +19,9 @@ from torch import Tensor
 
 from clipnerf.config.evaluation import EvaluateConfig
 from clipnerf.data.masks import read_labels, select
-from clipnerf.data.pictures import Source
 from clipnerf.data.procedural import REGIONS
 from clipnerf.data.referring import ReferringDataset
+from clipnerf.data.source import Source
 from clipnerf.editor import Editor
 from clipnerf.editor.conditions import bare_prompt
 from clipnerf.errors import UsageError
