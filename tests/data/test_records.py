@@ -67,7 +67,7 @@ def test_names_are_relative_to_their_own_metadata(folder):
         ('{"file_name": "b.png", "text": 3}', "line 2: text is 3; allowed is a string"),
         ('{"file_name": "b.png", "texts": "x"}', "line 2: texts is 'x'; allowed is a list"),
         ('{"file_name": "b.png", "azimuth_deg": "left"}', "azimuth_deg is 'left'; allowed is a n"),
-        ('{"file_name": "b.png", "elevation_deg": NaN}', "elevation_deg is nan"),
+        ('{"file_name": "b.png", "elevation_deg": NaN}', "NaN is no number"),
         ('{"file_name": "b.png", "attributes": []}', "attributes is \\[\\]; allowed is an object"),
         ('{"file_name": "a.png"}', "line 2 names a.png a second time"),
         ('{"file_name": "gone.png"}', "names 1 files that are not there: gone.png"),

@@ -164,8 +164,10 @@ def test_no_step_at_all_and_an_unknown_kind_are_refused(config):
     none = replace(SMALL, text_free_steps=0, fine_tune_steps=0, rendered_steps=0)
     with pytest.raises(UsageError, match="1 or more"):
         train_mapper(replace(config, universal=none))
-    with pytest.raises(UsageError, match=r"mapper.kind is .*allowed: paper, universal"):
-        train_mapper(replace(config, mapper=MapperConfig(kind="other")))
+    mapper = MapperConfig()
+    object.__setattr__(mapper, "kind", "other")  # past the checks of types that tests run under
+    with pytest.raises(UsageError, match="mapper.kind is 'other'; allowed: paper or universal"):
+        train_mapper(replace(config, mapper=mapper))
 
 
 def test_an_entangled_generator_is_refused(config, tmp_path):
