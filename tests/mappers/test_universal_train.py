@@ -182,7 +182,7 @@ def test_an_entangled_generator_is_refused(config, tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_in_one_line(config, monkeypatch):
     nothing = torch.tensor(float("nan"), requires_grad=True)
     monkeypatch.setattr(UniversalTraining, "_distil_terms", lambda self, rng: {"distil": nothing})
-    with pytest.raises(ClipNerfError, match="not finite any more: loss, distil.*learning_rate"):
+    with pytest.raises(ClipNerfError, match="not finite any more: loss, distil.*universal.lr"):
         train_mapper(config)
 
 
