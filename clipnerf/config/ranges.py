@@ -68,7 +68,7 @@ class Range:
 class Letters:
     """Words for people or networks, no names of files."""
 
-    most: int = 1000
+    most: int = 20_000
     longest_word: int = 200
     """Time to find a word's tokens grows with its square."""
 
@@ -95,7 +95,7 @@ class _Name:
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Text = Annotated[str, Letters()]
-Caption = Annotated[str, Letters(most=20_000, longest_word=500)]
+Caption = Annotated[str, Letters(longest_word=500)]
 
 Count = Annotated[int, Range(1, 10_000_000)]
 CountOrZero = Annotated[int, Range(0, 10_000_000)]
@@ -216,7 +216,7 @@ def check_texts(key: str, texts: Sequence[str]) -> None:
     """UsageError for one that is no text, is empty, or too long to be read in reasonable time."""
     for text in texts:
         check(key, text, Caption)
-    require(bool(texts) and all(map(str.strip, texts)), key, list(texts), "one word or more")
+    require(bool(texts) and all(map(str.strip, texts)), key, list(texts), "words; none is empty")
 
 
 def shown(value: object) -> str:

@@ -114,7 +114,7 @@ def test_ten_thousand_characters_are_one_short_warning(vit: Clip, monkeypatch) -
 
 def test_a_word_that_is_too_long_is_cut_with_a_warning(vit: Clip) -> None:
     with pytest.warns(UserWarning, match="the end of 'qzqz.*qzqz' was cut"):
-        vit.encode_text(["qz" * 5000])
+        vit.encode_text(["qz" * 250])
 
 
 @pytest.mark.parametrize("texts", [[""], ["a chair", "  "], []])

@@ -41,11 +41,11 @@ BAD_YAML = {
 
 
 def _quickly(function, *arguments):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(UsageError) as caught:
         function(*arguments)
     said = str(caught.value)
-    assert "\n" not in said and len(said) < 700 and time.monotonic() - began < 5
+    assert "\n" not in said and len(said) < 700 and time.process_time() - began < 5
     return said
 
 
@@ -81,8 +81,8 @@ def test_a_yaml_file_that_is_large_or_none(tmp_path):
 
 def test_many_keys_take_bounded_time():
     text = "{" + ", ".join(f"k{number}: {number}" for number in range(25_000)) + "}"
-    began = time.monotonic()
-    assert len(parse_yaml(text)) == 25_000 and time.monotonic() - began < 20
+    began = time.process_time()
+    assert len(parse_yaml(text)) == 25_000 and time.process_time() - began < 20
 
 
 def test_plain_data_is_read():

@@ -59,7 +59,7 @@ def test_what_the_bundle_brings_and_what_is_given_in_its_place(bundle, tmp_path)
         ("kategory: chairs", "allowed are the keys category and neutral"),
         ("neutral: 3", "neutral is 3; it is a text"),
         ("- a\n- b", "allowed are the keys"),
-        ("{", "cannot be read"),
+        ("{", "is not YAML"),
     ],
 )
 def test_an_evaluation_file_that_says_something_else(bundle, content, said):

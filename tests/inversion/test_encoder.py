@@ -200,7 +200,7 @@ def test_a_value_out_of_range_is_named(config, change, says):
 def test_a_loss_that_is_no_number_stops_the_training(config, monkeypatch):
     nothing = torch.tensor(math.nan, requires_grad=True)
     monkeypatch.setattr(EncoderTraining, "_generated_terms", lambda *a: {"wrong": nothing})
-    with pytest.raises(ClipNerfError, match="not finite any more: loss, wrong.*learning_rate"):
+    with pytest.raises(ClipNerfError, match="not finite any more: loss, wrong.*lr"):
         train_encoder(config)
 
 

@@ -164,8 +164,10 @@ def test_no_step_at_all_and_an_unknown_kind_are_refused(config):
     none = replace(SMALL, text_free_steps=0, fine_tune_steps=0, rendered_steps=0)
     with pytest.raises(UsageError, match="1 or more"):
         train_mapper(replace(config, universal=none))
-    with pytest.raises(UsageError, match=r"mapper.kind is .*allowed: paper, universal"):
-        train_mapper(replace(config, mapper=MapperConfig(kind="other")))
+    mapper = MapperConfig()
+    object.__setattr__(mapper, "kind", "other")  # past the checks of types that tests run under
+    with pytest.raises(UsageError, match="mapper.kind is 'other'; allowed: paper or universal"):
+        train_mapper(replace(config, mapper=mapper))
 
 
 def test_an_entangled_generator_is_refused(config, tmp_path):
@@ -180,7 +182,7 @@ def test_an_entangled_generator_is_refused(config, tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_in_one_line(config, monkeypatch):
     nothing = torch.tensor(float("nan"), requires_grad=True)
     monkeypatch.setattr(UniversalTraining, "_distil_terms", lambda self, rng: {"distil": nothing})
-    with pytest.raises(ClipNerfError, match="not finite any more: loss, distil.*learning_rate"):
+    with pytest.raises(ClipNerfError, match="not finite any more: loss, distil.*universal.lr"):
         train_mapper(config)
 
 

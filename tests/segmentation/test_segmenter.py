@@ -246,7 +246,7 @@ def test_fine_tuning_leaves_the_clip_alone(resnet, pictures):
 
 @pytest.mark.parametrize("texts", [[], ["  "], ["the disc", "", "a"]])
 def test_empty_phrases(segmenter, pictures, texts):
-    with pytest.raises(UsageError, match="one word or more|phrases for"):
+    with pytest.raises(UsageError, match="is empty|phrases for"):
         segmenter.segment(pictures, texts)
 
 
@@ -256,5 +256,5 @@ def test_empty_phrases(segmenter, pictures, texts):
      ("decoder_layers", 13), ("dropout", 1.0)],
 )  # fmt: skip
 def test_values_out_of_range(key, value):
-    with pytest.raises(UsageError, match=rf"model.{key} is "):
+    with pytest.raises(UsageError, match=rf"^{key} is "):
         SegmenterConfig(**{key: value}).validate()

@@ -110,7 +110,7 @@ def test_an_unknown_value_is_named(recognizer, shapes):
 def test_sizes_out_of_range_are_refused():
     with pytest.raises(UsageError, match="size is 40"):
         Recognizer(RecognizerConfig({"a": ["x", "y"]}, size=40))
-    with pytest.raises(UsageError, match="attributes is empty"):
+    with pytest.raises(UsageError, match="attributes is {}; allowed: "):
         Recognizer(RecognizerConfig({}))
 
 

@@ -23,6 +23,7 @@ from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training.allocator import keep_freed_memory
+from clipnerf.training.precision import pick_device
 
 
 def bench(config: BenchConfig) -> Path | None:
