@@ -1,0 +1,90 @@
+"""The tab where one compares: before and after, and a sweep of strengths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from clipnerf.io.sheet import to_uint8
+from clipnerf.viewer import markup
+from clipnerf.viewer.drawing import Compare
+
+if TYPE_CHECKING:
+    from clipnerf.viewer.page import Page
+
+SWEEP = (-2.0, -1.0, 0.0, 1.0, 2.0)
+TILE = 96
+
+
+class CompareTab:
+    """See the head of this file."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        gui = page.client.gui
+        self._how = gui.add_dropdown("Show", get_args(Compare), initial_value="after")
+        self._how.on_update(self._compared)
+        self._at = gui.add_slider("Slider", 0.0, 1.0, 0.01, 0.5, visible=False)
+        self._at.on_update(self._slid)
+        self._sweep = gui.add_html("")
+        self._swept: object = None
+        page.acts.update(sweep=self._swept_by, strength=self._took)
+
+    def refresh(self) -> None:
+        """Shows the state."""
+        self._at.visible = self.page.compare == "slider"
+        edit = self.page.session.state.edit
+        if edit is None:
+            self._sweep.content = markup.box(
+                '<div class="quiet">Strength sweep: once there is an edit.</div>'
+            )
+        elif self._swept != (edit.key, self.page.session.state.source):
+            self._sweep.content = markup.box(f"Strength sweep of {markup.text(edit.name)}: ", *(
+                markup.button(f"sweep {which}", label, disabled=which in self.page.lacks)
+                for which, label in (
+                    ("both", "both"), ("shape", "shape"), ("appearance", "appearance"),
+                )
+            ))  # fmt: skip
+
+    def _compared(self, event: Any) -> None:
+        if event.client is not None:
+            self.page.compare = self._how.value
+            self.page.changed()
+
+    def _slid(self, event: Any) -> None:
+        if event.client is not None:
+            self.page.at = float(self._at.value)
+            self.page.ask()
+
+    def _swept_by(self, which: str) -> None:
+        """Pictures of the chosen edit in five strengths."""
+        page, state = self.page, self.page.session.state
+        if state.edit is None:
+            return
+        camera = page.view.camera(TILE, 1.0)
+        cells = []
+        for strength in SWEEP:
+            some = state
+            for dial in ("shape", "appearance") if which == "both" else (which,):
+                some = some.dialed(dial, strength)
+            view = page.editor.render(page.session.edited(some), camera=camera)
+            cells.append((f"strength {which} {strength:g}", to_uint8(view.rgb)[0],
+                          f"{strength:g}", False))  # fmt: skip
+        self._swept = (state.edit.key, state.source)
+        self._sweep.content = markup.box(
+            f"{markup.text(state.edit.name)}, {which}: ", markup.thumbs(cells, len(SWEEP)),
+        )  # fmt: skip
+
+    def _took(self, said: str) -> None:
+        """One of the strengths was clicked."""
+        which, strength = said.split(" ")
+        session = self.page.session
+        edit = session.state.edit
+        if edit is None:
+            return
+        both = {"shape": float(strength), "appearance": float(strength)}
+        given = both if which == "both" else {which: float(strength)}
+        edits = list(session.state.edits)
+        edits[session.state.chosen] = replace(edit, **given)
+        session.become(replace(session.state, edits=tuple(edits)))
+        self.page.changed()
