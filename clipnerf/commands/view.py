@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.view import ViewConfig
 from clipnerf.editor import Editor
-from clipnerf.viewer.server import Viewer, check_viser, free_port
+from clipnerf.viewer.server import check_viser, free_port, serve
 
 
-def view(config: ViewConfig) -> list[str]:
+def view(config: ViewConfig) -> None:
     """Serves the page until Ctrl-C.
 
     Raises:
@@ -21,18 +19,7 @@ def view(config: ViewConfig) -> list[str]:
     port = free_port(config.address, config.port)
     folder = bundle_path(config.bundle)
     editor = Editor.load(folder, config.device, config.mapper)
-    viewer = Viewer(
+    serve(
         editor, config.bundle, folder=folder, address=config.address, port=port,
-        size=config.size, coarse=config.coarse,
+        size=config.size, coarse=config.coarse, open=config.open,
     )  # fmt: skip
-    with viewer:
-        print(f"the page is at {viewer.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        if viewer.is_open:
-            print(
-                f"whoever reaches {config.address} may use it, and sees what it shows",
-                file=sys.stderr,
-            )
-        if config.open:
-            viewer.open_browser()
-        viewer.wait()
-    return []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from clipnerf.io.sheet import to_uint8
 from clipnerf.viewer import markup
 from clipnerf.viewer.drawing import Compare
+from clipnerf.viewer.state import State
 
 if TYPE_CHECKING:
     from clipnerf.viewer.page import Page
@@ -21,7 +21,7 @@ class CompareTab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        gui = page.client.gui
+        gui: Any = page.client.gui
         self._how = gui.add_dropdown("Show", get_args(Compare), initial_value="after")
         self._how.on_update(self._compared)
         self._at = gui.add_slider("Slider", 0.0, 1.0, 0.01, 0.5, visible=False)
@@ -64,10 +64,8 @@ class CompareTab:
         camera = page.view.camera(TILE, 1.0)
         cells = []
         for strength in SWEEP:
-            some = state
-            for dial in ("shape", "appearance") if which == "both" else (which,):
-                some = some.dialed(dial, strength)
-            view = page.editor.render(page.session.edited(some), camera=camera)
+            codes = page.session.edited(_dialed(state, which, strength))
+            view = page.editor.render(codes, camera=camera)
             cells.append((f"strength {which} {strength:g}", to_uint8(view.rgb)[0],
                           f"{strength:g}", False))  # fmt: skip
         self._swept = (state.edit.key, state.source)
@@ -79,12 +77,12 @@ class CompareTab:
         """One of the strengths was clicked."""
         which, strength = said.split(" ")
         session = self.page.session
-        edit = session.state.edit
-        if edit is None:
-            return
-        both = {"shape": float(strength), "appearance": float(strength)}
-        given = both if which == "both" else {which: float(strength)}
-        edits = list(session.state.edits)
-        edits[session.state.chosen] = replace(edit, **given)
-        session.become(replace(session.state, edits=tuple(edits)))
+        session.become(_dialed(session.state, which, float(strength)))
         self.page.changed()
+
+
+def _dialed(state: State, which: str, strength: float) -> State:
+    """The chosen edit with another strength of shape, appearance, or both."""
+    for dial in ("shape", "appearance") if which == "both" else (which,):
+        state = state.dialed(dial, strength)
+    return state

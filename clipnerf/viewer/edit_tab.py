@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clipnerf.viewer import markup
@@ -20,7 +21,7 @@ class EditTab:
 
     def __init__(self, page: Page) -> None:
         self.page, self.found = page, list[str]()
-        gui = page.client.gui
+        gui: Any = page.client.gui
         grey = "prompt" in page.lacks
         with gui.add_form(None) as form:
             self._prompt = gui.add_text("Prompt", "", disabled=grey, hint="Enter applies it")
@@ -35,7 +36,7 @@ class EditTab:
             for which in DIALS
         }  # fmt: skip
         for which, dial in self._dials.items():
-            dial.on_update(lambda event, which=which: self._dialed(event, which))
+            dial.on_update(partial(self._dialed, which))
         self._said = gui.add_html("")
         self._list = gui.add_html("")
         self._part = gui.add_html("")
@@ -126,7 +127,7 @@ class EditTab:
             page.say()
             page.changed()
 
-    def _dialed(self, event: Any, which: str) -> None:
+    def _dialed(self, which: str, event: Any) -> None:
         if event.client is None:
             return
         session, value = self.page.session, float(self._dials[which].value)

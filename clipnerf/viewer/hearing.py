@@ -35,7 +35,8 @@ def listening() -> Iterator[None]:
 def heard() -> Iterator[list[str]]:
     """What this thread is warned of inside; nothing where nobody is :func:`listening`."""
     before = getattr(_ears, "said", None)
-    _ears.said = said = []
+    said: list[str] = []
+    _ears.said = said
     try:
         yield said
     finally:

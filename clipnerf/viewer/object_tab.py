@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from clipnerf.viewer.state import BLEND_STEPS, LARGEST_SEED, Source
 if TYPE_CHECKING:
     from clipnerf.viewer.page import Page
 
-STRIP, TILE = 8, 64
+STRIP, TILE, SAMPLES = 8, 64, 12
 FIND, LIKE = "find the object in it", "make mine like it"
 
 
@@ -28,7 +29,7 @@ class ObjectTab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        gui = page.client.gui
+        gui: Any = page.client.gui
         self._folder = TemporaryDirectory(prefix="clipnerf-view-")
         self._photos, self._stop = 0, threading.Event()
         self._busy = threading.Lock()
@@ -70,7 +71,8 @@ class ObjectTab:
             self._folder.cleanup()
 
     def _build_photo(self) -> None:
-        gui, lacks = self.page.client.gui, self.page.lacks
+        gui: Any = self.page.client.gui
+        lacks = self.page.lacks
         ways = [
             way for way, control in ((FIND, "photo"), (LIKE, "exemplar")) if control not in lacks
         ]
@@ -91,19 +93,30 @@ class ObjectTab:
         self._progress = gui.add_progress_bar(0.0, visible=False)
         self._doing = gui.add_html("")
 
+    def draw_strip(self) -> Iterator[None]:
+        """The eight seeds around the object's, one at a time, once the object itself is drawn."""
+        page, first = self.page, self._first
+        if first == self._strip_of:
+            return
+        tiles = []
+        for seed in range(first, min(first + STRIP, LARGEST_SEED + 1)):
+            view = page.editor.render(page.editor.sample([seed]), 30, 20, TILE, samples=SAMPLES)
+            tiles += to_uint8(view.rgb)
+            yield None
+        self._strip_of, self._tiles = first, tiles
+        self._show_strip()
+
+    @property
+    def _first(self) -> int:
+        return self.page.session.state.source.seed // STRIP * STRIP
+
     def _show_strip(self) -> None:
-        """The eight seeds around the object's; drawn once, and outlined as one goes on."""
-        page, seed = self.page, self.page.session.state.source.seed
-        first = seed // STRIP * STRIP
-        if first != self._strip_of:
-            seeds = [min(first + n, LARGEST_SEED) for n in range(STRIP)]
-            codes = page.editor.sample(seeds)
-            view = page.editor.render(codes, 30, 20, TILE, samples=12)
-            self._strip_of, self._tiles = first, to_uint8(view.rgb)
+        state, first = self.page.session.state, self._first
+        tiles = self._tiles if first == self._strip_of else [None] * STRIP
         cells = [
             (f"seed {first + n}", tile, str(first + n),
-             first + n == seed and not page.session.state.source.photo)
-            for n, tile in enumerate(self._tiles)
+             first + n == state.source.seed and not state.source.photo)
+            for n, tile in enumerate(tiles)
         ]  # fmt: skip
         self._strip.content = markup.box(
             markup.thumbs(cells),

@@ -85,11 +85,11 @@ class Page:
         Args:
             dials: move the dials to where the state has them; not while one is dragged.
         """
+        self.ask()
         self.edit_tab.refresh(dials=dials)
         self.object_tab.refresh()
         self.compare_tab.refresh()
         self.save_tab.refresh()
-        self.ask()
 
     def ask(self) -> None:
         """Wishes for a picture of how everything is now."""
@@ -184,6 +184,7 @@ class Page:
         scene = self.scene()
         self.edit_tab.tell()
         yield from self.eye.draw(scene)
+        yield from self.object_tab.draw_strip()
 
     def _show(self, picture: np.ndarray) -> None:
         coarse = picture.shape[0] <= self.viewer.pace.coarse

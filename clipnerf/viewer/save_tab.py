@@ -1,11 +1,11 @@
-"""The tab where one takes things home: picture, video, codes, mesh, and the lines that make them."""
+"""The tab where one takes things home: files, and the lines that make the same."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipnerf.errors import UsageError
 from clipnerf.training.progress import told
@@ -25,7 +25,7 @@ class SaveTab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        gui = page.client.gui
+        gui: Any = page.client.gui
         self._stop, self._busy = threading.Event(), threading.Lock()
         self._buttons = gui.add_html("")
         self._progress = gui.add_progress_bar(0.0, visible=False)
@@ -97,10 +97,11 @@ class SaveTab:
         page = self.page
         session, editor = page.session, page.editor
         whole = replace(session.state, edits=tuple(e for e in session.state.edits if not e.part))
+        eye = Eye(editor.generator, page.viewer.pace)
         stem = f"{editor.generator.hash[:4]}-{session.state.source.name.replace(' ', '-')}"
         return {
             "picture": (
-                f"{stem}.png", lambda: saving.picture(Eye(editor.generator, page.viewer.pace), page.scene(tinted=False))
+                f"{stem}.png", lambda: saving.picture(eye, page.scene(tinted=False))
             ),
             "video": (
                 f"{stem}.mp4",

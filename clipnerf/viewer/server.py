@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import io
 import socket
+import sys
 import threading
 import warnings
 import webbrowser
@@ -72,6 +73,27 @@ def free_port(address: str, port: int | None = None) -> int:
     raise UsageError(
         f"no port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} of {address} is free; give --port"
     )
+
+
+def serve(
+    editor: Editor, bundle: str = "bundle", *, folder: Path | None = None, address: str = LOCAL,
+    port: int | None = None, size: int = 384, coarse: int = 0, open: bool = False,
+) -> None:  # fmt: skip
+    """Serves the page until Ctrl-C, and says where it is; the arguments are those of Viewer.
+
+    Args:
+        open: in the browser of this machine.
+    """
+    with Viewer(
+        editor, bundle, folder=folder, address=address, port=port, size=size, coarse=coarse
+    ) as viewer:
+        said = f"the page is at {viewer.url}; Ctrl-C ends it"
+        if viewer.is_open:
+            said += f"\nwhoever reaches {address} may use it, and sees what it shows"
+        print(said, file=sys.stderr, flush=True)
+        if open:
+            viewer.open_browser()
+        viewer.wait()
 
 
 class Viewer:

@@ -117,7 +117,10 @@ class State:
         """With another strength of the chosen edit; ``which`` is shape or appearance."""
         if self.edit is None:
             return self
-        return self._with(self.chosen, replace(self.edit, **{which: strength}))
+        edit = self.edit
+        shape = strength if which == "shape" else edit.shape
+        appearance = strength if which == "appearance" else edit.appearance
+        return self._with(self.chosen, replace(edit, shape=shape, appearance=appearance))
 
     def _with(self, index: int, edit: Edit) -> State:
         return replace(self, edits=(*self.edits[:index], edit, *self.edits[index + 1 :]))
