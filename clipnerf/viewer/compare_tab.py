@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from clipnerf.io.sheet import to_uint8
 from clipnerf.viewer import markup
 from clipnerf.viewer.drawing import Compare
-from clipnerf.viewer.state import State
+from clipnerf.viewer.state import Edit, State
 
 if TYPE_CHECKING:
     from clipnerf.viewer.page import Page
@@ -33,18 +33,21 @@ class CompareTab:
     def refresh(self) -> None:
         """Shows the state."""
         self._at.visible = self.page.compare == "slider"
-        edit = self.page.session.state.edit
-        if edit is None:
+        state = self.page.session.state
+        if state.edit is None:
             self._sweep.content = markup.box(
                 '<div class="quiet">Strength sweep: once there is an edit.</div>'
             )
-        elif self._swept != (edit.key, self.page.session.state.source):
-            self._sweep.content = markup.box(f"Strength sweep of {markup.text(edit.name)}: ", *(
-                markup.button(f"sweep {which}", label, disabled=which in self.page.lacks)
-                for which, label in (
-                    ("both", "both"), ("shape", "shape"), ("appearance", "appearance"),
-                )
-            ))  # fmt: skip
+        elif self._swept != (state.edit.key, state.source):
+            self._show_sweep(state.edit, "")
+
+    def _show_sweep(self, edit: Edit, below: str) -> None:
+        buttons = " ".join(
+            markup.button(f"sweep {which}", which, disabled=which in self.page.lacks)
+            for which in ("both", "shape", "appearance")
+        )
+        title = f"<div>Strength sweep of {markup.text(edit.name)}:</div>"
+        self._sweep.content = markup.box(title, f'<div class="row">{buttons}</div>', below)
 
     def _compared(self, event: Any) -> None:
         if event.client is not None:
@@ -61,6 +64,8 @@ class CompareTab:
         page, state = self.page, self.page.session.state
         if state.edit is None:
             return
+        self._swept = (state.edit.key, state.source)
+        self._show_sweep(state.edit, f'<div class="quiet">{which}: five pictures …</div>')
         camera = page.view.camera(TILE, 1.0)
         cells = []
         for strength in SWEEP:
@@ -68,10 +73,7 @@ class CompareTab:
             view = page.editor.render(codes, camera=camera)
             cells.append((f"strength {which} {strength:g}", to_uint8(view.rgb)[0],
                           f"{strength:g}", False))  # fmt: skip
-        self._swept = (state.edit.key, state.source)
-        self._sweep.content = markup.box(
-            f"{markup.text(state.edit.name)}, {which}: ", markup.thumbs(cells, len(SWEEP)),
-        )  # fmt: skip
+        self._show_sweep(state.edit, f"{which}:{markup.thumbs(cells, len(SWEEP))}")
 
     def _took(self, said: str) -> None:
         """One of the strengths was clicked."""

@@ -53,8 +53,10 @@ class View:
 
     def camera(self, height: int, aspect: float | None = None) -> Camera:
         """The camera of a picture so many pixels high, as wide as the view or as ``aspect``."""
-        width = max(round(height * (aspect or self.aspect)), 1)
-        focal = 0.5 * height / math.tan(math.radians(self.fov_deg) / 2)
+        aspect = aspect or self.aspect
+        width = max(round(height * aspect), 1)
+        # in a picture that is higher than wide the field of view is the width's: nothing is cut off
+        focal = 0.5 * height * min(aspect, 1.0) / math.tan(math.radians(self.fov_deg) / 2)
         K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         return Camera(self.c2w[None], K[None], width, height)
 

@@ -71,6 +71,12 @@ def test_pictures_have_the_views_aspect(editor, codes, aspect):
     assert picture.shape[:2] == (64, round(64 * aspect))
 
 
+def test_a_narrow_picture_cuts_nothing_off(editor, codes):
+    """It shows as much to left and right as a square one."""
+    square, narrow = (view_of(editor, aspect=aspect).camera(64) for aspect in (1.0, 0.5))
+    assert narrow.K[0, 0, 0] / narrow.width == square.K[0, 0, 0] / square.width
+
+
 def test_coarse_comes_first_in_one_piece_then_finer(editor, codes):
     eye = Eye(editor.generator, Pace(96, 32))
     made = list(eye.draw(Scene(*codes, view_of(editor))))

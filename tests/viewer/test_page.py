@@ -14,6 +14,7 @@ from PIL import Image
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
+from clipnerf.viewer.hearing import listening
 from clipnerf.viewer.state import BLEND_STEPS, State
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -41,6 +42,13 @@ def browser():
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _heard(viewer):
+    """As the viewer listens: pytest puts its own ears in the place of others before each test."""
+    with listening():
+        yield
 
 
 class Visitor:
