@@ -58,8 +58,8 @@ class Visitor:
         before = set(viewer.pages)
         self.tab = browser.new_page(viewport={"width": 1000, "height": 600}, accept_downloads=True)
         self.tab.set_default_timeout(1000 * SECONDS)
-        self.asked = []
-        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.asked = asked = []
+        self.tab.on("request", lambda request: asked.append(request.url))
         self.tab.goto(viewer.url)
         wait(lambda: set(viewer.pages) - before)
         self.page = viewer.pages[next(iter(set(viewer.pages) - before))]
@@ -180,8 +180,8 @@ def test_dials_act(visitor):
     waits(visitor, lambda: len(visitor.state.edits) == 1)
     waits(visitor, lambda: not visitor.page.edit_tab._dials["appearance"].disabled)
     plain = visitor.picture(visitor.page.scene())
-    dial = visitor.tab.get_by_text("Appearance", exact=True).locator("xpath=../..")
-    track = dial.locator(".mantine-Slider-track").bounding_box()
+    slider = visitor.page.edit_tab._dials["appearance"]._impl.uuid
+    track = visitor.tab.locator(f'[id="{slider}"]').bounding_box()
     mouse = visitor.tab.mouse
     mouse.move(track["x"] + 0.75 * track["width"], track["y"] + track["height"] / 2)
     mouse.down()
