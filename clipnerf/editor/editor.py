@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.paths import bundle_path
+from clipnerf.config.verbs import load
 from clipnerf.editor import morph
+from clipnerf.editor.angles import Angle, angles, camera_at
 from clipnerf.editor.bundle import load_bundle
 from clipnerf.editor.conditions import Text
 from clipnerf.editor.exemplar import Exemplar, exemplar_pictures
@@ -51,8 +53,6 @@ if TYPE_CHECKING:
 ORBIT_PIXELS = 2**18
 CUDA_ORBIT_PIXELS = 2**20
 """Pixels of an orbit rendered at a time; a GPU wants large launches."""
-
-Angle = float | int | Sequence[float] | np.ndarray | Tensor
 
 
 class Editor:
@@ -346,9 +346,9 @@ class Editor:
         path = check_video_path(path)
         way = morph.along(stops, frames, loop)
         check_video_size(size, size * len(way[0]))
-        start = self._angle("azimuth_deg", azimuth_deg).cpu()
-        turned = self._angle("turns", turns).cpu() * 360 * torch.arange(frames) / frames
-        self._angle("elevation_deg", elevation_deg)
+        start = angles("azimuth_deg", azimuth_deg)
+        turned = angles("turns", turns) * 360 * torch.arange(frames) / frames
+        angles("elevation_deg", elevation_deg)
         pictures = morph.draw(
             self.generator, way, start + turned, float(elevation_deg), size, samples, self._pixels
         )
@@ -370,7 +370,7 @@ class Editor:
         """
         if frames < 1:
             raise UsageError(f"frames is {frames}; a video has at least 1")
-        self._angle("elevation_deg", elevation_deg)
+        angles("elevation_deg", elevation_deg)
         return turn(
             self.generator, codes, frames, size, float(elevation_deg), samples, self._pixels
         )
@@ -379,25 +379,13 @@ class Editor:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
         return [surface(self.generator, codes[n], resolution, crumbs) for n in range(len(codes))]
 
+    def view(self, **options: Any) -> None:
+        """A page in the browser, until Ctrl-C; see :func:`clipnerf.viewer.server.serve`."""
+        load("viewer.server:serve")(self, **options)  # by name: it is built on this class
+
     def _camera(self, azimuth_deg: Angle, elevation_deg: Angle, size: int) -> Camera:
-        if size < 1:
-            raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
-        azimuth = self._angle("azimuth_deg", azimuth_deg)
-        elevation = self._angle("elevation_deg", elevation_deg)
-        if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
-            raise UsageError(
-                f"{len(azimuth)} values of azimuth_deg and {len(elevation)} of elevation_deg; "
-                "give one each, or the same number"
-            )
-        azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
-        return self.generator.camera(azimuth, elevation, size)
+        return camera_at(self.generator, azimuth_deg, elevation_deg, size)
 
     @property
     def _pixels(self) -> int:
         return ORBIT_PIXELS if self.device.type == "cpu" else CUDA_ORBIT_PIXELS
-
-    def _angle(self, name: str, value: Angle) -> Float[Tensor, " batch"]:
-        angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=self.device))
-        if not bool(torch.isfinite(angle).all()):
-            raise UsageError(f"{name} is {value}; it has to be a finite number of degrees")
-        return angle

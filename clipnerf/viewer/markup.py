@@ -6,15 +6,13 @@ for into a hidden input of viser's, which sends it on like anything typed.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-from PIL import Image
 
 from clipnerf.data.procedural.colors import COLORS
+from clipnerf.io.html import ENCODERS
 
 SIGN = "act:"
 """What the hidden input begins with."""
@@ -80,9 +78,7 @@ def button(
 
 def picture(pixels: np.ndarray) -> str:
     """A picture [height, width, 3], 0 to 255, inside of the page itself."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+    return f'<img alt="" src="{ENCODERS[0].uri(pixels)}">'
 
 
 def thumbs(cells: Sequence[tuple[str, np.ndarray | None, str, bool]], columns: int = 4) -> str:

@@ -22,4 +22,4 @@ def test_buttons_hold_what_they_tell():
 
 def test_pictures_lie_in_the_page_itself():
     made = markup.thumbs([("seed 1", np.zeros((4, 4, 3), np.uint8), "1", True)])
-    assert 'src="data:image/png;base64,' in made and "http" not in made
+    assert 'src="data:image/' in made and "http" not in made
