@@ -5,7 +5,7 @@ import shlex
 import pytest
 import torch
 
-from clipnerf.commands.edit import _edited, _objects
+from clipnerf.commands.edit import edit_objects, objects_of
 from clipnerf.config.parse import parse
 from clipnerf.viewer import saving, snippets
 from clipnerf.viewer.session import Session
@@ -57,21 +57,21 @@ def test_commands_make_the_same(name, editor, bundle, tmp_path, monkeypatch):
     )
     file = saving.codes_file(editor, session.edited(whole), view_of(editor), "mine")
     (tmp_path / snippets.CODES).write_bytes(file)
-    commands = snippets.command_lines(str(bundle), state, 30.0, 20.0)
+    commands = snippets.command_lines(str(bundle), state, 30.0, 20.0, mesh=True)
     assert any(line.startswith("clipnerf orbit ") for line in commands)
     for line in commands:
         words = shlex.split(line)
         assert words[0] == "clipnerf"
         config = parse(words[1:]).config
-        codes, _ = _objects(editor, config)
+        codes, _ = objects_of(editor, config)
         some = config.text or config.edit or config.region
-        made = _edited(editor, codes, config) if some else codes
+        made = edit_objects(editor, codes, config) if some else codes
         assert same(made, session.edited(state)), line
 
 
 def test_a_photograph_is_inverted_first():
     state = State(Source(photo="my chair.png"), edits=(Edit("a red chair"),))
-    invert, *others = snippets.command_lines("chairs", state, 30.0, 20.0)
+    invert, *others = snippets.command_lines("chairs", state, 30.0, 20.0, mesh=True)
     config = parse(shlex.split(invert)[1:]).config
     assert config.photo == "my chair.png"
     assert all("--codes out/found/codes.safetensors" in line for line in others)
