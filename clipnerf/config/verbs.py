@@ -148,6 +148,13 @@ VERBS = (
         ("bundle",),
     ),
     Verb(
+        "view",
+        "view:ViewConfig",
+        "commands.view:view",
+        "look at a bundle in the browser: turn, edit, compare, save",
+        ("bundle",),
+    ),
+    Verb(
         "study view-consistency",
         "evaluation:ViewConsistencyConfig",
         "evaluation.views.run:study_view_consistency",

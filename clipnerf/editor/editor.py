@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.paths import bundle_path
+from clipnerf.config.verbs import load
 from clipnerf.data.pictures import Picture
 from clipnerf.editor import morph
 from clipnerf.editor.bundle import load_bundle
@@ -353,3 +354,7 @@ class Editor:
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
         return [surface(self.generator, codes[n], resolution, crumbs) for n in range(len(codes))]
+
+    def view(self, **options: Any) -> None:
+        """A page in the browser, until Ctrl-C; see :func:`clipnerf.viewer.server.serve`."""
+        load("viewer.server:serve")(self, **options)  # by name: it is built on this class

@@ -1,11 +1,26 @@
 """One line of status on stderr: share done, images a second, time left, a few numbers."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 
 from tqdm import tqdm
 
 from clipnerf.training.distributed import is_main
+
+_listener: ContextVar[Callable[[int, int], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def told(listener: Callable[[int, int], None]) -> Iterator[None]:
+    """Inside, in this thread, ``listener`` also gets the count done and the total of each step."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class Progress:
@@ -20,6 +35,7 @@ class Progress:
 
     def __init__(self, total: int, initial: int = 0, desc: str = "", unit: str = "img") -> None:
         terminal = sys.stderr.isatty()
+        self._done, self._total = initial, total
         self._bar = tqdm(
             total=total,
             initial=initial,
@@ -38,6 +54,10 @@ class Progress:
             shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in postfix.items()}
             self._bar.set_postfix(shown, refresh=False)
         self._bar.update(n)
+        self._done += n
+        listener = _listener.get()
+        if listener is not None:
+            listener(self._done, self._total)
 
     def write(self, line: str) -> None:
         """Prints ``line`` above the status line."""

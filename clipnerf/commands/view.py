@@ -1,0 +1,25 @@
+"""``clipnerf view``: a page in the browser."""
+
+from __future__ import annotations
+
+from clipnerf.config.paths import bundle_path
+from clipnerf.config.view import ViewConfig
+from clipnerf.editor import Editor
+from clipnerf.viewer.server import check_viser, free_port, serve
+
+
+def view(config: ViewConfig) -> None:
+    """Serves the page until Ctrl-C.
+
+    Raises:
+        UsageError: viser is not installed, the port is in use, or no bundle.
+    """
+    config.validate()
+    check_viser()
+    port = free_port(config.address, config.port)
+    folder = bundle_path(config.bundle)
+    editor = Editor.load(folder, config.device, config.mapper)
+    serve(
+        editor, config.bundle, folder=folder, address=config.address, port=port,
+        size=config.size, coarse=config.coarse, open=config.open,
+    )  # fmt: skip
