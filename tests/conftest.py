@@ -17,7 +17,7 @@ if not torch.cuda.is_available():
 from jaxtyping import install_import_hook  # noqa: E402
 
 # Before the hook: kernels are read as source by Triton, and hold no Python to be checked.
-from clipnerf.fields.backends import triton_kernels  # noqa: E402, F401
+from clipnerf.fields.backends import triton_kernels, triton_second  # noqa: E402, F401
 
 if importlib.util.find_spec("beartype") is not None:  # scripts/gpu_check.sh does without it
     install_import_hook("clipnerf", "beartype.beartype")
