@@ -204,7 +204,7 @@ def test_local_edits_that_cannot_be(bundle, tmp_path, verb, options, message):
     kind, name = kinds[verb]
     rest = dict(bundle=bundle, size=16, seeds=[0], out=str(tmp_path / name), device="cpu")
     with pytest.raises(UsageError, match=message) as caught:
-        VERBS[verb](kind(**options, **rest))
+        {"edit": edit, "orbit": orbit}[verb](kind(**options, **rest))
     assert "\n" not in str(caught.value) and not (tmp_path / name).exists()
 
 
