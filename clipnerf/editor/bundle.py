@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from clipnerf.config.paths import bundle_names, bundle_path
+from clipnerf.editor.regions import PhraseGrounding, RegionFinder
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
+from clipnerf.inversion.encoder import Encoder
+from clipnerf.inversion.invert import load_encoder
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import FILE_NAME, WHICH, Universal
 from clipnerf.training.precision import pick_device
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 def load_bundle(
     path: str | Path, device: str | torch.device | None = None, mapper: str | None = None
-) -> tuple[Generator, Clip | None, Sequence[Mapper] | Universal]:
+) -> tuple[Generator, Clip | None, Sequence[Mapper] | Universal, Encoder | None, RegionFinder]:
     """What an Editor is made of; `Editor.load` says the rest."""
     folder = bundle_path(str(path))
     if not (folder / "generator.safetensors").is_file():
@@ -44,10 +48,13 @@ def load_bundle(
 
         clip = Clip.load(str(clip_path)).to(device)
     hashes = {"generator_hash": generator.hash, "clip_hash": clip.hash if clip else None}
+    mappers: Sequence[Mapper] | Universal
     if (mapper or (kinds or ["paper"])[-1]) == "universal":
-        return generator, clip, Universal.load(folder / FILE_NAME, **hashes).to(device)
-    files = _paper_files(folder)
-    return generator, clip, [Mapper.load(file, **hashes).to(device) for file in files]
+        mappers = Universal.load(folder / FILE_NAME, **hashes).to(device)
+    else:
+        mappers = [Mapper.load(file, **hashes).to(device) for file in _paper_files(folder)]
+    parts = RegionFinder(generator, partial(PhraseGrounding.load, folder, generator, clip))
+    return generator, clip, mappers, load_encoder(folder, generator), parts
 
 
 def mapper_kinds(folder: str | Path) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
-from clipnerf.config.paths import bundle_path
 from clipnerf.config.verbs import load
 from clipnerf.data.pictures import Picture
 from clipnerf.editor import morph
@@ -32,13 +30,13 @@ from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import turn
 from clipnerf.editor.recolor import random_appearances
-from clipnerf.editor.regions import THRESHOLD, PhraseGrounding, RegionFinder, Where
+from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
 from clipnerf.editor.views import Angle, camera_at, finite_degrees
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
-from clipnerf.inversion.invert import invert_photos, load_encoder
+from clipnerf.inversion.invert import invert_photos
 from clipnerf.inversion.result import Inversion
 from clipnerf.io.video import check_video_path, check_video_size, write_video
 from clipnerf.mappers.paper import Mapper
@@ -87,10 +85,7 @@ class Editor:
 
     @classmethod
     def load(
-        cls,
-        path: str | Path,
-        device: str | torch.device | None = None,
-        mapper: str | None = None,
+        cls, path: str | Path, device: str | torch.device | None = None, mapper: str | None = None
     ) -> Editor:
         """Reads a bundle: a folder of generator, clip, mappers and encoder.
 
@@ -105,10 +100,7 @@ class Editor:
             UsageError: no bundle, a broken file, mappers of another generator or CLIP, or a kind
                 of mapper that the bundle does not have.
         """
-        generator, clip, mappers = load_bundle(path, device, mapper)
-        folder = bundle_path(str(path))
-        parts = RegionFinder(generator, partial(PhraseGrounding.load, folder, generator, clip))
-        return cls(generator, clip, mappers, load_encoder(folder, generator), parts)
+        return cls(*load_bundle(path, device, mapper))
 
     from_pretrained = load
     """:meth:`load`, under the name that other libraries have for it."""
@@ -167,9 +159,8 @@ class Editor:
         if region is None:
             return self._mapping.change(codes, conditions).after
         plain = replace(codes.to(self.device), layers=())
-        change, random = self._mapping.change(plain, conditions), None
-        if bare is not None:
-            random = self._mapping.change(self._random, conditions)
+        change = self._mapping.change(plain, conditions)
+        random = self._mapping.change(self._random, conditions) if bare else None
         name = f"{region if isinstance(region, str) else 'the region'}: {asked}"
         return self._local.add(codes, change, region, threshold, name, random)
 
@@ -217,8 +208,7 @@ class Editor:
         mask: Picture | None = None,
         framing: str = "auto",
     ) -> Inversion:
-        """Codes and cameras of the objects in pictures, one object each; about half a minute a
-        picture on a CPU.
+        """Codes and cameras of the objects in pictures, one each; half a minute a picture on a CPU.
 
         ``editor.render(found.codes, camera=found.cameras)`` shows the reconstructions.
 
