@@ -32,7 +32,7 @@ $clipnerf data synthesize "$category" --count 12000 --size 64 --seed 0 --fov_deg
 $clipnerf data synthesize "$category" --count 2000 --size 64 --fov_deg "$fov" --seed 1 --pairs 1000 --out "$work/test"
 $clipnerf data synthesize "$category" --count 12000 --size 64 --fov_deg "$fov" --seed 2 --out "$work/judge-data"
 [ -e "$work/recognizer.safetensors" ] ||
-  $python -m clipnerf.commands.recognizer recognizer --data "$work/data" --test "$work/test" \
+  $clipnerf train-recognizer --data "$work/data" --test "$work/test" \
     --out "$work/recognizer.safetensors"
 $clipnerf train-clip --config "configs/train-clip-$category.yaml" --data "$work/data" --out "$work/clip"
 $clipnerf train-clip --config configs/train-clip-judge.yaml --data "$work/judge-data" --out "$work/judge" \

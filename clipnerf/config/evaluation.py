@@ -16,7 +16,9 @@ from clipnerf.config.ranges import (
     Count,
     Device,
     LearningRate,
+    Pixels,
     Range,
+    RaySamples,
     Rule,
     Seed,
     Text,
@@ -149,9 +151,51 @@ class RecognizerConfig(Config):
 
 
 @dataclass(frozen=True)
-class TrainRecognizerConfig(Config):
-    """How a recogniser is trained."""
+class VarietyConfig(Config):
+    """How much of the data a generator covers: distances, shares of values, separation of codes."""
 
+    generator: str = f"{CHAIRS}/generator.safetensors"
+    """The generator's file."""
+    data: str = ""
+    """Folder or zip of real pictures."""
+    clip: str = ""
+    """CLIP for FD-CLIP, precision, recall, density and coverage; as --clip of view-consistency."""
+    recognizer: str = ""
+    """Recogniser for the shares of values."""
+    features: bool = False
+    """Distances by EfficientNet-Lite2 as well."""
+    samples: Count = 1000
+    """Generated pictures."""
+    ray_samples: RaySamples | None = None
+    """Samples a ray; by default as in training."""
+    size: Pixels = 64
+    """Width and height of the pictures, pixels."""
+    out: str = "out/variety.json"
+    """JSON file to write."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""
+
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        yield bool(self.data.strip()), "data", "a folder or zip of real pictures"
+
+
+@dataclass(frozen=True)
+class TrainRecognizerConfig(Config):
+    """Learn to read attributes off pictures; evaluation asks it whether an edit came true."""
+
+    data: str = ""
+    """Folder or zip of pictures with attributes in metadata.jsonl."""
+    test: str = ""
+    """Held-out pictures with attributes: how many are read rightly is printed, and kept with it."""
+    out: str = "out/recognizer.safetensors"
+    """The recogniser's file."""
+    skip: list[str] = field(default_factory=list)
+    """Attributes to leave out, such as the colour of armrests that most chairs lack."""
+    size: Annotated[int, Range(16, 1024, step=16)] = RecognizerConfig.size
+    """Width and height of the pictures it looks at, pixels; a multiple of 16."""
+    width: Annotated[int, Range(4, 1024)] = RecognizerConfig.width
+    """Channels of the first layer."""
     steps: Count = 1700
     """Steps of one batch; 1,700 of 128 are 18 times 12,000 pictures."""
     batch: Batch = 128
@@ -162,3 +206,5 @@ class TrainRecognizerConfig(Config):
     """AdamW's weight decay."""
     seed: Seed = 0
     """Seed of the first weights, the order and the augmentation."""
+    device: Device = "auto"
+    """Where to compute; auto: cuda where there is one."""

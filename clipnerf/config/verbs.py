@@ -162,6 +162,18 @@ VERBS = (
         ("bundle",),
     ),
     Verb(
+        "study variety",
+        "evaluation:VarietyConfig",
+        "commands.variety:study_variety",
+        "measure how much of the data a generator covers",
+    ),
+    Verb(
+        "train-recognizer",
+        "evaluation:TrainRecognizerConfig",
+        "commands.recognizer:train",
+        "learn to read attributes off pictures: what edits are judged by",
+    ),
+    Verb(
         "evaluate",
         "evaluation:EvaluateConfig",
         "commands.evaluate:evaluate",

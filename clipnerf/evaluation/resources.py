@@ -114,7 +114,7 @@ _ALL = (
     Absence(
         "recognizer",
         "whether the named attribute came true and the others stayed, shares",
-        "give --recognizer FILE, made by python -m clipnerf.commands.recognizer recognizer",
+        "give --recognizer FILE, made by clipnerf train-recognizer",
     ),
     Absence(
         "entangled",

@@ -14,6 +14,7 @@ from clipnerf.config.evaluation import RecognizerConfig, TrainRecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
 from clipnerf.training.loop import Every, Task, train
+from clipnerf.training.precision import pick_device
 from clipnerf.training.seeds import seed_for, torch_generator
 from clipnerf.vision.recognizer import UNKNOWN, Recognizer
 
@@ -41,30 +42,27 @@ def readable_attributes(data: PictureDataset, skip: Sequence[str] = ()) -> dict[
 def train_recognizer(
     data: PictureDataset,
     config: TrainRecognizerConfig | None = None,
-    *,
-    skip: Sequence[str] = (),
-    width: int = RecognizerConfig.width,
-    device: torch.device | str = "cpu",
 ) -> Recognizer:
     """A recogniser of all attributes of ``data``, frozen, ready to read.
 
     The same data, configuration and seed give the same weights on the same machine.
 
     Args:
-        skip: attributes that are not to be read.
-        width: channels of the first layer.
+        config: its paths and its size are not looked at: pictures come from ``data``.
     Raises:
         UsageError: no picture of ``data`` has attributes.
     """
     config = config or TrainRecognizerConfig()
-    config.validate("train_recognizer.")
-    attributes = readable_attributes(data, skip)
+    config.validate()
+    device = pick_device(config.device)
+    attributes = readable_attributes(data, config.skip)
     if not attributes:
         raise UsageError(
             f"{data.path} has no attributes in metadata.jsonl with 2 to {MAX_VALUES} values; "
             "a recogniser needs them, as the sets of 'clipnerf data synthesize' have them"
         )
-    task = RecognizerTraining(data, config, RecognizerConfig(attributes, data.size, width), device)
+    asked = RecognizerConfig(attributes, data.size, config.width)
+    task = RecognizerTraining(data, config, asked, device)
     train(task, Every())
     return task.recognizer.requires_grad_(False).eval()
 

@@ -16,6 +16,7 @@ NEEDED = {
     "edit": ["--text=x"],
     "segment": ["--image=x", "--text=x"],
     "invert": ["--photo=x"],
+    "study variety": ["--data=x"],
 }
 OLD_KEYS = [
     (verb.name, f"{key.removesuffix(new)}{old}", key)

@@ -54,4 +54,4 @@ def world(tmp_path: Path):
 @pytest.fixture(scope="session")
 def recognizer(shapes: PictureDataset) -> Recognizer:
     """Trained on the shapes for some seconds."""
-    return train_recognizer(shapes, TrainRecognizerConfig(steps=50, batch=32), width=8)
+    return train_recognizer(shapes, TrainRecognizerConfig(steps=50, batch=32, width=8))

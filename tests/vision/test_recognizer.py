@@ -87,9 +87,9 @@ def test_missing_labels_are_unknown_not_wrong(recognizer, world):
 
 
 def test_same_seed_same_weights(shapes):
-    config = TrainRecognizerConfig(steps=3, batch=8)
-    hashes = {train_recognizer(shapes, config, width=4).hash for _ in range(2)}
-    other = train_recognizer(shapes, dataclasses.replace(config, seed=1), width=4)
+    config = TrainRecognizerConfig(steps=3, batch=8, width=4)
+    hashes = {train_recognizer(shapes, config).hash for _ in range(2)}
+    other = train_recognizer(shapes, dataclasses.replace(config, seed=1))
     assert len(hashes) == 1 and other.hash not in hashes
 
 

@@ -10,10 +10,8 @@ from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.generation import views_with_opacity
 from clipnerf.evaluation.generation.variety import Variety, VarietyReport
-from clipnerf.gan.generator import Generator
 from clipnerf.io.weights import weights_hash
 from clipnerf.vision.features import as_8_bit, image_features
-from clipnerf.vision.recognizer import Recognizer
 
 
 def pretend(variety: Variety, pictures: torch.Tensor) -> Variety:
@@ -125,33 +123,3 @@ def test_features_do_not_depend_on_the_batch(shapes, clip):
     pictures = shapes.batch(range(10))
     whole, parts = image_features(clip, pictures), image_features(clip, pictures, batch=3)
     assert torch.allclose(whole, parts) and torch.allclose(whole.norm(dim=1), torch.ones(10))
-
-
-def test_the_command(shapes, recognizer, generator, tmp_path, capsys):
-    from clipnerf.commands.recognizer import main
-
-    recognizer.save(tmp_path / "r.safetensors")
-    generator.save(tmp_path / "g.safetensors")
-    files = ["--generator", str(tmp_path / "g.safetensors"), "--data", str(shapes.path)]
-    more = ["--recognizer", str(tmp_path / "r.safetensors"), "--samples", "8", "--size", "16"]
-    out = tmp_path / "variety.json"
-    assert main(["variety", *files, *more, "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    assert "silhouette IoU under appearance 1.0000" in printed
-    assert printed.splitlines()[-1] == str(out)
-    content = json.loads(out.read_text())
-    assert content["protocol"]["generator"] == Generator.load(tmp_path / "g.safetensors").hash
-    assert set(content["shares"]["color"]) == {"red", "green", "blue"}
-    assert main(["variety", *files, "--recognizer", str(tmp_path / "none")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_the_command_that_trains(shapes, tmp_path, capsys):
-    from clipnerf.commands.recognizer import main
-
-    out = tmp_path / "recognizer.safetensors"
-    sets = ["--data", str(shapes.path), "--test", str(shapes.path), "--size", "32"]
-    few = ["--steps", "2", "--width", "4", "--skip", "form"]
-    assert main(["recognizer", *sets, *few, "--out", str(out)]) == 0
-    assert list(Recognizer.load(out).values) == ["color"]
-    assert "color" in capsys.readouterr().out
