@@ -18,6 +18,8 @@ def listening() -> Iterator[None]:
     """For as long as visitors are served: warnings go to :func:`heard`, else where they went."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
+        # what is still said to a browser that has gone
+        warnings.filterwarnings("ignore", "Queued a .* on a closed connection")
         before = warnings.showwarning
 
         def show(message, category, filename, lineno, file=None, line=None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from clipnerf.editor import Editor
 
 PICTURE_SIZE, VIDEO_SIZE, FRAMES = 512, 256, 48
+EXACT_DB = 100.0
 
 
 def picture(eye: Eye, scene: Scene, size: int = PICTURE_SIZE) -> bytes:
@@ -46,8 +46,8 @@ def codes_file(editor: Editor, codes: Codes, view: View, name: str) -> bytes:
     """
     pose = Pose(view.c2w[None, :3, :3], torch.zeros(1), torch.zeros(1, 2))
     camera = pose.camera(editor.generator.config.camera, 64)
-    unknown = torch.full((1,), math.nan)
-    found = Inversion(codes.to("cpu"), pose, camera, unknown, unknown)
+    # nothing was fitted: the codes show all of what they make
+    found = Inversion(codes.to("cpu"), pose, camera, torch.full((1,), EXACT_DB), torch.ones(1))
     with TemporaryDirectory() as folder:
         path = found.save(Path(folder) / "codes.safetensors", editor.generator.hash, [name])
         return Path(path).read_bytes()
