@@ -1,6 +1,7 @@
 """The layers of the package, read from its source: imports run downwards only."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,7 @@ def _typing_only(tree: ast.Module) -> set[ast.AST]:
     return skipped
 
 
+@functools.cache
 def _imports(file: Path) -> list[str]:
     """Full names of everything a file imports, also inside functions."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

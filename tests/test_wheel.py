@@ -49,6 +49,12 @@ def test_a_wheel_serves_every_python_and_is_of_a_sensible_size(wheel):
     assert wheel.stat().st_size < 25e6
 
 
+def test_a_wheel_holds_every_file_of_the_package(wheel):
+    files = {file.relative_to(ROOT) for file in (ROOT / "clipnerf").rglob("*") if file.is_file()}
+    kept = {file.as_posix() for file in files if file.suffix not in (".pyc", ".so")}
+    assert kept <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_a_wheel_holds_the_bundles_less_what_only_training_reads(wheel):
     bundles = ROOT / "data/pretrained"
     wanted = {
