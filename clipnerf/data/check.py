@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clipnerf.data.masks import about_covers, select
 from clipnerf.data.pictures import decode
 from clipnerf.data.records import Listing, Record, list_pictures
-from clipnerf.data.masks import about_covers, select
 from clipnerf.data.referring import labels_of
 from clipnerf.data.source import BrokenPicture, Source, first_few, printable
 from clipnerf.errors import UsageError

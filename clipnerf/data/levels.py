@@ -100,7 +100,9 @@ def _colors(picture: Image.Image, scale: int) -> Image.Image:
         levels = np.asarray(picture)
         picture = Image.fromarray(eight_bits(levels, scale))
         if isinstance(transparent, int):
-            picture.putalpha(Image.fromarray((levels != transparent).astype(np.uint8) * np.uint8(255)))
+            picture.putalpha(
+                Image.fromarray((levels != transparent).astype(np.uint8) * np.uint8(255))
+            )
     elif picture.mode == "La":
         picture = picture.convert("LA")
     elif picture.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:

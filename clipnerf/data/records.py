@@ -122,7 +122,9 @@ def _tables(
         for number, row in _lines(content, where):
             record = _record(row, place, f"{where} line {number}")
             if record.file_name in by_name:
-                raise UsageError(f"{where} line {number} names {first_few([record.file_name])} a second time")
+                raise UsageError(
+                    f"{where} line {number} names {first_few([record.file_name])} a second time"
+                )
             by_name[record.file_name] = record
             not_pictures |= {record.mask, *(region.mask for region in record.regions)}
         not_pictures |= _edited_files(source, place(PAIRS), names, place)

@@ -30,8 +30,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class _Entry:
-    """name: of the picture. azimuth: of the camera, radians, or NaN. phrases: (text, key of its mask
-    or None). masks: of a picture of (width, height), key -> mask."""
+    """name: of the picture. azimuth: of the camera, radians, or NaN. phrases: (text, key of its
+    mask or None). masks: of a picture of (width, height), key -> mask."""
 
     name: str
     azimuth: float
@@ -74,7 +74,9 @@ class ReferringDataset:
             rows: dict[Hashable, int] = {None: 0}
             for key, mask in entry.masks(dimensions).items():
                 if not mask.any() or mask.all():
-                    (everything if mask.any() else nothing).append(f"{key[0] if isinstance(key, tuple) else key} of {entry.name}")
+                    (everything if mask.any() else nothing).append(
+                        f"{key[0] if isinstance(key, tuple) else key} of {entry.name}"
+                    )
                 small = square_mask(mask, size)
                 rows[key] = len(bits) if small.any() else 0
                 if small.any():

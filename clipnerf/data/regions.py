@@ -28,9 +28,7 @@ def joined(root: str, name: str) -> str:
     return posixpath.normpath(posixpath.join(root, name.replace("\\", "/")))
 
 
-def regions_of(
-    row: dict[str, Any], place: Callable[[str], str], where: str
-) -> tuple[Region, ...]:
+def regions_of(row: dict[str, Any], place: Callable[[str], str], where: str) -> tuple[Region, ...]:
     """The regions of one line: its "regions", and its "phrases" for the "mask" of the line.
 
     place: the file that a name in the line means.

@@ -43,7 +43,7 @@ class Source:
     """
 
     def __init__(self, path: object) -> None:
-        """Raises UsageError where `path` is no path, is missing, or is neither a folder nor a zip."""
+        """Raises UsageError where `path` is none, is missing, or is neither folder nor zip."""
         self.path = path_of(path, "the set of pictures", "give a folder or a zip of pictures")
         self._zip: tuple[int, zipfile.ZipFile, dict[str, zipfile.ZipInfo]] | None = None
         found, shown = status(self.path), shortened(self.path)

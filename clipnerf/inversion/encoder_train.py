@@ -11,6 +11,7 @@ counter over all stages; the same command again resumes, and four steps equal tw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch

@@ -22,7 +22,14 @@ from clipnerf.editor.exemplar import exemplar_pictures
 from clipnerf.errors import UsageError
 from clipnerf.inversion.preprocess import Frame, prepare
 from tests.data.pictures_of_all_kinds import (
-    FIGURE, FILES, GREY, MASKS, NO_MASKS, NO_PICTURES, SHARES, SIDE,
+    FIGURE,
+    FILES,
+    GREY,
+    MASKS,
+    NO_MASKS,
+    NO_PICTURES,
+    SHARES,
+    SIDE,
 )  # fmt: skip
 
 ROOT = Path(__file__).parents[2]

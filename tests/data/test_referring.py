@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from clipnerf.data.pictures import Source
-from clipnerf.data.records import list_pictures
-from clipnerf.data.referring import ReferringDataset
 from clipnerf.data.procedural import CATEGORIES, REGIONS
 from clipnerf.data.procedural.phrases import MIN_PIXELS
 from clipnerf.data.procedural.synthesize import synthesize
+from clipnerf.data.records import list_pictures
+from clipnerf.data.referring import ReferringDataset
 from clipnerf.errors import UsageError
 
 

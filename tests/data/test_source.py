@@ -1,4 +1,4 @@
-"""Folders and zips as people, systems and enemies leave them: what is found in them, and in time."""
+"""Folders and zips as people, systems and enemies leave them: what is found, and in time."""
 
 import io
 import json

@@ -106,8 +106,17 @@ VOCABULARY = Vocabulary(
         Referent(("spoiler", "rear wing"), ("spoiler",), "color", 2.0),
         Referent(("spare wheel", "spare tyre"), ("spare wheel",), weight=2.0),
     ),
-    foreign=("legs", "front legs", "armrests", "left armrest", "backrest", "pedestal", "chair",
-             "slats", "left front leg"),  # fmt: skip
+    foreign=(
+        "legs",
+        "front legs",
+        "armrests",
+        "left armrest",
+        "backrest",
+        "pedestal",
+        "chair",
+        "slats",
+        "left front leg",
+    ),  # fmt: skip
     color_of=_color,
     # Tyres are black whatever the rims are.
     not_wrong={"wheel_color": ("black", "gray")},

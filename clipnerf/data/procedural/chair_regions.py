@@ -52,9 +52,7 @@ def region_of(part: Part) -> str:
     return part.piece or f"{side} {'front' if x > 0 else 'rear'} leg"
 
 
-def phrases(
-    chair: Object, visible: Mapping[int, int], rng: np.random.RandomState
-) -> list[Phrase]:
+def phrases(chair: Object, visible: Mapping[int, int], rng: np.random.RandomState) -> list[Phrase]:
     """Some twelve phrases about a view of a chair. visible: label -> pixels that show it."""
     return draw(VOCABULARY, chair, {region_of(part) for part in chair.parts}, visible, rng)
 
@@ -91,8 +89,18 @@ VOCABULARY = Vocabulary(
         Referent(("left armrest", "left armrest", "left arm"), _ARMS[:1], "arm_color", 1.5),
         Referent(("right armrest", "right armrest", "right arm"), _ARMS[1:], "arm_color", 1.5),
     ),
-    foreign=("wheels", "headlights", "roof rack", "windscreen", "windows", "bumper", "car",
-             "tail lights", "spoiler", "number plate"),  # fmt: skip
+    foreign=(
+        "wheels",
+        "headlights",
+        "roof rack",
+        "windscreen",
+        "windows",
+        "bumper",
+        "car",
+        "tail lights",
+        "spoiler",
+        "number plate",
+    ),  # fmt: skip
     color_of=_one_color,
     not_wrong={},
 )

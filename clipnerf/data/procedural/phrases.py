@@ -148,8 +148,10 @@ def _absent(vocabulary, thing: Object, seen, hidden, rng: np.random.RandomState)
     kind = rng.random_sample()
     if kind < 0.35 and hidden:
         referent = hidden[rng.randint(len(hidden))]
-        return _said(vocabulary.thing, referent, None, None, rng) if not referent.color else (
-            f"{pick(rng, 'the ', 'the ', '')}{pick(rng, *referent.nouns)}"
+        return (
+            _said(vocabulary.thing, referent, None, None, rng)
+            if not referent.color
+            else (f"{pick(rng, 'the ', 'the ', '')}{pick(rng, *referent.nouns)}")
         )
     if kind < 0.65:
         colored = [referent for referent, _ in seen if referent.color]

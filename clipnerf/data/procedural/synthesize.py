@@ -68,8 +68,8 @@ def synthesize(
         masks: write the part masks of all pictures.
         regions: write fine label maps, and phrases that refer to pieces of each picture.
         fov_deg: field of view, degrees, 10 to 60; a generator's camera has to have the same.
-        oversampling: rays along each side of a pixel, 1 to 8. 1 for `pretrain`, whose fakes have one
-            ray a pixel as well.
+        oversampling: rays along each side of a pixel, 1 to 8. 1 for `pretrain`, whose fakes have
+            one ray a pixel as well.
 
     Raises:
         UsageError: a value out of range, or a folder that holds something else.
