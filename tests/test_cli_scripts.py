@@ -84,6 +84,14 @@ def test_the_second_call_installs_nothing(checkout, tmp_path):
     assert checkout.done() == installed
 
 
+def test_the_page_is_installed_and_opened(checkout):
+    checkout.environment()
+    opened = checkout.run("quickstart.sh", "--view", "data/pretrained/cars", "--size", "256")
+    assert opened.returncode == 0, opened.stderr
+    assert opened.stdout.endswith(": view --open data/pretrained/cars --size 256\n")
+    assert checkout.done()[0].endswith(f"-e {checkout.root}[viewer]")
+
+
 @pytest.mark.parametrize("changed", INSTALLED_FROM)
 def test_changed_dependencies_and_a_changed_source_are_installed(checkout, changed):
     checkout.environment()
