@@ -68,9 +68,12 @@ def invert(config: InvertConfig) -> Report:
     editor = Editor.load(bundle_path(config.bundle), config.device)
     generator = editor.generator
     found = editor.invert(
-        config.photo, config.inversion, background=config.background, mask=config.mask or None,
+        config.photo,
+        config.inversion,
+        background=config.background,
+        mask=config.mask or None,
         framing=config.frame,
-    )  # fmt: skip
+    )
     assert found.pictures is not None
     paths = [found.save(codes, generator.hash, [Path(config.photo).name])]
     paths.append(save_png(sheet, inversion_sheet(editor, found.pictures, found)))

@@ -20,6 +20,12 @@ def view(config: ViewConfig) -> None:
     folder = bundle_path(config.bundle)
     editor = Editor.load(folder, config.device, config.mapper)
     serve(
-        editor, config.bundle, folder=folder, address=config.address, port=port,
-        size=config.size, coarse=config.coarse, open=config.open,
-    )  # fmt: skip
+        editor,
+        config.bundle,
+        folder=folder,
+        address=config.address,
+        port=port,
+        size=config.size,
+        coarse=config.coarse,
+        open=config.open,
+    )

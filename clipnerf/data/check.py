@@ -228,9 +228,10 @@ def _about_captions(without: list[str], total: int) -> list[str]:
 
 def _about_poses(records: tuple[Record, ...]) -> list[str]:
     out = [
-        r.file_name for r in records
+        r.file_name
+        for r in records
         if r.elevation_deg is not None and not -90 <= r.elevation_deg <= 90
-    ]  # fmt: skip
+    ]
     if not out:
         return []
     return [f"elevation_deg is outside -90 to 90 in {len(out)} pictures: {first_few(out)}"]

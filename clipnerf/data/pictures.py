@@ -26,9 +26,35 @@ from clipnerf.data.source import BrokenPicture, File, Source, path_of, shortened
 from clipnerf.errors import ClipNerfError, UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-OTHER_SUFFIXES = (".jfif", ".jpe", ".pjpeg", ".apng", ".dib", ".avif", ".heic", ".heif", ".jxl",
-                  ".jp2", ".j2k", ".tga", ".ppm", ".pgm", ".psd", ".exr", ".hdr", ".ico",
-                  ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2")  # fmt: skip
+OTHER_SUFFIXES = (
+    ".jfif",
+    ".jpe",
+    ".pjpeg",
+    ".apng",
+    ".dib",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".jxl",
+    ".jp2",
+    ".j2k",
+    ".tga",
+    ".ppm",
+    ".pgm",
+    ".psd",
+    ".exr",
+    ".hdr",
+    ".ico",
+    ".svg",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".orf",
+    ".raf",
+    ".rw2",
+)
 """Of pictures that are not read in data sets, and are mentioned."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_PIXELS = 3 * 2**24
@@ -161,8 +187,9 @@ def given(
         with _in_words(lambda: False):
             return checked(_ready(_image(picture, what)))
     except BrokenPicture as error:
-        raise UsageError(f"{name} {error}; give a PNG, JPEG, WebP, BMP, TIFF or GIF picture"
-                         ) from error  # fmt: skip
+        raise UsageError(
+            f"{name} {error}; give a PNG, JPEG, WebP, BMP, TIFF or GIF picture"
+        ) from error
 
 
 def label(what: str, picture: object) -> str:

@@ -20,8 +20,19 @@ _READ = "png, jpg, webp, bmp, tif and gif"
 _MOST_BYTES = 2**28
 """Of a table; a million long lines."""
 
-_KNOWN = ("file_name", "text", "texts", "azimuth_deg", "elevation_deg", "object_id", "mask",
-          "attributes", "regions", "phrases", "values")  # fmt: skip
+_KNOWN = (
+    "file_name",
+    "text",
+    "texts",
+    "azimuth_deg",
+    "elevation_deg",
+    "object_id",
+    "mask",
+    "attributes",
+    "regions",
+    "phrases",
+    "values",
+)
 
 
 @dataclass(frozen=True)

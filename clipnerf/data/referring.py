@@ -166,8 +166,10 @@ def _entries(source: Source, limit: int | None) -> list[_Entry]:
         keys = {(r.mask, r.values): None for r in record.regions if r.mask is not None}
 
         def masks(dimensions: tuple[int, int]) -> dict[Hashable, np.ndarray]:
-            maps = {name: labels_of(source, record.file_name, name, dimensions, names)
-                    for name in {name for name, _ in keys}}  # fmt: skip
+            maps = {
+                name: labels_of(source, record.file_name, name, dimensions, names)
+                for name in {name for name, _ in keys}
+            }
             return {(name, values): select(maps[name], values) for name, values in keys}
 
         phrases = tuple(

@@ -19,8 +19,15 @@ MOST_BYTES = 2**29
 
 _PEEK = 4096
 # What systems put beside pictures; names that begin with a dot are hidden as well.
-_NOT_OURS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found",
-             "system volume information"}  # fmt: skip
+_NOT_OURS = {
+    "__macosx",
+    "@eadir",
+    "#recycle",
+    "@recycle",
+    "$recycle.bin",
+    "lost+found",
+    "system volume information",
+}
 _REASONS = {
     errno.ENOENT: "does not exist",
     errno.ENOTDIR: "does not exist",

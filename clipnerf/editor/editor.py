@@ -165,9 +165,11 @@ class Editor:
         return self._local.add(codes, change, region, threshold, name, random)
 
     def edit_parts(
-        self, codes: Codes, edits: Mapping[str, str] | Sequence[tuple[str, str]],
+        self,
+        codes: Codes,
+        edits: Mapping[str, str] | Sequence[tuple[str, str]],
         threshold: float | int = THRESHOLD,
-    ) -> Codes:  # fmt: skip
+    ) -> Codes:
         """Several local edits: ``{"the wheels": "black", "the body": "green"}``.
 
         Args:
@@ -179,9 +181,15 @@ class Editor:
         return codes
 
     def region_picture(
-        self, codes: Codes, region: Where, azimuth_deg: Angle = 30, elevation_deg: Angle = 20,
-        size: int = 64, camera: Camera | None = None, threshold: float | int = THRESHOLD,
-    ) -> Float[Tensor, "batch 1 size size"]:  # fmt: skip
+        self,
+        codes: Codes,
+        region: Where,
+        azimuth_deg: Angle = 30,
+        elevation_deg: Angle = 20,
+        size: int = 64,
+        camera: Camera | None = None,
+        threshold: float | int = THRESHOLD,
+    ) -> Float[Tensor, "batch 1 size size"]:
         """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
         if camera is None:
             camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
@@ -223,9 +231,15 @@ class Editor:
             UserWarning: a background that is not white, or a poor reconstruction.
         """
         return invert_photos(
-            self.generator, pictures, config, background=background, mask=mask, framing=framing,
-            encoder=self.encoder, clip=self.clip,
-        )  # fmt: skip
+            self.generator,
+            pictures,
+            config,
+            background=background,
+            mask=mask,
+            framing=framing,
+            encoder=self.encoder,
+            clip=self.clip,
+        )
 
     interpolate = staticmethod(morph.interpolate)
 

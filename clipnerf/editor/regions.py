@@ -167,8 +167,12 @@ class RegionFinder:
         device, batch = generator.device, len(codes)
         codes = codes.to(device)
         ones = torch.ones(batch, 1, device=device)
-        marked = Codes(codes.shape, codes.appearance, codes.detail, (
-            *codes.layers, LocalEdit(region, None, codes.appearance, ones)))  # fmt: skip
+        marked = Codes(
+            codes.shape,
+            codes.appearance,
+            codes.detail,
+            (*codes.layers, LocalEdit(region, None, codes.appearance, ones)),
+        )
         shape, appearance = generator.styles(marked)
         inputs = appearance.color[0].weight.shape[1]
 
@@ -222,9 +226,11 @@ class RegionFinder:
     def _box(self, codes: Codes, box: Sequence[float | int]) -> BoxRegion:
         numbers = [float(number) for number in box]
         low, high = numbers[:3], numbers[3:]
-        if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or any(
-            a >= b for a, b in zip(low, high, strict=True)
-        ):  # fmt: skip
+        if (
+            len(numbers) != 6
+            or not all(map(math.isfinite, numbers))
+            or any(a >= b for a, b in zip(low, high, strict=True))
+        ):
             raise UsageError(
                 f"region is {list(box)}; a box is x0, y0, z0, x1, y1, z1, the lowest and the "
                 "highest corner, such as [-1, -1, 0, 1, 1, 1]"

@@ -157,9 +157,15 @@ class Generator(nn.Module):
     ]:
         """Colour, opacity and depth of rays, all at once; see ``gan/tracing.py``."""
         return trace(
-            self.field, rays, shape, appearance, grid,
-            samples=samples, background=background, dtype=dtype,
-        )  # fmt: skip
+            self.field,
+            rays,
+            shape,
+            appearance,
+            grid,
+            samples=samples,
+            background=background,
+            dtype=dtype,
+        )
 
     def render_rays(
         self,

@@ -85,9 +85,13 @@ def pretrain(config: PretrainConfig, measuring: Measuring | None = None) -> Path
         if distributed.is_main():
             print(f"field: {choice}", file=sys.stderr, flush=True)
         run_task(
-            task, config, "pretrain", data.fingerprint,
-            validate_every=config.preview_every, prepare=task.prepare,
-        )  # fmt: skip
+            task,
+            config,
+            "pretrain",
+            data.fingerprint,
+            validate_every=config.preview_every,
+            prepare=task.prepare,
+        )
     return Path(config.out)
 
 

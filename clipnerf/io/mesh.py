@@ -164,11 +164,16 @@ def _ply(mesh: Mesh, name: str) -> bytes:
     faces = np.empty(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, mesh.faces
     header = [
-        "ply", "format binary_little_endian 1.0", f"comment {name}",
-        f"element vertex {len(rows)}", *(f"property float {n}" for n in names),
+        "ply",
+        "format binary_little_endian 1.0",
+        f"comment {name}",
+        f"element vertex {len(rows)}",
+        *(f"property float {n}" for n in names),
         *(f"property uchar {c}" for c in _CHANNELS),
-        f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header",
-    ]  # fmt: skip
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
     return ("\n".join(header) + "\n").encode() + rows.tobytes() + faces.tobytes()
 
 

@@ -148,8 +148,11 @@ class Backbone(nn.Module):
         """
         self.requires_grad_(True)
         clip = self._clip[0]
-        ids = torch.unique(torch.cat([clip.tokens(texts[i : i + 512]).flatten()
-                                      for i in range(0, len(texts), 512)]))  # fmt: skip
+        ids = torch.unique(
+            torch.cat(
+                [clip.tokens(texts[i : i + 512]).flatten() for i in range(0, len(texts), 512)]
+            )
+        )
         self.learned_tokens = frozenset(ids.tolist())
         if clip.known_tokens is None:
             return

@@ -141,8 +141,9 @@ class RegionTraining(Task):
         logits, belongs = self._compare(rows, noise)
         loss = functional.binary_cross_entropy_with_logits(logits, belongs)
         if config.dice:
-            loss = loss + config.dice * dice(logits.mT.flatten(0, 1)[:, None, None],
-                                             belongs.mT.flatten(0, 1)[:, None, None])  # fmt: skip
+            loss = loss + config.dice * dice(
+                logits.mT.flatten(0, 1)[:, None, None], belongs.mT.flatten(0, 1)[:, None, None]
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.field.parameters(), 1.0)
@@ -227,9 +228,11 @@ class RegionTraining(Task):
             some = [self.seen.render_and_segment(part) for part in range(self.seen.parts)]
             drawn = [self.seen.draw(part) for part in range(self.seen.parts)]
             self._views = Views(
-                *(torch.cat([getattr(view, name) for view in some]).to(self.device)
-                  for name in ("shape", "points", "phrases", "masks"))
-            )  # fmt: skip
+                *(
+                    torch.cat([getattr(view, name) for view in some]).to(self.device)
+                    for name in ("shape", "points", "phrases", "masks")
+                )
+            )
             codes = Codes.cat([codes for codes, _, _ in drawn])
             self._codes = codes[slice(0, None, self.config.views)].to(self.device)
         return self._views

@@ -57,9 +57,13 @@ class Segmenter(nn.Module):
         self.decoder = None
         if config.decoder_layers:
             self.decoder = Decoder(
-                config.decoder_layers, config.width, self.backbone.word_channels, config.heads,
-                config.feedforward, config.dropout,
-            )  # fmt: skip
+                config.decoder_layers,
+                config.width,
+                self.backbone.word_channels,
+                config.heads,
+                config.feedforward,
+                config.dropout,
+            )
         self.upsampling = Upsampling(config.width, channels[0] * config.skip, config.sharp)
         of_pixels = config.width // 4
         self.head = TextToPixel(of_pixels, embedding) if config.contrastive else MaskHead(of_pixels)
@@ -146,9 +150,10 @@ class Segmenter(nn.Module):
         for some in torch.arange(len(texts)).split(_AT_ONCE):
             rows, own = torch.unique(owners[some], return_inverse=True)
             logits = self(
-                pictures[rows].to(self.device), words.rows(place[some].to(self.device)),
+                pictures[rows].to(self.device),
+                words.rows(place[some].to(self.device)),
                 own.to(self.device),
-            )  # fmt: skip
+            )
             found.append(as_large(logits, pictures.shape[-2:]).sigmoid())
         return torch.cat(found)
 
@@ -208,8 +213,9 @@ class Segmenter(nn.Module):
             before = {"sharp": False, "facing": False}
             segmenter = Segmenter(SegmenterConfig(**before | weights.config), clip)
             tensors = {name: _whole(value) for name, value in weights.tensors.items()}
-            changed = {n.removeprefix(_BACKBONE): v for n, v in tensors.items()
-                       if n.startswith(_BACKBONE)}  # fmt: skip
+            changed = {
+                n.removeprefix(_BACKBONE): v for n, v in tensors.items() if n.startswith(_BACKBONE)
+            }
             segmenter.backbone.apply_changes(changed, parse_json(weights.metadata["tokens"]))
             own = {n: v for n, v in tensors.items() if not n.startswith(_BACKBONE)}
             result = segmenter.load_state_dict(own, strict=False)

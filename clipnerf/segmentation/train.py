@@ -79,8 +79,11 @@ def _open(config: TrainSegmenterConfig) -> tuple[ReferringDataset, Clip]:
             f"held_out is {config.held_out} of {len(data)} pictures, which leaves fewer than a "
             f"batch ({config.batch}) to learn from; lower it, or add pictures"
         )
-    return data, Clip.load(bundle_path(config.clip) if Path(config.clip).suffix == ""
-                           and bundle_path(config.clip).exists() else config.clip)  # fmt: skip
+    return data, Clip.load(
+        bundle_path(config.clip)
+        if Path(config.clip).suffix == "" and bundle_path(config.clip).exists()
+        else config.clip
+    )
 
 
 class SegmenterTraining(Task):

@@ -22,8 +22,16 @@ RESUMES = "the last checkpoint is kept, and the same command resumes from it"
 _SPOKEN = "clipnerf/last words"
 _PATIENCE = timedelta(seconds=10)
 # What PyTorch and its backends write into a RuntimeError when a message between ranks fails.
-_SIGNS = ("gloo", "nccl", "processgroup", "process group", "c10d", "connection closed by peer",
-          "connection reset by peer", "socket")  # fmt: skip
+_SIGNS = (
+    "gloo",
+    "nccl",
+    "processgroup",
+    "process group",
+    "c10d",
+    "connection closed by peer",
+    "connection reset by peer",
+    "socket",
+)
 
 
 class LostRank(ClipNerfError):

@@ -71,8 +71,9 @@ class CompareTab:
         for strength in SWEEP:
             codes = page.session.edited(_dialed(state, which, strength))
             view = page.editor.render(codes, camera=camera)
-            cells.append((f"strength {which} {strength:g}", to_uint8(view.rgb)[0],
-                          f"{strength:g}", False))  # fmt: skip
+            cells.append(
+                (f"strength {which} {strength:g}", to_uint8(view.rgb)[0], f"{strength:g}", False)
+            )
         self._show_sweep(state.edit, f"{which}:{markup.thumbs(cells, len(SWEEP))}")
 
     def _took(self, said: str) -> None:

@@ -29,12 +29,16 @@ class EditTab:
         self._reason = gui.add_html("")
         self._dials = {
             which: gui.add_slider(
-                which.capitalize(), -STRONGEST, STRONGEST, 0.05, 0.0,
+                which.capitalize(),
+                -STRONGEST,
+                STRONGEST,
+                0.05,
+                0.0,
                 disabled=which in page.lacks,
                 hint=page.lacks.get(which, "strength of the chosen edit: 0 none, 1 as trained"),
             )
             for which in DIALS
-        }  # fmt: skip
+        }
         for which, dial in self._dials.items():
             dial.on_update(partial(self._dialed, which))
         self._said = gui.add_html("")
@@ -48,9 +52,12 @@ class EditTab:
         page.acts.update(
             undo=lambda _: self._moved(page.session.undo),
             redo=lambda _: self._moved(page.session.redo),
-            toggle=self._toggled, choose=self._chose, remove=self._removed,
-            part=self._lit, color=self._colored,
-        )  # fmt: skip
+            toggle=self._toggled,
+            choose=self._chose,
+            remove=self._removed,
+            part=self._lit,
+            color=self._colored,
+        )
 
     def refresh(self, *, dials: bool = True) -> None:
         """Shows the state."""
@@ -79,20 +86,32 @@ class EditTab:
         if failed is not None:
             lines.insert(0, (f"left out: {failed}", "warn"))
         elif not lines:
-            lines = [(routed(state.edit, session.strengths(replace(
-                state.edit, shape=None, appearance=None))), "quiet")]  # fmt: skip
+            lines = [
+                (
+                    routed(
+                        state.edit,
+                        session.strengths(replace(state.edit, shape=None, appearance=None)),
+                    ),
+                    "quiet",
+                )
+            ]
         self._said.content = markup.box(
             *(f'<div class="{kind}">{markup.escape(line[:400])}</div>' for line, kind in lines)
         )
 
     def _history(self) -> str:
         session = self.page.session
-        return '<div class="row">' + "".join(
-            markup.button(act, f"{sign} {act}", disabled=not can)
-            for act, sign, can in (
-                ("undo", "↶", session.can_undo), ("redo", "↷", session.can_redo),
+        return (
+            '<div class="row">'
+            + "".join(
+                markup.button(act, f"{sign} {act}", disabled=not can)
+                for act, sign, can in (
+                    ("undo", "↶", session.can_undo),
+                    ("redo", "↷", session.can_redo),
+                )
             )
-        ) + "</div>"  # fmt: skip
+            + "</div>"
+        )
 
     def _row(self, index: int) -> str:
         state = self.page.session.state
@@ -101,9 +120,12 @@ class EditTab:
             f"toggle {index}", "on" if edit.on else "off", title="count this edit, or not"
         )
         name = markup.button(
-            f"choose {index}", markup.text(edit.name), kind="name", chosen=index == state.chosen,
+            f"choose {index}",
+            markup.text(edit.name),
+            kind="name",
+            chosen=index == state.chosen,
             title="the dials move this edit",
-        )  # fmt: skip
+        )
         away = markup.button(f"remove {index}", "×", title="remove")
         return f'<div class="row{"" if edit.on else " off"}">{switch}{name}{away}</div>'
 

@@ -64,9 +64,15 @@ def box(*inside: str) -> str:
 
 
 def button(
-    act: str, inside: str, *, title: str = "", chosen: bool = False, disabled: bool = False,
-    style: str = "", kind: str = "",
-) -> str:  # fmt: skip
+    act: str,
+    inside: str,
+    *,
+    title: str = "",
+    chosen: bool = False,
+    disabled: bool = False,
+    style: str = "",
+    kind: str = "",
+) -> str:
     """A button; ``act`` is what the server gets, ``inside`` is markup."""
     classes = " ".join(filter(None, (kind, "on" if chosen else "")))
     return (

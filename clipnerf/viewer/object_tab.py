@@ -44,19 +44,22 @@ class ObjectTab:
             control.on_update(self._blended)
         self._build_photo()
         page.acts.update(
-            step=lambda by: self._took(int(by)), seed=lambda seed: self._at(int(seed)),
+            step=lambda by: self._took(int(by)),
+            seed=lambda seed: self._at(int(seed)),
             stop=lambda _: self._stop.set(),
-        )  # fmt: skip
+        )
 
     def refresh(self) -> None:
         """Shows the state."""
         state = self.page.session.state
         blend = f" · blended with {state.other.name}" if state.blended and state.other else ""
         self._name.content = markup.box(
-            '<div class="row">', markup.button("step -1", "◀", title="the seed before"),
+            '<div class="row">',
+            markup.button("step -1", "◀", title="the seed before"),
             f'<span class="name">{markup.text(state.source.name)}{markup.text(blend)}</span>',
-            markup.button("step 1", "▶", title="the next seed"), "</div>",
-        )  # fmt: skip
+            markup.button("step 1", "▶", title="the next seed"),
+            "</div>",
+        )
         if not state.source.photo:
             self._seed.value = state.source.seed
         if state.other is not None:
@@ -80,9 +83,11 @@ class ObjectTab:
             "A photograph", ways or [FIND], disabled=not ways, initial_value=(ways or [FIND])[0]
         )
         self._upload = gui.add_upload_button(
-            "Photograph…", mime_type="image/*", disabled=not ways,
+            "Photograph…",
+            mime_type="image/*",
+            disabled=not ways,
             hint="one object of the category, whole, on a white background",
-        )  # fmt: skip
+        )
         self._upload.on_upload(lambda _: self._dropped())
         reasons = {lacks[control] for control in ("photo", "exemplar") if control in lacks}
         why = "".join(f'<div class="quiet">{markup.text(reason)}</div>' for reason in reasons)
@@ -114,15 +119,20 @@ class ObjectTab:
         state, first = self.page.session.state, self._first
         tiles = self._tiles if first == self._strip_of else [None] * STRIP
         cells = [
-            (f"seed {first + n}", tile, str(first + n),
-             first + n == state.source.seed and not state.source.photo)
+            (
+                f"seed {first + n}",
+                tile,
+                str(first + n),
+                first + n == state.source.seed and not state.source.photo,
+            )
             for n, tile in enumerate(tiles)
-        ]  # fmt: skip
+        ]
         self._strip.content = markup.box(
             markup.thumbs(cells),
-            markup.button(f"step {-STRIP}", "◀ eight before"), " ",
+            markup.button(f"step {-STRIP}", "◀ eight before"),
+            " ",
             markup.button(f"step {STRIP}", "eight more ▶"),
-        )  # fmt: skip
+        )
 
     def _took(self, by: int) -> None:
         page = self.page

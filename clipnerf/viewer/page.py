@@ -65,11 +65,13 @@ class Page:
         camera = self.client.camera
         w, x, y, z = (float(value) for value in camera.wxyz)
         c2w = torch.eye(4)
-        c2w[:3, :3] = torch.tensor([
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ])  # fmt: skip
+        c2w[:3, :3] = torch.tensor(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        )
         c2w[:3, 3] = torch.tensor(np.asarray(camera.position, dtype=np.float32))
         aspect = min(max(camera.image_width / max(camera.image_height, 1), 0.2), 5.0)
         return View(c2w, float(np.degrees(camera.fov)), aspect)
@@ -136,8 +138,11 @@ class Page:
         self._message = gui.add_html("")
         tabs = gui.add_tab_group()
         for name, make in (
-            ("Edit", EditTab), ("Object", ObjectTab), ("Compare", CompareTab), ("Save", SaveTab),
-        ):  # fmt: skip
+            ("Edit", EditTab),
+            ("Object", ObjectTab),
+            ("Compare", CompareTab),
+            ("Save", SaveTab),
+        ):
             with tabs.add_tab(name):
                 setattr(self, f"{name.lower()}_tab", make(self))
         self.say()
@@ -170,8 +175,9 @@ class Page:
             found = parts.under(self.editor, self.session.edited(), view, (x, y), self.viewer.named)
             self.lit = found[0] if found else ""
             self.edit_tab.found = found
-            self.say(*([f"{self.lit}: choose its color, or type what it is to become"]
-                       if found else []))  # fmt: skip
+            self.say(
+                *([f"{self.lit}: choose its color, or type what it is to become"] if found else [])
+            )
             self.changed()
 
     def _tint(self, codes: Codes) -> Codes:

@@ -43,10 +43,12 @@ class SaveTab:
         script = snippets.python_lines(bundle, state, *place)
         self._lines.content = markup.box(
             "The same from the command line:",
-            f"<pre>{markup.escape(chr(10).join(commands))}</pre>", *notes,
-            "and from Python:", f"<pre>{markup.escape(chr(10).join(script))}</pre>",
+            f"<pre>{markup.escape(chr(10).join(commands))}</pre>",
+            *notes,
+            "and from Python:",
+            f"<pre>{markup.escape(chr(10).join(script))}</pre>",
             markup.button("lines ", "take the view's angles"),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Ends what is under way."""
@@ -58,10 +60,14 @@ class SaveTab:
     def _show(self, doing: str = "") -> None:
         lacks = self.page.lacks
         buttons = "".join(
-            markup.button(f"save {what}", what, disabled=bool(doing) or what in lacks,
-                          title=lacks.get(what, ""))
+            markup.button(
+                f"save {what}",
+                what,
+                disabled=bool(doing) or what in lacks,
+                title=lacks.get(what, ""),
+            )
             for what in ("picture", "video", "codes", "mesh")
-        )  # fmt: skip
+        )
         reason = f'<div class="quiet">{lacks["mesh"]}</div>' if "mesh" in lacks else ""
         under_way = f"{markup.text(doing)} … {markup.button('halt', 'stop')}" if doing else ""
         self._buttons.content = markup.box(f'<div class="row">{buttons}</div>', reason, under_way)
@@ -100,9 +106,7 @@ class SaveTab:
         eye = Eye(editor.generator, page.viewer.pace)
         stem = f"{editor.generator.hash[:4]}-{session.state.source.name.replace(' ', '-')}"
         return {
-            "picture": (
-                f"{stem}.png", lambda: saving.picture(eye, page.scene(tinted=False))
-            ),
+            "picture": (f"{stem}.png", lambda: saving.picture(eye, page.scene(tinted=False))),
             "video": (
                 f"{stem}.mp4",
                 lambda: saving.video(editor, session.edited(), page.angles_deg[1]),
@@ -114,4 +118,4 @@ class SaveTab:
                 ),
             ),
             "mesh": (f"{stem}.glb", lambda: saving.mesh(editor, session.edited())),
-        }  # fmt: skip
+        }

@@ -76,9 +76,16 @@ def free_port(address: str, port: int | None = None) -> int:
 
 
 def serve(
-    editor: Editor, bundle: str = "bundle", *, folder: Path | None = None, address: str = LOCAL,
-    port: int | None = None, size: int = 384, coarse: int = 0, open: bool = False,
-) -> None:  # fmt: skip
+    editor: Editor,
+    bundle: str = "bundle",
+    *,
+    folder: Path | None = None,
+    address: str = LOCAL,
+    port: int | None = None,
+    size: int = 384,
+    coarse: int = 0,
+    open: bool = False,
+) -> None:
     """Serves the page until Ctrl-C, and says where it is; the arguments are those of Viewer.
 
     Args:
@@ -111,9 +118,16 @@ class Viewer:
     """
 
     def __init__(
-        self, editor: Editor, bundle: str = "bundle", *, folder: Path | None = None,
-        address: str = LOCAL, port: int | None = None, size: int = 384, coarse: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        editor: Editor,
+        bundle: str = "bundle",
+        *,
+        folder: Path | None = None,
+        address: str = LOCAL,
+        port: int | None = None,
+        size: int = 384,
+        coarse: int = 0,
+    ) -> None:
         check_viser()
         self.editor, self.bundle = editor, bundle
         self.address, self.port = address, free_port(address, port)
@@ -181,9 +195,11 @@ class Viewer:
         unshared: Any = server
         unshared.request_share_url = lambda verbose=True: None
         server.gui.configure_theme(
-            show_logo=False, show_share_button=False, control_width="large",
+            show_logo=False,
+            show_share_button=False,
+            control_width="large",
             brand_color=(36, 92, 168),
-        )  # fmt: skip
+        )
         server.gui.main_panel.dock_right()
         server.scene.configure_environment_map(hdri=None)
         self._place_camera(server)

@@ -163,9 +163,13 @@ class Session:
         try:
             with heard() as warned:
                 after = self.editor.edit(
-                    codes, edit.text or None, edit.shape, edit.appearance,
-                    image=edit.image or None, region=edit.part or None,
-                )  # fmt: skip
+                    codes,
+                    edit.text or None,
+                    edit.shape,
+                    edit.appearance,
+                    image=edit.image or None,
+                    region=edit.part or None,
+                )
         except ClipNerfError as error:
             self.failed[edit.key] = " ".join(str(error).split())
             return codes

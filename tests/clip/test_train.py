@@ -66,9 +66,11 @@ def test_four_steps_are_two_and_two(tiny, pictures: Path, tmp_path: Path) -> Non
         flat_expected, flat_found = flat(expected["state"][part]), flat(found["state"][part])
         assert flat_expected.keys() == flat_found.keys()
         for name, value in flat_expected.items():
-            same = torch.equal(value, flat_found[name]) if torch.is_tensor(value) else (
-                value == flat_found[name]
-            )  # fmt: skip
+            same = (
+                torch.equal(value, flat_found[name])
+                if torch.is_tensor(value)
+                else (value == flat_found[name])
+            )
             assert same, name
 
 

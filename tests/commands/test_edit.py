@@ -26,9 +26,14 @@ def bundle(tmp_path_factory):
 
 def test_the_demo_writes_a_video_and_a_sheet(bundle, tmp_path):
     config = DemoConfig(
-        text="A red chair!", out=str(tmp_path / "demo"), bundle=bundle, seeds=[0, 5], frames=4,
-        size=16, device="cpu",
-    )  # fmt: skip
+        text="A red chair!",
+        out=str(tmp_path / "demo"),
+        bundle=bundle,
+        seeds=[0, 5],
+        frames=4,
+        size=16,
+        device="cpu",
+    )
     mp4, png = demo(config)
     assert (mp4.name, png.name) == ("a-red-chair.mp4", "a-red-chair.png")
     assert read_video(mp4).shape == (4, 16, 32, 3)
@@ -39,9 +44,13 @@ def test_the_demo_writes_a_video_and_a_sheet(bundle, tmp_path):
 
 def test_edit_writes_a_sheet(bundle, tmp_path):
     config = EditConfig(
-        bundle=bundle, text="a red chair", out=str(tmp_path / "e.png"), seeds=[0, 1, 2], size=16,
+        bundle=bundle,
+        text="a red chair",
+        out=str(tmp_path / "e.png"),
+        seeds=[0, 1, 2],
+        size=16,
         device="cpu",
-    )  # fmt: skip
+    )
     (path,) = edit(config)
     assert np.asarray(Image.open(path)).shape[1] > 3 * 16
 
@@ -49,9 +58,14 @@ def test_edit_writes_a_sheet(bundle, tmp_path):
 @pytest.mark.parametrize("text", ["", "a red chair"])
 def test_orbit_with_and_without_words(bundle, tmp_path, text):
     config = OrbitConfig(
-        bundle=bundle, text=text, out=str(tmp_path / "o.mp4"), seeds=[0, 1], frames=3, size=16,
+        bundle=bundle,
+        text=text,
+        out=str(tmp_path / "o.mp4"),
+        seeds=[0, 1],
+        frames=3,
+        size=16,
         device="cpu",
-    )  # fmt: skip
+    )
     (path,) = orbit(config)
     assert read_video(path).shape == (3, 16, 32, 3)
 
@@ -129,9 +143,13 @@ def test_weights_of_prompts_change_the_edit(bundle, tmp_path):
     sheets = []
     for weight in (0.0, 1.0):
         config = EditConfig(
-            bundle=bundle, prompts={"a red chair": 1.0, "a wide chair": weight}, seeds=[0], size=16,
-            out=str(tmp_path / f"{weight}.png"), device="cpu",
-        )  # fmt: skip
+            bundle=bundle,
+            prompts={"a red chair": 1.0, "a wide chair": weight},
+            seeds=[0],
+            size=16,
+            out=str(tmp_path / f"{weight}.png"),
+            device="cpu",
+        )
         sheets.append(np.asarray(Image.open(edit(config)[0])).astype(int))
     above, below = (np.abs(sheets[0] - sheets[1])[rows] for rows in (slice(20), slice(45, 60)))
     assert above.max() == 0 and below.max() > 10
@@ -149,9 +167,14 @@ def test_morphs_of_objects_and_of_edits(bundle, tmp_path, photo, options, width)
     if "image" in options:
         options = options | {"image": photo}
     config = MorphConfig(
-        bundle=bundle, out=str(tmp_path / "m.mp4"), frames=6, size=16, turns=0.0, device="cpu",
+        bundle=bundle,
+        out=str(tmp_path / "m.mp4"),
+        frames=6,
+        size=16,
+        turns=0.0,
+        device="cpu",
         **options,
-    )  # fmt: skip
+    )
     (path,) = morph(config)
     frames = read_video(path).astype(int)
     assert frames.shape == (6, 16, width, 3) and np.abs(frames[0] - frames[3]).max() > 10
@@ -237,9 +260,13 @@ def test_each_part_is_shown_between_before_and_after(bundle, tmp_path, monkeypat
     heights = []
     for edits in (["the seat: red"], ["the seat: red", "the back: blue"]):
         config = EditConfig(
-            bundle=bundle, edit=edits, out=str(tmp_path / "e.png"), seeds=[0, 1], size=32,
+            bundle=bundle,
+            edit=edits,
+            out=str(tmp_path / "e.png"),
+            seeds=[0, 1],
+            size=32,
             device="cpu",
-        )  # fmt: skip
+        )
         (path,) = edit(config)
         heights.append(np.asarray(Image.open(path)).shape[0])
     row = heights[1] - heights[0]

@@ -41,8 +41,10 @@ def test_a_mask_and_an_overlay_of_each_phrase(bundle, tmp_path, monkeypatch, cap
     masks = [np.asarray(Image.open(tmp_path / f"mask-{n}.png")) for n in (1, 2)]
     assert masks[0].shape == (24, 24, 3)
     assert (masks[0][:, :12] == 255).all() and not masks[0][:, 12:].any() and not masks[1].any()
-    over, plain = (np.asarray(Image.open(tmp_path / name).convert("RGB"))
-                   for name in ("mask-1-overlay.png", "photo.png"))  # fmt: skip
+    over, plain = (
+        np.asarray(Image.open(tmp_path / name).convert("RGB"))
+        for name in ("mask-1-overlay.png", "photo.png")
+    )
     assert (over[:, 12:] == plain[:, 12:]).all() and (over[:, :12] != plain[:, :12]).any(2).all()
 
 
@@ -134,9 +136,18 @@ def test_evaluation_runs_on_a_bundle_and_writes_what_it_says(bundle, tmp_path, c
     assert main(command) == 0, capsys.readouterr().err
     found = json.loads((tmp_path / "out/segmentation.json").read_text())
     assert [row["what"] for row in found["parts"]] == [
-        "segmenter", "segmenter", "region field", "voting", "region field", "voting",
-    ]  # fmt: skip
-    assert found["parts"][0]["by_text"].keys() <= {"the seat", "the back", "the legs",
-                                                   "the armrests"}  # fmt: skip
+        "segmenter",
+        "segmenter",
+        "region field",
+        "voting",
+        "region field",
+        "voting",
+    ]
+    assert found["parts"][0]["by_text"].keys() <= {
+        "the seat",
+        "the back",
+        "the legs",
+        "the armrests",
+    }
     assert found["edits"] == []  # no recogniser in this bundle
     assert main(["evaluate", str(bundle), "--segmentation", "--inversion"]) == 2

@@ -30,7 +30,7 @@ from tests.data.pictures_of_all_kinds import (
     NO_PICTURES,
     SHARES,
     SIDE,
-)  # fmt: skip
+)
 
 ROOT = Path(__file__).parents[2]
 FRAME = Frame(0.2, 0.5, 0.8, 0.2)
@@ -168,14 +168,30 @@ def test_arrays_and_tensors_are_pictures(kind):
 
 
 NO_ARRAYS = {
-    "number": 5, "none": None, "fraction": 0.5, "bytes": b"photo.png", "set": {"a"},
-    "mapping": {"a": 1}, "object": object(), "empty": "", "words": np.array(["a.png"]),
-    "objects": np.array([None, 1]), "complex": np.zeros((9, 9), complex), "five": np.zeros((2,) * 5),
-    "two channels": np.zeros((9, 9, 2), np.uint8), "no pixels": np.zeros((0, 9), np.uint8),
-    "vector": torch.zeros(9), "negative": np.full((9, 9), -1), "list": [[0, 1], [1, 0]],
-    "tiny": np.zeros((2, 2), np.uint8), "closed": Image.new("L", (9, 9)), "NUL": "a\0.png",
-    "long": "x" * 5000, "huge": np.diag(np.arange(9)) * 1e30, "no numbers": np.full((9, 9, 3), np.nan),
-}  # fmt: skip
+    "number": 5,
+    "none": None,
+    "fraction": 0.5,
+    "bytes": b"photo.png",
+    "set": {"a"},
+    "mapping": {"a": 1},
+    "object": object(),
+    "empty": "",
+    "words": np.array(["a.png"]),
+    "objects": np.array([None, 1]),
+    "complex": np.zeros((9, 9), complex),
+    "five": np.zeros((2,) * 5),
+    "two channels": np.zeros((9, 9, 2), np.uint8),
+    "no pixels": np.zeros((0, 9), np.uint8),
+    "vector": torch.zeros(9),
+    "negative": np.full((9, 9), -1),
+    "list": [[0, 1], [1, 0]],
+    "tiny": np.zeros((2, 2), np.uint8),
+    "closed": Image.new("L", (9, 9)),
+    "NUL": "a\0.png",
+    "long": "x" * 5000,
+    "huge": np.diag(np.arange(9)) * 1e30,
+    "no numbers": np.full((9, 9, 3), np.nan),
+}
 NO_ARRAYS["closed"].close()
 
 
@@ -266,8 +282,12 @@ def test_label_maps(tmp_path):
         picture.save(tmp_path / f"m{suffix}")
         return read_labels(source, f"m{suffix}")
 
-    for dtype, suffix in ((np.uint8, ".png"), (np.uint16, ".png"), (np.int32, ".tif"),
-                          (np.float32, ".tif")):  # fmt: skip
+    for dtype, suffix in (
+        (np.uint8, ".png"),
+        (np.uint16, ".png"),
+        (np.int32, ".tif"),
+        (np.float32, ".tif"),
+    ):
         assert (read(Image.fromarray(labels.astype(dtype)), suffix) == labels).all()
     for dtype, factor in ((np.uint16, 60), (np.float32, 0.5), (np.float32, -1)):
         with pytest.raises(BrokenPicture, match="labels from"):

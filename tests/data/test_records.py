@@ -15,10 +15,19 @@ def test_everything_known_is_read(folder):
     folder.picture("a.png")
     folder.picture("m.png")
     folder.metadata(
-        {"file_name": "a.png", "text": "a red chair", "texts": ["a red chair", "a red seat", " "],
-         "azimuth_deg": 10, "elevation_deg": 20.5, "object_id": 7, "mask": "m.png",
-         "shape": "sedan", "attributes": {"seat_color": "red"}, "boxes": [1, 2]}
-    )  # fmt: skip
+        {
+            "file_name": "a.png",
+            "text": "a red chair",
+            "texts": ["a red chair", "a red seat", " "],
+            "azimuth_deg": 10,
+            "elevation_deg": 20.5,
+            "object_id": 7,
+            "mask": "m.png",
+            "shape": "sedan",
+            "attributes": {"seat_color": "red"},
+            "boxes": [1, 2],
+        }
+    )
     (record,) = listed(folder).records
     assert record.texts == ("a red chair", "a red seat")
     assert (record.azimuth_deg, record.elevation_deg, record.object_id) == (10.0, 20.5, "7")

@@ -78,11 +78,17 @@ def test_a_folder_made_by_hand(folder):
     pixels = folder.picture("a.png")
     labels = mask(folder, "m.png", value=7)
     folder.metadata(
-        {"file_name": "a.png", "mask": "m.png", "phrases": ["the dog", " left dog "],
-         "regions": [{"text": "the cat", "mask": None},
-                     {"text": "seven", "mask": "m.png", "values": [7]},
-                     {"text": "eight", "mask": "m.png", "values": [8]}]},
-    )  # fmt: skip
+        {
+            "file_name": "a.png",
+            "mask": "m.png",
+            "phrases": ["the dog", " left dog "],
+            "regions": [
+                {"text": "the cat", "mask": None},
+                {"text": "seven", "mask": "m.png", "values": [7]},
+                {"text": "eight", "mask": "m.png", "values": [8]},
+            ],
+        },
+    )
     data = ReferringDataset.open(folder.path, 16)
     assert [s.text for s in data.samples] == ["the cat", "seven", "eight", "the dog", "left dog"]
     assert [s.absent for s in data.samples] == [True, False, True, False, False]
@@ -139,9 +145,17 @@ def coco(folder):
         "images": [{"id": 5, "file_name": "x.jpg", "width": 20, "height": 16}],
         "annotations": [{"id": 9, "segmentation": [[2, 3, 12, 3, 12, 9, 2, 9]]}],
     }
-    refs = [{"ref_id": 1, "ann_id": 9, "image_id": 5, "split": split, "file_name": "x_9.jpg",
-             "sentences": [{"sent": f"{split} dog", "raw": "Dog"}]}
-            for split in ("train", "val")]  # fmt: skip
+    refs = [
+        {
+            "ref_id": 1,
+            "ann_id": 9,
+            "image_id": 5,
+            "split": split,
+            "file_name": "x_9.jpg",
+            "sentences": [{"sent": f"{split} dog", "raw": "Dog"}],
+        }
+        for split in ("train", "val")
+    ]
     (folder.path / "instances.json").write_text(json.dumps(instances))
     (folder.path / "refs(unc).json").write_text(json.dumps(refs))
     return folder.path

@@ -92,8 +92,17 @@ def test_pipes_and_dangling_links_are_named_and_hang_nothing(folder):
 
 
 def test_what_systems_put_beside_pictures_is_left_out(folder):
-    names = ["a.png", "@eaDir/a.png/thumb.png", "@eadir/b.png", "sub/@eaDir/c.png", "#recycle/d.png",
-             "__MACOSX/e.png", ".@__thumb/f.png", "._a.png", "$RECYCLE.BIN/g.png"]  # fmt: skip
+    names = [
+        "a.png",
+        "@eaDir/a.png/thumb.png",
+        "@eadir/b.png",
+        "sub/@eaDir/c.png",
+        "#recycle/d.png",
+        "__MACOSX/e.png",
+        ".@__thumb/f.png",
+        "._a.png",
+        "$RECYCLE.BIN/g.png",
+    ]
     for name in names:
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         (folder.path / name).write_bytes(png())
@@ -216,10 +225,12 @@ def test_accents_are_the_same_however_they_are_written(folder, on_disk, in_table
     folder.picture(named)
     folder.picture(mask)
     row = {"file_name": "stühle/é.png", "mask": "stühle/é-mask.png", "phrases": ["ä"]}
-    folder.metadata({
-        key: unicodedata.normalize(in_table, value) if key in ("file_name", "mask") else value
-        for key, value in row.items()
-    })  # fmt: skip
+    folder.metadata(
+        {
+            key: unicodedata.normalize(in_table, value) if key in ("file_name", "mask") else value
+            for key, value in row.items()
+        }
+    )
     (record,) = list_pictures(Source(folder.zipped() if packed else folder.path)).records
     assert record.file_name == named and record.regions[0].mask == mask == record.mask
     assert check(folder.path).ok

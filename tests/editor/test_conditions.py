@@ -84,8 +84,11 @@ def test_a_condition_holds_what_its_mapper_is_to_follow_and_how_far(editor):
     asked = {"a red chair": 2.0, "a wide chair": 1.0}
     both = encoder.encode(3, asked, 0.5, None, None)
     assert [(some.which, some.strength) for some in both] == [
-        ("shape", 1.0), ("shape", 0.5), ("appearance", 2.0), ("appearance", 1.0),
-    ]  # fmt: skip
+        ("shape", 1.0),
+        ("shape", 0.5),
+        ("appearance", 2.0),
+        ("appearance", 1.0),
+    ]
     assert torch.equal(both[0].embedding, red) and torch.equal(both[2].embedding, red)
     each = encoder.encode(2, ["a red chair", "a wide chair"], 0, 3, None)
     assert [(some.which, some.strength, len(some.embedding)) for some in each] == [

@@ -39,9 +39,14 @@ def test_names_arguments_and_defaults():
     assert of(Editor.load) == {"path": none, "device": None, "mapper": None}
     assert of(Editor.sample) == {"seeds": none}
     assert of(Editor.edit) == {
-        "codes": none, "text": None, "shape": None, "appearance": None, "image": None,
-        "region": None, "threshold": 0.5,
-    }  # fmt: skip
+        "codes": none,
+        "text": None,
+        "shape": None,
+        "appearance": None,
+        "image": None,
+        "region": None,
+        "threshold": 0.5,
+    }
     assert list(of(Editor.interpolate)) == ["before", "after", "steps"]
     assert list(of(Editor.morph))[:4] == ["stops", "path", "frames", "size"]
     render = of(Editor.render)

@@ -196,8 +196,15 @@ def test_a_mask_may_be_painted_in_many_ways(editor, codes, tmp_path):
     layer = np.dstack([levels * 0] * 3 + [levels * 255])
     Image.fromarray(layer).save(tmp_path / "alpha.png")
     Image.fromarray(levels).save(tmp_path / "0-and-1.png")
-    for mask in (tmp_path / "alpha.png", str(tmp_path / "0-and-1.png"), levels, levels > 0,
-                 shares.byte(), shares.byte() * 255, Image.fromarray(layer)):  # fmt: skip
+    for mask in (
+        tmp_path / "alpha.png",
+        str(tmp_path / "0-and-1.png"),
+        levels,
+        levels > 0,
+        shares.byte(),
+        shares.byte() * 255,
+        Image.fromarray(layer),
+    ):
         edited = editor.edit(codes, "red", region=Painted(mask))
         assert torch.equal(edited.layers[0].region.painted, wanted)
     with pytest.raises(UsageError, match="the mask has more than two values, the largest 3;"):
@@ -222,8 +229,10 @@ def test_a_bundle_without_region_field_says_how_to_make_one(plain_editor):
         plain_editor.edit(codes, "a red chair", region="the seat")
     assert "\n" not in str(caught.value)
     boxed = plain_editor.edit(codes, "a red chair", region=BOX)  # needs none
-    assert changed(plain_editor.render(boxed, size=12).rgb,
-                   plain_editor.render(codes, size=12).rgb) > 0.02  # fmt: skip
+    assert (
+        changed(plain_editor.render(boxed, size=12).rgb, plain_editor.render(codes, size=12).rgb)
+        > 0.02
+    )
 
 
 def test_a_morph_through_a_local_edit_fades_it_in(editor, codes):

@@ -15,10 +15,12 @@ from tests.editor.test_local_edit import editor, plain_editor  # noqa: F401
 PACKAGE = Path(clipnerf.__file__).parent
 MOST_ROOMS = 12
 STAGES = {
-    "editor/conditions.py": 0, "editor/exemplar.py": 0,
+    "editor/conditions.py": 0,
+    "editor/exemplar.py": 0,
     "editor/mapping.py": 1,
-    "editor/local_edit.py": 2, "editor/recolor.py": 2,
-}  # fmt: skip
+    "editor/local_edit.py": 2,
+    "editor/recolor.py": 2,
+}
 """Encode the condition, move the codes, add a local edit."""
 
 WAYS = {

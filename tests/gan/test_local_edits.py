@@ -40,9 +40,12 @@ def local(plain: Codes, shape: bool, appearance: bool, seed: int = 8, low=LOW, h
     other = codes(range(seed, seed + len(plain)))
     corners = [torch.tensor([corner]).expand(len(plain), -1) for corner in (low, high)]
     layer = LocalEdit(
-        BoxRegion(*corners), other.shape if shape else None,
-        other.appearance if appearance else None, torch.ones(len(plain), 1), "upper",
-    )  # fmt: skip
+        BoxRegion(*corners),
+        other.shape if shape else None,
+        other.appearance if appearance else None,
+        torch.ones(len(plain), 1),
+        "upper",
+    )
     return replace(plain, layers=(*plain.layers, layer))
 
 

@@ -33,8 +33,9 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     generator = tiny_generator()
     rng = torch.Generator().manual_seed(3)
-    views = generator.render(Codes.from_seeds(range(6), CODE_DIM),
-                             generator.sample_cameras(6, 16, rng)).rgb  # fmt: skip
+    views = generator.render(
+        Codes.from_seeds(range(6), CODE_DIM), generator.sample_cameras(6, 16, rng)
+    ).rgb
     for number, view in enumerate(views):
         levels = view.mul(255).byte().permute(1, 2, 0).numpy()
         Image.fromarray(levels).save(folder / f"{number}.png")
@@ -44,10 +45,20 @@ def data(tmp_path_factory):
 @pytest.fixture
 def config(generator_file, data, tmp_path):
     return TrainEncoderConfig(
-        generator=str(generator_file), data=str(data), out=str(tmp_path / "run"), encoder=SMALL,
-        shapes=60, appearances=2, steps=4, batch=8, data_steps=2, data_batch=2, log_every=1,
-        checkpoint_every=1, device="cpu",
-    )  # fmt: skip
+        generator=str(generator_file),
+        data=str(data),
+        out=str(tmp_path / "run"),
+        encoder=SMALL,
+        shapes=60,
+        appearances=2,
+        steps=4,
+        batch=8,
+        data_steps=2,
+        data_batch=2,
+        log_every=1,
+        checkpoint_every=1,
+        device="cpu",
+    )
 
 
 def guess_of(azimuth_logits, offset) -> Guess:
@@ -149,10 +160,17 @@ def test_an_interrupted_training_gives_the_same_bits(config, tmp_path, monkeypat
 
 def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
     config = replace(
-        config, data="", shapes=300, steps=200, batch=32, lr=3e-3, roll_deg=0.0,
+        config,
+        data="",
+        shapes=300,
+        steps=200,
+        batch=32,
+        lr=3e-3,
+        roll_deg=0.0,
         encoder=replace(SMALL, width=8, hidden=64),
-        distance=0.0, shift=0.0,
-    )  # fmt: skip
+        distance=0.0,
+        shift=0.0,
+    )
     generator = tiny_generator()
     trainer = EncoderTraining(config, generator, None)
     before = trainer.measure()

@@ -55,8 +55,9 @@ def test_gradients_reach_pose_codes_and_detail(generator, own):
     config = replace(QUICK, loss=InversionLossConfig(clip=0.0, perceptual=0.0))
     target = Target(generator, pictures, config.loss, 4)
     pose = Pose.of_camera(camera, generator.config.camera)
-    moving = LatentOptimizer(codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator),
-                    generator.field.detail_layers)  # fmt: skip
+    moving = LatentOptimizer(
+        codes[[1, 0, 3, 2]], pose, config, StyleSpread.of(generator), generator.field.detail_layers
+    )
     loss = target.squared(target.render(moving.codes(), moving.pose()), torch.arange(4))
     loss.sum().backward()
     for parameter in (moving.change, moving.shape, moving.appearance, *moving.detail):
@@ -158,8 +159,9 @@ def test_clip_and_lpips_are_terms_of_the_loss(generator, own, tmp_path):
     assert all(term.shape == (4,) and bool((term > 0).all()) for term in terms.values())
     same = target.reconstruction_losses(pictures.flatten(2).mT, torch.arange(4))
     assert all(float(term.abs().max()) < 1e-4 for term in same.values())
-    without = Target(generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip,
-                     distance)  # fmt: skip
+    without = Target(
+        generator, pictures, InversionLossConfig(clip=0.0, perceptual=0.0), 4, clip, distance
+    )
     assert set(without.reconstruction_losses(rgb, torch.arange(4))) == {"l2"}
 
 

@@ -38,11 +38,22 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def config(folder, tmp_path):
     return TrainMapperConfig(
-        generator=str(folder), clip=str(folder / "clip.safetensors"), device="cpu",
-        library=str(folder / "library.yaml"), out=str(tmp_path / "run"), loss=ALL_TERMS,
-        mapper=MapperConfig(hidden=8), steps=4, objects=2, edits=2, views=2, size=8,
-        log_every=1, preview_every=2, checkpoint_every=2,
-    )  # fmt: skip
+        generator=str(folder),
+        clip=str(folder / "clip.safetensors"),
+        device="cpu",
+        library=str(folder / "library.yaml"),
+        out=str(tmp_path / "run"),
+        loss=ALL_TERMS,
+        mapper=MapperConfig(hidden=8),
+        steps=4,
+        objects=2,
+        edits=2,
+        views=2,
+        size=8,
+        log_every=1,
+        preview_every=2,
+        checkpoint_every=2,
+    )
 
 
 def _stats(config: TrainMapperConfig) -> list[dict]:
@@ -105,10 +116,13 @@ def test_another_run_in_the_folder_is_refused(config):
 
 def test_nan_stops_the_run_and_writes_no_mapper(config, monkeypatch):
     monkeypatch.setattr(
-        train.Objective, "loss",
-        lambda self, mapper, rng: (mapper.end.bias.sum() * float("nan"),
-                                   {"clip": torch.tensor(float("nan"))}),
-    )  # fmt: skip
+        train.Objective,
+        "loss",
+        lambda self, mapper, rng: (
+            mapper.end.bias.sum() * float("nan"),
+            {"clip": torch.tensor(float("nan"))},
+        ),
+    )
     with pytest.raises(ClipNerfError, match="step 1: not finite.*: loss, clip.*lr"):
         train_mapper(config)
     assert not list((mapper_path(config).parent).glob("*.safetensors"))

@@ -28,9 +28,17 @@ appearance: [a red chair, a blue chair, a green chair]
 """
 STAGES = ("pictures", "distil", "text-free", "fine-tune", "rendered")
 SMALL = UniversalConfig(
-    shapes=50, appearances=2, picture_size=8, distil_steps=40, distil_batch=32, distil_width=32,
-    text_free_steps=3, fine_tune_steps=3, rendered_steps=2, batch=8,
-)  # fmt: skip
+    shapes=50,
+    appearances=2,
+    picture_size=8,
+    distil_steps=40,
+    distil_batch=32,
+    distil_width=32,
+    text_free_steps=3,
+    fine_tune_steps=3,
+    rendered_steps=2,
+    batch=8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +54,19 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def config(folder, tmp_path):
     return TrainMapperConfig(
-        generator=str(folder), clip=str(folder / "clip.safetensors"), device="cpu",
-        library=str(folder / "library.yaml"), out=str(tmp_path / "run"),
-        mapper=MapperConfig(kind="universal", hidden=8), universal=SMALL,
-        objects=2, views=1, size=8, log_every=1, checkpoint_every=1,
-    )  # fmt: skip
+        generator=str(folder),
+        clip=str(folder / "clip.safetensors"),
+        device="cpu",
+        library=str(folder / "library.yaml"),
+        out=str(tmp_path / "run"),
+        mapper=MapperConfig(kind="universal", hidden=8),
+        universal=SMALL,
+        objects=2,
+        views=1,
+        size=8,
+        log_every=1,
+        checkpoint_every=1,
+    )
 
 
 def _stats(config: TrainMapperConfig) -> list[dict]:
@@ -151,10 +167,18 @@ def test_the_plan_names_the_stages_and_loads_nothing(config):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("shapes", 3), ("views", 0), ("distil_steps", 0), ("lr", 0.0),
-     ("rendered_rate", 0.0), ("noise", -1.0),
-     ("goal_shape", 0.0), ("picture_size", 4), ("rendered_steps", -1)],
-)  # fmt: skip
+    [
+        ("shapes", 3),
+        ("views", 0),
+        ("distil_steps", 0),
+        ("lr", 0.0),
+        ("rendered_rate", 0.0),
+        ("noise", -1.0),
+        ("goal_shape", 0.0),
+        ("picture_size", 4),
+        ("rendered_steps", -1),
+    ],
+)
 def test_a_value_out_of_range_is_refused(config, key, value):
     with pytest.raises(UsageError, match=f"universal.{key}"):
         train_mapper(replace(config, universal=replace(SMALL, **{key: value})))

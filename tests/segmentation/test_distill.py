@@ -37,11 +37,22 @@ def bundle(tmp_path_factory, resnet_file):
 
 def config(bundle, out, **changes) -> TrainRegionConfig:
     settings = {
-        "phrases": ["the disc", "the square", "the left disc"], "noun": "disc",
-        "shapes": 30, "views": 1,
-        "phrases_a_view": 2, "size": 16, "width": 8, "vector": 4, "steps": 3, "batch": 4,
-        "points": 16, "log_every": 1, "checkpoint_every": 2, "device": "cpu", **changes,
-    }  # fmt: skip
+        "phrases": ["the disc", "the square", "the left disc"],
+        "noun": "disc",
+        "shapes": 30,
+        "views": 1,
+        "phrases_a_view": 2,
+        "size": 16,
+        "width": 8,
+        "vector": 4,
+        "steps": 3,
+        "batch": 4,
+        "points": 16,
+        "log_every": 1,
+        "checkpoint_every": 2,
+        "device": "cpu",
+        **changes,
+    }
     return TrainRegionConfig(bundle=str(bundle), out=str(out), **settings)
 
 
@@ -87,8 +98,9 @@ def test_what_the_segmenter_finds_counts_though_it_is_not_sure(bundle, tmp_path,
 
 def test_dice_finds_what_the_teacher_finds_in_less_than_half_of_the_views(bundle, tmp_path):
     def found(dice):
-        wanted = config(bundle, tmp_path / "run", shapes=40, dice=dice, points=64, lr=0.01,
-                        steps=120, batch=16)  # fmt: skip
+        wanted = config(
+            bundle, tmp_path / "run", shapes=40, dice=dice, points=64, lr=0.01, steps=120, batch=16
+        )
         trainer = RegionTraining(wanted, *distill._load(wanted))
         views = trainer._all()
         part = views.points[..., 2] > 0.3
@@ -155,9 +167,18 @@ def test_entangled_generators_are_refused(bundle, tmp_path):
         plan(config(folder, tmp_path))
 
 
-@pytest.mark.parametrize(("key", "value"), [("phrases", []), ("phrases", [" "]), ("shapes", 0),
-                                            ("vector", 2), ("points", 0), ("dice", -1.0),
-                                            ("lr", 0.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("phrases", []),
+        ("phrases", [" "]),
+        ("shapes", 0),
+        ("vector", 2),
+        ("points", 0),
+        ("dice", -1.0),
+        ("lr", 0.0),
+    ],
+)
 def test_values_out_of_range(bundle, tmp_path, key, value):
     with pytest.raises(UsageError, match=key):
         config(bundle, tmp_path, **{key: value}).validate()
@@ -166,13 +187,21 @@ def test_values_out_of_range(bundle, tmp_path, key, value):
 def test_points_are_drawn_as_pictures_are_made():
     """Colours looked up at points that were drawn give the picture's mean colour of matter."""
     generator = tiny_generator()
-    codes = Codes(torch.zeros(1, generator.config.field.code_dim),
-                  torch.zeros(1, generator.config.field.code_dim))  # fmt: skip
+    codes = Codes(
+        torch.zeros(1, generator.config.field.code_dim),
+        torch.zeros(1, generator.config.field.code_dim),
+    )
     camera = generator.camera(30.0, 10.0, 16)
     with torch.no_grad():
         view = generator.render(codes, camera, background=0.0)
-        drawn, pixel = draw_points(generator, codes, camera, view.opacity.flatten(1), 20_000,
-                                   torch.Generator().manual_seed(0))  # fmt: skip
+        drawn, pixel = draw_points(
+            generator,
+            codes,
+            camera,
+            view.opacity.flatten(1),
+            20_000,
+            torch.Generator().manual_seed(0),
+        )
         shape, appearance = generator.styles(codes)
         features, _ = generator.field.geometry(drawn, shape)
         rgb = generator.field.color(features, appearance, None, drawn)
@@ -228,8 +257,13 @@ def test_votes_are_those_of_views_that_see_the_point(bundle, monkeypatch):
     monkeypatch.setattr(
         Segmenter, "segment", lambda self, pictures, texts: torch.full_like(pictures[:, :1], 0.7)
     )
-    chance = vote(generator, segmenter, Codes.from_seeds([1], 16), "the disc",
-                  generator.camera(30.0, 20.0, 16))  # fmt: skip
+    chance = vote(
+        generator,
+        segmenter,
+        Codes.from_seeds([1], 16),
+        "the disc",
+        generator.camera(30.0, 20.0, 16),
+    )
     assert chance.shape == (1, 1, 16, 16)
     found = chance[chance > 0]
     assert len(found) > 5 and float((found - 0.7).abs().median()) < 1e-3

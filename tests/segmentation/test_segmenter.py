@@ -57,10 +57,14 @@ def test_an_exclamation_mark_is_a_word_and_no_padding(segmenter):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"contrastive": False}, {"decoder_layers": 0}, {"decoder_layers": 3}, {"skip": False},
-        {"sharp": False}, {"facing": False},
+        {"contrastive": False},
+        {"decoder_layers": 0},
+        {"decoder_layers": 3},
+        {"skip": False},
+        {"sharp": False},
+        {"facing": False},
     ],
-)  # fmt: skip
+)
 def test_every_switch_of_the_ablation_learns(resnet, pictures, changes):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -162,8 +166,9 @@ def test_projector_lays_each_phrases_kernel_over_its_own_pixels():
     found = head(pixels, sentence)
     for row in range(2):
         z_t = head.text(sentence[row])
-        alone = functional.conv2d(pixels[row : row + 1], z_t[:-1].view(1, 3, 3, 3), z_t[-1:],
-                                  padding=1)  # fmt: skip
+        alone = functional.conv2d(
+            pixels[row : row + 1], z_t[:-1].view(1, 3, 3, 3), z_t[-1:], padding=1
+        )
         torch.testing.assert_close(found[row : row + 1], alone)
 
 
@@ -216,9 +221,12 @@ def test_files_from_before_the_sharp_way_are_read(resnet, pictures, tmp_path):
     weights = load_weights(path, "segmenter")
     config = {key: value for key, value in weights.config.items() if key != "sharp"}
     old = save_weights(
-        tmp_path / "old.safetensors", weights.tensors, kind="segmenter", config=config,
+        tmp_path / "old.safetensors",
+        weights.tensors,
+        kind="segmenter",
+        config=config,
         extra={key: weights.metadata[key] for key in ("clip_hash", "tokens")},
-    )  # fmt: skip
+    )
     again = Segmenter.load(old, resnet)
     assert not again.config.sharp
     texts = ["the disc"] * 3
@@ -252,9 +260,16 @@ def test_empty_phrases(segmenter, pictures, texts):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("levels", [1, 2]), ("levels", [3, 2, 1]), ("input_size", 50), ("heads", 7), ("width", 18),
-     ("decoder_layers", 13), ("dropout", 1.0)],
-)  # fmt: skip
+    [
+        ("levels", [1, 2]),
+        ("levels", [3, 2, 1]),
+        ("input_size", 50),
+        ("heads", 7),
+        ("width", 18),
+        ("decoder_layers", 13),
+        ("dropout", 1.0),
+    ],
+)
 def test_values_out_of_range(key, value):
     with pytest.raises(UsageError, match=rf"^{key} is "):
         SegmenterConfig(**{key: value}).validate()

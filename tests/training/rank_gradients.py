@@ -25,23 +25,42 @@ WHICH = ("shape", "appearance")
 def mapper_config(folder: Path, which: str) -> TrainMapperConfig:
     """Every term of the loss; four objects a step over all ranks."""
     return TrainMapperConfig(
-        which=which, generator=str(folder), clip=str(folder / "clip.safetensors"), device="cpu",
-        library=str(folder / "library.yaml"), loss=MapperLossConfig(palette=1.0),
-        mapper=MapperConfig(hidden=8), objects=4, edits=2, views=2, size=8,
-    )  # fmt: skip
+        which=which,
+        generator=str(folder),
+        clip=str(folder / "clip.safetensors"),
+        device="cpu",
+        library=str(folder / "library.yaml"),
+        loss=MapperLossConfig(palette=1.0),
+        mapper=MapperConfig(hidden=8),
+        objects=4,
+        edits=2,
+        views=2,
+        size=8,
+    )
 
 
 def clip_config(folder: Path) -> TrainClipConfig:
     """Nothing is drawn by the rank: no augmentation, no templates, no hidden words."""
     return TrainClipConfig(
-        data=str(folder / "pictures"), batch=16, captions=3, themed_captions=1, held_out=0.25,
+        data=str(folder / "pictures"),
+        batch=16,
+        captions=3,
+        themed_captions=1,
+        held_out=0.25,
         model=CompactClipConfig(
-            image_size=32, embed_dim=32, vision_width=8, text_width=32, text_layers=1,
+            image_size=32,
+            embed_dim=32,
+            vision_width=8,
+            text_width=32,
+            text_layers=1,
             context_length=12,
         ),
         augment=ClipAugmentConfig(zoom=0.0, stretch=0.0, shift=0.0, blur=0.0, noise=0.0),
-        template_share=0.0, unknown_share=0.0, precision="fp32", device="cpu",
-    )  # fmt: skip
+        template_share=0.0,
+        unknown_share=0.0,
+        precision="fp32",
+        device="cpu",
+    )
 
 
 def gan_config(folder: Path) -> PretrainConfig:

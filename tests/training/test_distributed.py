@@ -46,9 +46,13 @@ def test_ranks_talk_until_one_does_not_answer():
 
 def test_ranks_that_never_come(alone, monkeypatch):
     for name, value in {
-        "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "CLIPNERF_TIMEOUT_S": "1",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9",
-    }.items():  # fmt: skip
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "1",
+        "CLIPNERF_TIMEOUT_S": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "9",
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ClipNerfError, match=r"rank 1 of 2 could not join the others within 1 s"):
         distributed.init_from_env("cpu")

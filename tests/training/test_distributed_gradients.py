@@ -67,9 +67,13 @@ def give_both_draws(
     """The objective of one process sees what ranks 0 and 1 draw in step 0."""
     both = [torch_generator(config.seed, rank, 0, "mapper") for rank in (0, 1)]
     half = Objective(
-        replace(config, objects=config.objects // 2), objective.generator,
-        objective.discriminator, objective.clip, objective.prompts, objective.device,
-    )  # fmt: skip
+        replace(config, objects=config.objects // 2),
+        objective.generator,
+        objective.discriminator,
+        objective.clip,
+        objective.prompts,
+        objective.device,
+    )
     draws = [half.draw(rng) for rng in both]
     text_terms: Callable = Objective._text_terms
 

@@ -211,8 +211,9 @@ def test_a_part_is_clicked_colored_switched_off_and_taken_back(visitor):
     visitor.act("color blue")
     waits(visitor, lambda: visitor.state.edits)
     assert (visitor.state.edits[0].part, visitor.state.edits[0].text) == (
-        page.viewer.named[1], "blue",
-    )  # fmt: skip
+        page.viewer.named[1],
+        "blue",
+    )
     visitor.act("toggle 0")
     waits(visitor, lambda: not visitor.state.edits[0].on)
     visitor.act("undo")

@@ -35,9 +35,14 @@ def test_the_page_is_for_this_machine_alone_unless_another_address_is_named():
 
 @pytest.mark.parametrize(
     "words",
-    [["--port", "99999"], ["--size", "8"], ["--coarse", "500"], ["--device", "tpu"],
-     ["--address", " "]],
-)  # fmt: skip
+    [
+        ["--port", "99999"],
+        ["--size", "8"],
+        ["--coarse", "500"],
+        ["--device", "tpu"],
+        ["--address", " "],
+    ],
+)
 def test_values_out_of_range_are_refused(words):
     with pytest.raises(UsageError, match=f"{words[0][2:]} is "):
         parse(["view", "x", *words])

@@ -26,8 +26,9 @@ def _well(f: Frame, axle: float) -> Part:
     arch = _arch(f, axle, 0.99)
     outline = [*arch, (arch[-1][0], f.floor), (arch[0][0], f.floor)]
     side = 0.9 * f.body_half_width
-    return loft(np.array([[(x, y, z) for x, z in outline] for y in (-side, side)]), "trim",
-                _UNDERSIDE)  # fmt: skip
+    return loft(
+        np.array([[(x, y, z) for x, z in outline] for y in (-side, side)]), "trim", _UNDERSIDE
+    )
 
 
 def _arch(f: Frame, axle: float, rise: float = 1.0) -> list[tuple[float, float]]:
@@ -80,10 +81,15 @@ def _bed(f: Frame) -> list[Part]:
     middle, tall = (low + high) / 2, high - low
     liner = ((rear + front) / 2, 0.0, _bed_floor(f) + 0.003)
     walls = [
-        block("box", ((rear + front) / 2, sign * side, middle), (front - rear, wall, tall),
-              "body", f.body)
+        block(
+            "box",
+            ((rear + front) / 2, sign * side, middle),
+            (front - rear, wall, tall),
+            "body",
+            f.body,
+        )
         for sign in (-1, 1)
-    ]  # fmt: skip
+    ]
     gate = block("box", (rear + wall / 2, 0.0, middle), (wall, 2 * side, tall), "body", f.body)
     size = (front - rear, 2 * side, 0.006)
     return [*walls, gate, block("box", liner, size, "trim", _UNDERSIDE)]

@@ -111,10 +111,15 @@ def _rear(f: Frame) -> list[Part]:
     across, up = (0.20, 0.40) if f.kind.upright_lights else (0.46, 0.22)
     size = (0.05, across * wide, up * tall)
     parts = [
-        block("box", (-f.end + 0.005, sign * (0.97 * wide - size[1] / 2), z), size,
-              "lights", _TAIL_LIGHT)
+        block(
+            "box",
+            (-f.end + 0.005, sign * (0.97 * wide - size[1] / 2), z),
+            size,
+            "lights",
+            _TAIL_LIGHT,
+        )
         for sign in (-1, 1)
-    ]  # fmt: skip
+    ]
     place = (-f.end, 0.0, f.floor + 0.55 * tall)
     plate = block("box", place, (0.02, 0.17, 0.05), "trim", _PLATE)
     return [*parts, *pieces([plate], "number plate")]
@@ -141,9 +146,11 @@ def _fender(f: Frame, axle: float, sign: int) -> Part:
     for angle in np.linspace(0.0, np.pi, 9):
         c, s = np.cos(angle), np.sin(angle)
         rings.append(
-            [(axle + r * c, y, f.wheel_radius + r * s)
-             for r, y in ((inner, near), (outer, near), (outer, far), (inner, far))]
-        )  # fmt: skip
+            [
+                (axle + r * c, y, f.wheel_radius + r * s)
+                for r, y in ((inner, near), (outer, near), (outer, far), (inner, far))
+            ]
+        )
     return loft(np.array(rings), "trim", _DARK)
 
 
@@ -153,10 +160,11 @@ def on_the_roof(f: Frame) -> list[Part]:
     half = 0.9 * f.kind.roof * f.body_half_width - 0.05
     z = f.height + 0.03
     rails = [
-        block("box", ((rear + front) / 2, sign * half, z), (front - rear, 0.025, 0.025),
-              "trim", _DARK)
+        block(
+            "box", ((rear + front) / 2, sign * half, z), (front - rear, 0.025, 0.025), "trim", _DARK
+        )
         for sign in (-1, 1)
-    ]  # fmt: skip
+    ]
     bars = [
         block("box", (rear + t * (front - rear), 0.0, z), (0.03, 2 * half, 0.025), "trim", _DARK)
         for t in (0.0, 0.5, 1.0)
@@ -175,8 +183,13 @@ def spoiler(f: Frame) -> list[Part]:
     z, x = f.tail + 0.075, -f.end + 0.06
     wing = block("box", (x, 0.0, z), (0.10, 1.8 * wide, 0.022), "body", f.body)
     posts = [
-        block("box", (x, sign * 1.1 * wide / 2, (z + f.tail) / 2), (0.05, 0.025, z - f.tail + 0.04),
-              "body", f.body)
+        block(
+            "box",
+            (x, sign * 1.1 * wide / 2, (z + f.tail) / 2),
+            (0.05, 0.025, z - f.tail + 0.04),
+            "body",
+            f.body,
+        )
         for sign in (-1, 1)
-    ]  # fmt: skip
+    ]
     return pieces([wing, *posts], "spoiler")

@@ -85,9 +85,12 @@ def frame(attributes: dict[str, str], jitter: dict[str, float]) -> Frame:
     along = [
         (2 * fraction - 1) * end
         for fraction in (
-            rear + back, roof_rear + back, roof_front + windscreen + slant, front + windscreen
+            rear + back,
+            roof_rear + back,
+            roof_front + windscreen + slant,
+            front + windscreen,
         )
-    ]  # fmt: skip
+    ]
     overhang = 1.12 * radii["large"] + 0.035
     axles = (
         max(kind.axles[0] * length, overhang) - length / 2,

@@ -8,12 +8,34 @@ from clipnerf.data.procedural.parts import Object, Part, middle
 from clipnerf.data.procedural.phrases import Phrase, Referent, Vocabulary, draw
 
 REGIONS: tuple[str, ...] = (
-    "body", "cabin", "bed", "left mirror", "right mirror", "spoiler", "windscreen", "rear window",
-    "left side windows", "right side windows", "left front wheel", "right front wheel",
-    "left rear wheel", "right rear wheel", "spare wheel", "left headlight", "right headlight",
-    "left tail light", "right tail light", "front bumper", "rear bumper", "grille",
-    "front number plate", "rear number plate", "fenders", "wheel arches", "roof rack",
-)  # fmt: skip
+    "body",
+    "cabin",
+    "bed",
+    "left mirror",
+    "right mirror",
+    "spoiler",
+    "windscreen",
+    "rear window",
+    "left side windows",
+    "right side windows",
+    "left front wheel",
+    "right front wheel",
+    "left rear wheel",
+    "right rear wheel",
+    "spare wheel",
+    "left headlight",
+    "right headlight",
+    "left tail light",
+    "right tail light",
+    "front bumper",
+    "rear bumper",
+    "grille",
+    "front number plate",
+    "rear number plate",
+    "fenders",
+    "wheel arches",
+    "roof rack",
+)
 """Label i + 1 of the fine label map is the i-th name. Left and right are the car's own; "cabin"
 is its pillars and roof."""
 
@@ -22,8 +44,11 @@ _WHEELS = REGIONS[10:14]
 _HEAD, _TAIL, _BUMPERS, _PLATES = REGIONS[15:17], REGIONS[17:19], REGIONS[19:21], REGIONS[22:24]
 
 PARTS_EVALUATED: dict[str, tuple[str, ...]] = {
-    "the body": _SHELL, "the windows": _WINDOWS, "the wheels": _WHEELS, "the lights": _HEAD + _TAIL,
-}  # fmt: skip
+    "the body": _SHELL,
+    "the windows": _WINDOWS,
+    "the wheels": _WHEELS,
+    "the lights": _HEAD + _TAIL,
+}
 """Phrase -> regions; bumpers, which only some cars have painted, are no body."""
 
 FINE_EVALUATED: dict[str, tuple[str, ...]] = {
@@ -116,7 +141,7 @@ VOCABULARY = Vocabulary(
         "chair",
         "slats",
         "left front leg",
-    ),  # fmt: skip
+    ),
     color_of=_color,
     # Tyres are black whatever the rims are.
     not_wrong={"wheel_color": ("black", "gray")},

@@ -34,10 +34,31 @@ EDITS: dict[str, tuple[str, ...]] = {
 """What `edit` can change, and to what. "color" is the body's, "wheel_color" that of the rims."""
 
 _JITTER = (
-    "length", "height", "width", "clearance", "belt", "nose", "cabin", "windscreen", "roof",
-    "wheels", "rims", "spokes", "bumpers", "lights", "grille", "glass", "panels", "scale",
-    "body_red", "body_green", "body_blue", "wheel_red", "wheel_green", "wheel_blue",
-)  # fmt: skip
+    "length",
+    "height",
+    "width",
+    "clearance",
+    "belt",
+    "nose",
+    "cabin",
+    "windscreen",
+    "roof",
+    "wheels",
+    "rims",
+    "spokes",
+    "bumpers",
+    "lights",
+    "grille",
+    "glass",
+    "panels",
+    "scale",
+    "body_red",
+    "body_green",
+    "body_blue",
+    "wheel_red",
+    "wheel_green",
+    "wheel_blue",
+)
 
 
 def sample(rng: np.random.RandomState) -> Object:
@@ -48,8 +69,14 @@ def sample(rng: np.random.RandomState) -> Object:
     kind = KINDS[body]
     color, other = (str(name) for name in rng.choice(list(COLORS), size=2))
     # Most real rims are metal, some black or as the body; a few are any colour.
-    rims = next((name for bound, name in ((0.40, "gray"), (0.55, "black"), (0.70, color))
-                 if chance["wheel_color"] < bound), other)  # fmt: skip
+    rims = next(
+        (
+            name
+            for bound, name in ((0.40, "gray"), (0.55, "black"), (0.70, color))
+            if chance["wheel_color"] < bound
+        ),
+        other,
+    )
     attributes = {
         "body": body,
         "length": _one_of(kind.lengths, chance["length"]),

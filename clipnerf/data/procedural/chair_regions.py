@@ -8,10 +8,22 @@ from clipnerf.data.procedural.parts import Object, Part, middle
 from clipnerf.data.procedural.phrases import Phrase, Referent, Vocabulary, draw
 
 REGIONS: tuple[str, ...] = (
-    "seat", "back panel", "left back post", "right back post", "top rail", "slats", "rungs",
-    "left front leg", "right front leg", "left rear leg", "right rear leg", "column", "foot",
-    "left armrest", "right armrest",
-)  # fmt: skip
+    "seat",
+    "back panel",
+    "left back post",
+    "right back post",
+    "top rail",
+    "slats",
+    "rungs",
+    "left front leg",
+    "right front leg",
+    "left rear leg",
+    "right rear leg",
+    "column",
+    "foot",
+    "left armrest",
+    "right armrest",
+)
 """Label i + 1 of the fine label map is the i-th name. Left and right are the chair's own."""
 
 _BACK = REGIONS[1:7]
@@ -19,8 +31,11 @@ _LEFT_FRONT, _RIGHT_FRONT, _LEFT_REAR, _RIGHT_REAR = _LEGS = REGIONS[7:11]
 _PEDESTAL, _ARMS = REGIONS[11:13], REGIONS[13:15]
 
 PARTS_EVALUATED: dict[str, tuple[str, ...]] = {
-    "the seat": ("seat",), "the back": _BACK, "the legs": _LEGS, "the armrests": _ARMS,
-}  # fmt: skip
+    "the seat": ("seat",),
+    "the back": _BACK,
+    "the legs": _LEGS,
+    "the armrests": _ARMS,
+}
 """Phrase -> regions; a pedestal is no legs."""
 
 FINE_EVALUATED: dict[str, tuple[str, ...]] = {
@@ -100,7 +115,7 @@ VOCABULARY = Vocabulary(
         "tail lights",
         "spoiler",
         "number plate",
-    ),  # fmt: skip
+    ),
     color_of=_one_color,
     not_wrong={},
 )

@@ -37,10 +37,30 @@ EDITS: dict[str, tuple[str, ...]] = {
 """What `edit` can change, and to what. "color" is seat and back together."""
 
 _JITTER = (
-    "seat_height", "back_height", "width", "depth", "seat", "legs", "splay", "lean", "panel",
-    "slats", "soft", "round_legs", "arm_height", "arm_front", "star", "base", "scale",
-    "seat_red", "seat_green", "seat_blue", "leg_red", "leg_green", "leg_blue",
-)  # fmt: skip
+    "seat_height",
+    "back_height",
+    "width",
+    "depth",
+    "seat",
+    "legs",
+    "splay",
+    "lean",
+    "panel",
+    "slats",
+    "soft",
+    "round_legs",
+    "arm_height",
+    "arm_front",
+    "star",
+    "base",
+    "scale",
+    "seat_red",
+    "seat_green",
+    "seat_blue",
+    "leg_red",
+    "leg_green",
+    "leg_blue",
+)
 
 _RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "back_height": {"low": (0.34, 0.44), "medium": (0.60, 0.68), "high": (0.84, 0.94)},
@@ -62,8 +82,14 @@ def sample(rng: np.random.RandomState) -> Object:
     attributes["seat_color"] = seat
     attributes["back_color"] = seat if same_back < 0.7 else other
     # Most real legs are metal, black or wood; some match the seat; a few are any colour.
-    usual = next((name for bound, name in ((0.24, "black"), (0.42, "gray"), (0.62, "brown"))
-                  if leg_kind < bound), seat if leg_kind < 0.82 else leg)  # fmt: skip
+    usual = next(
+        (
+            name
+            for bound, name in ((0.24, "black"), (0.42, "gray"), (0.62, "brown"))
+            if leg_kind < bound
+        ),
+        seat if leg_kind < 0.82 else leg,
+    )
     attributes["leg_color"] = usual
     attributes["arm_color"] = seat if arm_kind < 0.45 else usual if arm_kind < 0.9 else arm
     return _build(attributes, jitter)
@@ -153,10 +179,17 @@ def _legs(depth, width, top, thickness, round_seat, j, color) -> list[Part]:
     splay = max(0.0, j["splay"] - 0.45) * 0.25
     head = np.maximum(foot - splay, 0.05)
     return [
-        beam(primitive, (sx * foot[0], sy * foot[1], 0.0), (sx * head[0], sy * head[1], top),
-             thickness, "legs", color)
-        for sx in (-1, 1) for sy in (-1, 1)
-    ]  # fmt: skip
+        beam(
+            primitive,
+            (sx * foot[0], sy * foot[1], 0.0),
+            (sx * head[0], sy * head[1], top),
+            thickness,
+            "legs",
+            color,
+        )
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    ]
 
 
 def _pedestal(extent, top, thickness, j, color) -> list[Part]:

@@ -19,19 +19,54 @@ MIN_PIXELS = 4
 """What shows fewer pixels than this counts as hidden."""
 
 UNRELATED = (
-    "dog", "cat", "horse", "bird", "fish", "tree", "flower", "grass", "sky", "cloud", "table",
-    "sofa", "bed", "lamp", "cup", "bottle", "book", "clock", "computer", "phone", "person", "man",
-    "woman", "child", "house", "door", "bicycle", "boat", "airplane", "train", "pizza", "banana",
-)  # fmt: skip
+    "dog",
+    "cat",
+    "horse",
+    "bird",
+    "fish",
+    "tree",
+    "flower",
+    "grass",
+    "sky",
+    "cloud",
+    "table",
+    "sofa",
+    "bed",
+    "lamp",
+    "cup",
+    "bottle",
+    "book",
+    "clock",
+    "computer",
+    "phone",
+    "person",
+    "man",
+    "woman",
+    "child",
+    "house",
+    "door",
+    "bicycle",
+    "boat",
+    "airplane",
+    "train",
+    "pizza",
+    "banana",
+)
 
 _CLOSE = {
     frozenset(pair)
     for pair in (
-        ("red", "orange"), ("red", "pink"), ("red", "brown"), ("orange", "yellow"),
-        ("orange", "brown"), ("purple", "pink"), ("purple", "blue"), ("brown", "black"),
+        ("red", "orange"),
+        ("red", "pink"),
+        ("red", "brown"),
+        ("orange", "yellow"),
+        ("orange", "brown"),
+        ("purple", "pink"),
+        ("purple", "blue"),
+        ("brown", "black"),
         ("black", "gray"),
     )
-}  # fmt: skip
+}
 """Names whose shades one may take for each other."""
 
 
@@ -160,11 +195,12 @@ def _absent(vocabulary, thing: Object, seen, hidden, rng: np.random.RandomState)
         referent = colored[rng.randint(len(colored))]
         true = thing.attributes[referent.color]
         wrong = [
-            name for name in COLORS
+            name
+            for name in COLORS
             if name != true
             and frozenset((name, true)) not in _CLOSE
             and name not in vocabulary.not_wrong.get(referent.color, ())
-        ]  # fmt: skip
+        ]
         return f"the {pick(rng, *wrong)} {pick(rng, *referent.nouns)}"
     if kind < 0.80:
         return f"the {pick(rng, *vocabulary.foreign)}"

@@ -33,6 +33,7 @@ def choose_keys(
     """One to five of the sayable attributes, the weightier ones more often."""
     wanted = 1 + int(rng.choice(len(_COUNT_SHARES), p=_COUNT_SHARES))
     each = np.array([weights[key] for key in sayable])
-    order = rng.choice(len(sayable), size=min(wanted, len(sayable)), replace=False,
-                       p=each / each.sum())  # fmt: skip
+    order = rng.choice(
+        len(sayable), size=min(wanted, len(sayable)), replace=False, p=each / each.sum()
+    )
     return [sayable[i] for i in order]

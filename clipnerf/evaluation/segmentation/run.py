@@ -110,13 +110,21 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
             warnings.simplefilter("ignore", UserWarning)  # poor inversions are part of the figure
             pictures = data.batch(range(inverted)).to(device)
             objects = editor.invert(pictures)
-        rows += _field_rows(editor, segmenter, objects.codes, objects.cameras, parts, exact,
-                            "inverted held-out pictures")  # fmt: skip
+        rows += _field_rows(
+            editor,
+            segmenter,
+            objects.codes,
+            objects.cameras,
+            parts,
+            exact,
+            "inverted held-out pictures",
+        )
     codes = editor.sample(range(config.first_seed, config.first_seed + config.objects_used))
     camera = editor.generator.camera(*VIEWS[0], config.size).expand(len(codes))
     said = _said(editor, segmenter, codes, camera, parts)
-    rows += _field_rows(editor, segmenter, codes, camera, parts, said,
-                        "generated, against segmenter")  # fmt: skip
+    rows += _field_rows(
+        editor, segmenter, codes, camera, parts, said, "generated, against segmenter"
+    )
     edits = _local_rows(editor, segmenter, codes, means, config.size)
     protocol = {
         "segmenter": f"{config.samples_used} {means.category} drawn with seed {REAL_SEED}, "
@@ -188,9 +196,14 @@ def _said(
 
 
 def _field_rows(
-    editor: Editor, segmenter: Segmenter, codes: Codes, camera: Camera, parts: list[str],
-    true: Tensor, on: str,
-) -> list[RegionRow]:  # fmt: skip
+    editor: Editor,
+    segmenter: Segmenter,
+    codes: Codes,
+    camera: Camera,
+    parts: list[str],
+    true: Tensor,
+    on: str,
+) -> list[RegionRow]:
     """The region field, and votes, in views of objects."""
     masks: list[list[Tensor]] = [[] for _ in range(len(codes))]
     opacity = editor.render(codes, camera=camera).opacity
@@ -249,10 +262,14 @@ def _local_rows(
         shares = {kind: out / max(total, 1e-9) for kind, (out, total) in sums.items()}
         means_right = {kind: float(torch.cat(some).mean()) for kind, some in right.items()}
         row = LocalRow(
-            part, count, shares["local"], means_right["local"], same,
+            part,
+            count,
+            shares["local"],
+            means_right["local"],
+            same,
             float(torch.cat(painted).mean()) if painted else 0.0,
             (means_right["whole"], shares["whole"]),
-        )  # fmt: skip
+        )
         print(row.line(), file=sys.stderr, flush=True)
         rows.append(row)
     return rows

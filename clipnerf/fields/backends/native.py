@@ -212,9 +212,13 @@ class _NetworkOp(torch.autograd.Function):
         own = _Described(x.shape[2], tensors, end)
         out = x.new_empty(*x.shape[:2], own.widths[-1])
         call(
-            "network", _jobs(*x.shape[:2]), ctypes.byref(own.network), _pointer(x), _pointer(out),
+            "network",
+            _jobs(*x.shape[:2]),
+            ctypes.byref(own.network),
+            _pointer(x),
+            _pointer(out),
             ctypes.c_int64(x.shape[1]),
-        )  # fmt: skip
+        )
         return out
 
     @staticmethod
@@ -231,9 +235,15 @@ class _NetworkOp(torch.autograd.Function):
         jobs = _jobs(*x.shape[:2])
         sums = _sums(own, jobs)
         call(
-            "network_back", jobs, ctypes.byref(own.network), _pointer(x), _pointer(grad),
-            _pointer(dx), _pointer(sums), ctypes.c_int64(x.shape[1]),
-        )  # fmt: skip
+            "network_back",
+            jobs,
+            ctypes.byref(own.network),
+            _pointer(x),
+            _pointer(grad),
+            _pointer(dx),
+            _pointer(sums),
+            ctypes.c_int64(x.shape[1]),
+        )
         return None, None, dx, *own.gradients(sums, len(x))
 
 
@@ -247,9 +257,14 @@ class _DeformOp(torch.autograd.Function):
         ctx.save_for_backward(points, *tensors)
         own, out = _Described(tensors[0].shape[1], tensors), torch.empty_like(points)
         call(
-            "deform", _jobs(*points.shape[:2]), ctypes.byref(own.network), ctypes.byref(space),
-            _pointer(points), _pointer(out), ctypes.c_int64(points.shape[1]),
-        )  # fmt: skip
+            "deform",
+            _jobs(*points.shape[:2]),
+            ctypes.byref(own.network),
+            ctypes.byref(space),
+            _pointer(points),
+            _pointer(out),
+            ctypes.c_int64(points.shape[1]),
+        )
         return out
 
     @staticmethod
@@ -266,10 +281,16 @@ class _DeformOp(torch.autograd.Function):
         jobs = _jobs(*points.shape[:2])
         sums = _sums(own, jobs)
         call(
-            "deform_back", jobs, ctypes.byref(own.network), ctypes.byref(ctx.space),
-            _pointer(points), _pointer(grad), _pointer(dx), _pointer(sums),
+            "deform_back",
+            jobs,
+            ctypes.byref(own.network),
+            ctypes.byref(ctx.space),
+            _pointer(points),
+            _pointer(grad),
+            _pointer(dx),
+            _pointer(sums),
             ctypes.c_int64(points.shape[1]),
-        )  # fmt: skip
+        )
         return None, None, dx, *own.gradients(sums, len(points))
 
 
@@ -284,9 +305,14 @@ class _FeaturesOp(torch.autograd.Function):
         width = 2 * space.levels + 3 + 6 * space.octaves + space.mirror
         out = points.new_empty(len(points), width)
         call(
-            "features", _jobs(1, len(points)), ctypes.byref(space), _pointer(table),
-            _pointer(points), _pointer(out), ctypes.c_int64(len(points)),
-        )  # fmt: skip
+            "features",
+            _jobs(1, len(points)),
+            ctypes.byref(space),
+            _pointer(table),
+            _pointer(points),
+            _pointer(out),
+            ctypes.c_int64(len(points)),
+        )
         return out
 
     @staticmethod
@@ -303,8 +329,16 @@ class _FeaturesOp(torch.autograd.Function):
         copies = -(-jobs // share)
         tables = table.new_zeros(copies, *table.shape) if ctx.needs_input_grad[3] else None
         call(
-            "features_back", jobs, ctypes.byref(ctx.space), _pointer(table), _pointer(points),
-            _pointer(grad), _pointer(dx), _pointer(tables), ctypes.c_int64(share),
-            ctypes.c_int64(len(points)), share=share,
-        )  # fmt: skip
+            "features_back",
+            jobs,
+            ctypes.byref(ctx.space),
+            _pointer(table),
+            _pointer(points),
+            _pointer(grad),
+            _pointer(dx),
+            _pointer(tables),
+            ctypes.c_int64(share),
+            ctypes.c_int64(len(points)),
+            share=share,
+        )
         return None, None, dx, None if tables is None else _added(tables.unbind())

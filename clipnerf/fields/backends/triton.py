@@ -119,9 +119,18 @@ def _run(
     info, scales = _levels(layout, tensors[0].device)
     grid = (-(-items // launch.block), layout.levels // launch.group)
     kernel[grid](
-        *tensors, info, scales, count, layout.levels, D=layout.dim, F=layout.features,
-        BLOCK=launch.block, GROUP=launch.group, num_warps=launch.warps, **constants,
-    )  # fmt: skip
+        *tensors,
+        info,
+        scales,
+        count,
+        layout.levels,
+        D=layout.dim,
+        F=layout.features,
+        BLOCK=launch.block,
+        GROUP=launch.group,
+        num_warps=launch.warps,
+        **constants,
+    )
 
 
 def _entries(table: Tensor, launch: Launch) -> tuple[Tensor, dict[str, Any]]:
@@ -144,18 +153,32 @@ def _values(
 
 
 def _to_positions(
-    x: Tensor, table: Tensor, upstream: Tensor, layout: GridLayout, launch: Launch,
+    x: Tensor,
+    table: Tensor,
+    upstream: Tensor,
+    layout: GridLayout,
+    launch: Launch,
     table_grad: Tensor | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Gradient to the positions; ``table_grad`` is added to on the way where it is given."""
     groups = layout.levels // launch.group
     shares = torch.empty(groups, *x.shape, device=x.device)
     entries, kind = _entries(table, launch)
     _run(
-        kernels._backward, len(x), launch, layout,
-        x, entries, upstream, shares, shares if table_grad is None else table_grad,
-        ADD=max(launch.add, 1), TO_X=True, TO_TABLE=table_grad is not None, **kind,
-    )  # fmt: skip
+        kernels._backward,
+        len(x),
+        launch,
+        layout,
+        x,
+        entries,
+        upstream,
+        shares,
+        shares if table_grad is None else table_grad,
+        ADD=max(launch.add, 1),
+        TO_X=True,
+        TO_TABLE=table_grad is not None,
+        **kind,
+    )
     return shares[0] if groups == 1 else shares.sum(0)
 
 
@@ -170,17 +193,33 @@ def _to_table(
         return
     entries, kind = _entries(table, launch)
     _run(
-        kernels._backward, len(x), launch, layout, x, entries, upstream, to, to,
-        ADD=launch.add, TO_X=False, TO_TABLE=True, **kind,
-    )  # fmt: skip
+        kernels._backward,
+        len(x),
+        launch,
+        layout,
+        x,
+        entries,
+        upstream,
+        to,
+        to,
+        ADD=launch.add,
+        TO_X=False,
+        TO_TABLE=True,
+        **kind,
+    )
 
 
 class _HashGrid(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, table: Tensor, layout: GridLayout, launch: Launch,
-        read: torch.dtype, dtype: torch.dtype,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        table: Tensor,
+        layout: GridLayout,
+        launch: Launch,
+        read: torch.dtype,
+        dtype: torch.dtype,
+    ) -> Tensor:
         copy = table.detach().to(read).contiguous()
         ctx.save_for_backward(x, table, copy)
         ctx.layout, ctx.launch = layout, launch
@@ -200,9 +239,16 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, upstream: Tensor, x: Tensor, table: Tensor, copy: Tensor,
-        layout: GridLayout, launch: Launch, needs_x: bool, needs_table: bool,
-    ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+        ctx: Any,
+        upstream: Tensor,
+        x: Tensor,
+        table: Tensor,
+        copy: Tensor,
+        layout: GridLayout,
+        launch: Launch,
+        needs_x: bool,
+        needs_table: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(upstream, x, copy)
         ctx.layout, ctx.launch, ctx.table_dtype = layout, launch, table.dtype
@@ -232,9 +278,18 @@ class _Gradients(torch.autograd.Function):
             groups = layout.levels // launch.group
             shares = torch.empty(groups, *x.shape, device=x.device)
             _run(
-                triton_second._double_backward, len(x), launch, layout,
-                x, copy, upstream, v.contiguous(), to_upstream, shares, to_table,
-            )  # fmt: skip
+                triton_second._double_backward,
+                len(x),
+                launch,
+                layout,
+                x,
+                copy,
+                upstream,
+                v.contiguous(),
+                to_upstream,
+                shares,
+                to_table,
+            )
             to_x += shares.sum(0)
         if w is not None:
             # the table's gradient is linear in the upstream one, with the values' own weights

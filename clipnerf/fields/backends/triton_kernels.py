@@ -8,7 +8,8 @@ the neighbour where it does not. The same holds for atomics of ADD entries.
 
 Names: D dimensions, F features, A = ADD * F columns of an atomic; ``low`` is a cell's lower vertex
 and ``u`` the fraction inside it; a ``side`` is u or 1 - u; ``info`` holds eight integers a level:
-offset / 8, rows, mask, hashed, and the factors of four axes.
+offset / 8, rows, mask, hashed, and the factors of four axes. (`fmt: skip`: arguments stand in rows
+by kind.)
 """
 
 # mypy: ignore-errors

@@ -18,9 +18,22 @@ from clipnerf.fields.backends.triton_kernels import (
 
 @triton.jit
 def _double_backward(
-    x, table, upstream, v, up_grad, x_grad, table_grad, info, scales, count, levels,
-    D: tl.constexpr, F: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-):  # fmt: skip
+    x,
+    table,
+    upstream,
+    v,
+    up_grad,
+    x_grad,
+    table_grad,
+    info,
+    scales,
+    count,
+    levels,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    BLOCK: tl.constexpr,
+    GROUP: tl.constexpr,
+):
     """Gradients of sum(v * x_grad), where x_grad is what ``_backward`` gives; v is [count, D].
 
     To the upstream gradient, [count, levels * F]; to the positions, [groups, count, D]; to the
@@ -45,9 +58,21 @@ def _double_backward(
         to_upstream = tl.zeros([BLOCK, F], tl.float32)
         for p in tl.static_range(2**D):
             i0, i1 = _pair(
-                low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3,
-                (p >> 1) & 1, (p >> 2) & 1, (p >> 3) & 1, D,
-            )  # fmt: skip
+                low0,
+                low1,
+                low2,
+                low3,
+                rows,
+                mask,
+                hashed,
+                f1,
+                f2,
+                f3,
+                (p >> 1) & 1,
+                (p >> 2) & 1,
+                (p >> 3) & 1,
+                D,
+            )
             index = (i1 if p & 1 else i0).to(tl.int32)
             m0, m1 = _side(u0, p & 1, 0, D), _side(u1, (p >> 1) & 1, 1, D)
             m2, m3 = _side(u2, (p >> 2) & 1, 2, D), _side(u3, (p >> 3) & 1, 3, D)

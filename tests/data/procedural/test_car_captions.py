@@ -10,10 +10,18 @@ from clipnerf.data.procedural.car_kinds import KINDS
 
 COLORS = "|".join(cars.COLORS)
 NOUNS = {
-    "sedan": "sedan", "hatchback": "hatchback", "SUV": "SUV", "jeep": "jeep",
-    "jeep-like car": "jeep", "pickup": "pickup", "pickup truck": "pickup",
-    "sports car": "sports car", "van": "van", "mini": "mini car", "mini car": "mini car",
-}  # fmt: skip
+    "sedan": "sedan",
+    "hatchback": "hatchback",
+    "SUV": "SUV",
+    "jeep": "jeep",
+    "jeep-like car": "jeep",
+    "pickup": "pickup",
+    "pickup truck": "pickup",
+    "sports car": "sports car",
+    "van": "van",
+    "mini": "mini car",
+    "mini car": "mini car",
+}
 LONGEST_FIRST = "|".join(sorted([*NOUNS, "car"], key=len, reverse=True))
 SENTENCE = re.compile(
     rf"(?:an? (?:(?P<length>short|long) )?(?:(?P<height>high|tall|low) )?(?:(?P<color>{COLORS}) )?"
@@ -43,17 +51,21 @@ def test_captions_are_true(drawn):
             text = text[: absent.start()]  # noqa: PLW2901
         found = SENTENCE.fullmatch(text)
         assert found, text
-        claims = {"length": found["length"], "color": found["color"],
-                  "height": {"tall": "high"}.get(found["height"], found["height"]),
-                  "body": NOUNS.get(found["noun"])}  # fmt: skip
+        claims = {
+            "length": found["length"],
+            "color": found["color"],
+            "height": {"tall": "high"}.get(found["height"], found["height"]),
+            "body": NOUNS.get(found["noun"]),
+        }
         for feature in re.split(r", | and ", found["features"] or found["alone"] or ""):
             if feature in ("a roof rack", "a spoiler"):
                 claims[feature[2:].replace(" ", "_")] = "yes"
             elif feature:
                 part = re.fullmatch(
                     rf"(?:(large|big|small) )?(?:({COLORS}) )?wheels"
-                    r"|(dark|tinted|light|clear) windows", feature,
-                )  # fmt: skip
+                    r"|(dark|tinted|light|clear) windows",
+                    feature,
+                )
                 assert part and any(part.groups()), text
                 claims["wheels"] = {"big": "large"}.get(part[1], part[1])
                 claims["wheel_color"] = part[2]
@@ -72,8 +84,16 @@ def test_captions_are_varied_and_short(drawn):
     assert len(set(texts)) > 500, len(set(texts))
     assert max(len(text.split()) for text in texts) <= 20
     assert np.mean([len(text.split()) <= 4 for text in texts]) > 0.25
-    for prompt in ("a long car", "a mini car", "an SUV", "a jeep-like car", "a sports car",
-                   "a red car", "a purple car", "an orange car"):  # fmt: skip
+    for prompt in (
+        "a long car",
+        "a mini car",
+        "an SUV",
+        "a jeep-like car",
+        "a sports car",
+        "a red car",
+        "a purple car",
+        "an orange car",
+    ):
         assert prompt in texts
 
 
@@ -84,14 +104,19 @@ def test_articles(drawn):
 
 @pytest.mark.parametrize(
     "key, value, pattern",
-    [("body", "sports car", "a sports car"), ("body", "SUV", "an SUV"),
-     ("color", "orange", "an orange car"), ("length", "long", "a long car"),
-     ("height", "high", "a (high|tall) car"), ("wheels", "large", "a car with (large|big) wheels"),
-     ("wheel_color", "red", "a car with red wheels"),
-     ("windows", "dark", "a car with (dark|tinted) windows"),
-     ("roof_rack", "yes", "a car with a roof rack"),
-     ("spoiler", "no", "a car (without a|with no) spoiler")],
-)  # fmt: skip
+    [
+        ("body", "sports car", "a sports car"),
+        ("body", "SUV", "an SUV"),
+        ("color", "orange", "an orange car"),
+        ("length", "long", "a long car"),
+        ("height", "high", "a (high|tall) car"),
+        ("wheels", "large", "a car with (large|big) wheels"),
+        ("wheel_color", "red", "a car with red wheels"),
+        ("windows", "dark", "a car with (dark|tinted) windows"),
+        ("roof_rack", "yes", "a car with a roof rack"),
+        ("spoiler", "no", "a car (without a|with no) spoiler"),
+    ],
+)
 def test_a_caption_about_one_attribute_names_no_other(key, value, pattern):
     rng = np.random.RandomState(0)
     for _ in range(5):

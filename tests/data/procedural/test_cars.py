@@ -32,10 +32,16 @@ def tyres(car):
 
 def described(car, *without: str):
     return [
-        (p.name, p.color, p.linear.tobytes(), p.offset.tobytes(),
-         None if p.mesh is None else p.mesh.tobytes())
-        for p in car.parts if p.name not in without
-    ]  # fmt: skip
+        (
+            p.name,
+            p.color,
+            p.linear.tobytes(),
+            p.offset.tobytes(),
+            None if p.mesh is None else p.mesh.tobytes(),
+        )
+        for p in car.parts
+        if p.name not in without
+    ]
 
 
 def variants(key: str, count: int = 40):
@@ -97,10 +103,13 @@ def test_long_cars_are_longer_and_high_ones_higher_whatever_their_kind():
             sizes = [size(values[v], "body")[axis] for v in order if v in values]
             assert (np.diff(sizes) > 0.05).all(), (car.attributes, sizes)
         by_value = {
-            value: [size(car, "body", "trim", "lights")[0] if axis == 0 else size(car, "body")[2]
-                    for car in DRAWN if car.attributes[key] == value]
+            value: [
+                size(car, "body", "trim", "lights")[0] if axis == 0 else size(car, "body")[2]
+                for car in DRAWN
+                if car.attributes[key] == value
+            ]
             for value in order
-        }  # fmt: skip
+        }
         assert max(by_value[order[0]]) < min(by_value[order[2]])
 
 
@@ -126,8 +135,11 @@ def test_a_sports_car_is_a_wedge_and_a_van_a_box():
     def share_of_roof(car):
         """Length of the roof by the length of the car."""
         top = bounds(tuple(p for p in car.parts if p.name == "body"))[1][2]
-        points = [p.mesh.reshape(-1, 3) * p.linear[0, 0] + p.offset for p in car.parts
-                  if p.name == "body" and p.mesh is not None]  # fmt: skip
+        points = [
+            p.mesh.reshape(-1, 3) * p.linear[0, 0] + p.offset
+            for p in car.parts
+            if p.name == "body" and p.mesh is not None
+        ]
         high = np.concatenate(points)
         roof = high[high[:, 2] > top - 0.01]
         return np.ptp(roof[:, 0]) / size(car)[0]
@@ -138,10 +150,13 @@ def test_a_sports_car_is_a_wedge_and_a_van_a_box():
 
 def test_wheels_are_as_large_as_they_are_called():
     radius = {
-        value: [np.abs(tyres(car)[0].linear[2]).max() / 2
-                for car in DRAWN if car.attributes["wheels"] == value]
+        value: [
+            np.abs(tyres(car)[0].linear[2]).max() / 2
+            for car in DRAWN
+            if car.attributes["wheels"] == value
+        ]
         for value in cars.EDITS["wheels"]
-    }  # fmt: skip
+    }
     assert max(radius["small"]) < min(radius["large"])
 
 
@@ -195,9 +210,14 @@ def test_every_part_can_be_seen_and_masked():
 
 @pytest.mark.parametrize(
     "key, part",
-    [("color", "body"), ("wheel_color", "wheels"), ("windows", "windows"),
-     ("roof_rack", "trim"), ("spoiler", "body")],
-)  # fmt: skip
+    [
+        ("color", "body"),
+        ("wheel_color", "wheels"),
+        ("windows", "windows"),
+        ("roof_rack", "trim"),
+        ("spoiler", "body"),
+    ],
+)
 def test_an_edit_changes_its_part_and_no_other(key, part):
     tested = 0
     for before, values in variants(key, 30 if key in ("roof_rack", "spoiler") else 6):
@@ -211,8 +231,9 @@ def test_an_edit_changes_its_part_and_no_other(key, part):
             assert described(after) != described(before)
             assert described(after, part) == described(before, part)
             if key in ("color", "wheel_color", "windows"):
-                uncolored = [[each[:1] + each[2:] for each in described(car)]
-                             for car in (before, after)]  # fmt: skip
+                uncolored = [
+                    [each[:1] + each[2:] for each in described(car)] for car in (before, after)
+                ]
                 assert uncolored[0] == uncolored[1]
     assert tested > 5
 

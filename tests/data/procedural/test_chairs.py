@@ -14,10 +14,12 @@ def chair(index: int, seed: int = 0):
 
 def same(a, b) -> bool:
     return all(
-        p.name == q.name and p.color == q.color and np.array_equal(p.linear, q.linear)
+        p.name == q.name
+        and p.color == q.color
+        and np.array_equal(p.linear, q.linear)
         and np.array_equal(p.offset, q.offset)
         for p, q in zip(a.parts, b.parts, strict=True)
-    )  # fmt: skip
+    )
 
 
 def test_the_same_seed_gives_the_same_chair_and_another_index_another():
@@ -56,9 +58,16 @@ def test_attributes_are_what_the_parts_are():
 
 @pytest.mark.parametrize(
     "key, part",
-    [("seat_color", "seat"), ("back_color", "back"), ("leg_color", "legs"), ("back_style", "back"),
-     ("base", "legs"), ("thickness", "legs"), ("cushion", "seat")],
-)  # fmt: skip
+    [
+        ("seat_color", "seat"),
+        ("back_color", "back"),
+        ("leg_color", "legs"),
+        ("back_style", "back"),
+        ("base", "legs"),
+        ("thickness", "legs"),
+        ("cushion", "seat"),
+    ],
+)
 def test_an_edit_changes_its_part_and_no_other(key, part):
     for index in range(20):
         before = chair(index)
@@ -67,10 +76,13 @@ def test_an_edit_changes_its_part_and_no_other(key, part):
         changed = {k for k in after.attributes if after.attributes[k] != before.attributes[k]}
         assert changed - {"arm_color"} == {key}
         untouched = [
-            [repr((p.linear.tolist(), p.offset.tolist(), p.color)) for p in thing.parts
-             if p.name not in (part, "armrests", "legs" if key == "cushion" else part)]
+            [
+                repr((p.linear.tolist(), p.offset.tolist(), p.color))
+                for p in thing.parts
+                if p.name not in (part, "armrests", "legs" if key == "cushion" else part)
+            ]
             for thing in (before, after)
-        ]  # fmt: skip
+        ]
         assert untouched[0] == untouched[1]
 
 

@@ -20,8 +20,11 @@ def test_a_loft_over_two_squares_is_a_closed_box_turned_outwards(turn):
     part = loft(rings, "thing", RED)
     assert volume(part.mesh) == pytest.approx(2.0)
     # Closed: every edge is walked once in each direction.
-    edges = [tuple(map(tuple, pair)) for t in part.mesh.tolist()
-             for pair in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))]  # fmt: skip
+    edges = [
+        tuple(map(tuple, pair))
+        for t in part.mesh.tolist()
+        for pair in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))
+    ]
     assert sorted(edges) == sorted((b, a) for a, b in edges)
     normals = np.cross(part.mesh[:, 1] - part.mesh[:, 0], part.mesh[:, 2] - part.mesh[:, 0])
     middles = part.mesh.mean(axis=1) - [0, 0, 1.0]
@@ -42,7 +45,10 @@ def test_a_panel_lies_above_its_face_within_the_named_piece():
 
 
 def test_bounds_and_places_of_a_mesh_are_those_of_its_corners():
-    (moved,) = placed((loft(np.stack([SQUARE, SQUARE + [0, 0, 2.0]]), "thing", RED),),
-                      np.array([0.5, 0.0, 1.0]), 2.0)  # fmt: skip
+    (moved,) = placed(
+        (loft(np.stack([SQUARE, SQUARE + [0, 0, 2.0]]), "thing", RED),),
+        np.array([0.5, 0.0, 1.0]),
+        2.0,
+    )
     low, high = bounds((moved,))
     np.testing.assert_allclose([low, high], [[-2, -1, -2], [0, 1, 2]], atol=1e-12)

@@ -33,8 +33,16 @@ KEYS = (
 def test_everything_is_there_and_escaped():
     found = evaluation()
     made = page(found, gallery(found))
-    for name in ("figures", "edits", "failures-and-successes", "strength", "two-codes", "variety",
-                 "absent", "protocol"):  # fmt: skip
+    for name in (
+        "figures",
+        "edits",
+        "failures-and-successes",
+        "strength",
+        "two-codes",
+        "variety",
+        "absent",
+        "protocol",
+    ):
         assert f'<section id="{name}">' in made and f'href="#{name}"' in made
     assert "<b>bundle" not in made and "&lt;b&gt;bundle" in made
     assert "this &lt;i&gt;" in made and "2 prompts &amp; &lt;more&gt;" in made
