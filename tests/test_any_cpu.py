@@ -27,9 +27,9 @@ COMPARE_BITS = (
     "tests/gan/test_inference.py::test_what_is_traced_together_does_not_depend_on_appearance",
     "tests/gan/test_generator.py::test_appearance_changes_no_bit_of_opacity_or_depth",
     "tests/gan/test_generator.py::test_appearance_changes_no_bit_of_geometry_in_training_patches",
-    "tests/gan/test_local_edits.py::test_a_colour_edit_changes_no_bit_of_geometry_and_none_outside",
+    "tests/gan/test_local_edits.py::test_a_color_edit_changes_no_bit_of_geometry_and_none_outside",
     "tests/fields/test_masks.py",
-    "tests/editor/test_local_edit.py::test_a_local_colour_changes_its_region_alone",
+    "tests/editor/test_local_edit.py::test_a_local_color_changes_its_region_alone",
     "tests/editor/test_editor.py::test_an_appearance_edit_changes_no_bit_of_geometry",
 )
 RUN = """

@@ -65,7 +65,7 @@ def bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path) -> Path:
-    """Four pictures of a coloured square, with captions."""
+    """Four pictures of a colored square, with captions."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     lines = []

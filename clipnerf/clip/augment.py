@@ -1,4 +1,4 @@
-"""Changes to pictures that leave their captions true: zoom, shift, blur, noise; never colour."""
+"""Changes to pictures that leave their captions true: zoom, shift, blur, noise; never color."""
 
 import torch
 import torch.nn.functional as F

@@ -1,6 +1,6 @@
-"""Batch normalisation over the pictures of all ranks.
+"""Batch normalization over the pictures of all ranks.
 
-CLIP's ResNet normalises by its batch: with statistics of a rank's own share, two ranks would not
+CLIP's ResNet normalizes by its batch: with statistics of a rank's own share, two ranks would not
 learn what one process learns from the whole batch. PyTorch's SyncBatchNorm does this, for GPUs
 only; the class here is its plain twin for the CPU.
 """
@@ -18,16 +18,16 @@ class BatchNormOverRanks(nn.BatchNorm2d):
     def forward(
         self, input: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Normalised pictures; the running statistics move alike on every rank."""
+        """Normalized pictures; the running statistics move alike on every rank."""
         if not self.training:
             return super().forward(input)
         pixels = input.float()
         mean = distributed.average(pixels.mean((0, 2, 3)))
-        centred = pixels - mean[:, None, None]
-        variance = distributed.average(centred.square().mean((0, 2, 3)))
+        centered = pixels - mean[:, None, None]
+        variance = distributed.average(centered.square().mean((0, 2, 3)))
         self._remember(mean, variance, input.numel() // input.shape[1] * distributed.world_size())
         factor = self.weight * (variance + self.eps).rsqrt()
-        return (centred * factor[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+        return (centered * factor[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -39,8 +39,8 @@ class BatchNormOverRanks(nn.BatchNorm2d):
         self.running_var.lerp_(variance * count / max(count - 1, 1), self.momentum)
 
 
-def normalise_over_ranks(model: nn.Module, device: torch.device) -> nn.Module:
-    """``model`` with its layers of batch normalisation replaced; parameters and names stay.
+def normalize_over_ranks(model: nn.Module, device: torch.device) -> nn.Module:
+    """``model`` with its layers of batch normalization replaced; parameters and names stay.
 
     For one rank the model as it is.
     """
@@ -53,7 +53,7 @@ def normalise_over_ranks(model: nn.Module, device: torch.device) -> nn.Module:
             if isinstance(child, nn.BatchNorm2d):
                 layer = BatchNormOverRanks(child.num_features, child.eps, child.momentum)
                 layer.train(child.training)
-                # The same tensors, so that an optimiser made before goes on with them.
+                # The same tensors, so that an optimizer made before goes on with them.
                 layer._parameters, layer._buffers = child._parameters, child._buffers
                 setattr(module, name, layer)
     return model

@@ -82,7 +82,7 @@ def order_of(total: int, batch: int, step: int, seed: int) -> list[int]:
 class Chooser:
     """Which of its captions stands for each picture of a step.
 
-    A caption of one domain says little, and what it says of a picture's colour drowns what another
+    A caption of one domain says little, and what it says of a picture's color drowns what another
     says of its arms. So some sets of captions have a theme: a caption drawn at random, to which
     each picture gives its most similar one. In a set about arms, arms are what tells the pictures
     apart. On chairs the words for parts were learned several times faster so.

@@ -38,7 +38,7 @@ class Preprocess:
     resize_mode: str = "shortest"
     """shortest (crop the rest), longest (pad the rest) or squash."""
     fill: float = 0.0
-    """Colour of the padding, in [0, 1] units."""
+    """Color of the padding, in [0, 1] units."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Preprocess":
@@ -59,7 +59,7 @@ class Preprocess:
     def __call__(
         self, pictures: Float[Tensor, "batch 3 height width"], round_8bit: bool = True
     ) -> Float[Tensor, "batch 3 size_h size_w"]:
-        """Resized, cropped or padded, and normalised.
+        """Resized, cropped or padded, and normalized.
 
         Args:
             pictures: in [0, 1], any height and width.

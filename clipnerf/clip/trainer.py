@@ -16,7 +16,7 @@ from torch import Tensor
 from clipnerf.clip import captions as words
 from clipnerf.clip import compact
 from clipnerf.clip.augment import augment
-from clipnerf.clip.batch_norm import normalise_over_ranks
+from clipnerf.clip.batch_norm import normalize_over_ranks
 from clipnerf.clip.initialize import centre
 from clipnerf.clip.loss import CaptionLoss
 from clipnerf.clip.model import Clip, build, tokenizer_for
@@ -77,7 +77,7 @@ class Trainer(Task):
         self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
         self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
         self._centre(texts)
-        self.model = normalise_over_ranks(self.model, device)
+        self.model = normalize_over_ranks(self.model, device)
         self.loss = CaptionLoss()
         self.optimizer = _optimizer(self.model, config)
         self.bf16 = config.precision == "bfloat16" or (

@@ -112,7 +112,7 @@ def evaluate(
     --segmentation write.
 
     Raises:
-        UsageError: no bundle; a file that was given and cannot be used; wishes and a recogniser
+        UsageError: no bundle; a file that was given and cannot be used; wishes and a recognizer
             that do not fit; an output folder that cannot be written. Found before the work.
     """
     config.validate()

@@ -22,7 +22,7 @@ def study_variety(config: VarietyConfig) -> list[str]:
     Returns:
         The table, and last the path.
     Raises:
-        UsageError: files that are missing or unfit, neither a CLIP nor a recogniser.
+        UsageError: files that are missing or unfit, neither a CLIP nor a recognizer.
     """
     device, path = pick_device(config.device), Path(config.out)
     generator = Generator.load(config.generator).to(device)

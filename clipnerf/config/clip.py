@@ -42,7 +42,7 @@ class CompactClipConfig(Config):
     text_width: Annotated[int, Range(32, 2048, step=32)] = 128
     """Width of the text transformer, a multiple of 32 (its heads are 32 wide)."""
     text_layers: Annotated[int, Range(1, 48)] = 2
-    """Layers of the text transformer; one cannot bind a colour to its part."""
+    """Layers of the text transformer; one cannot bind a color to its part."""
     context_length: Annotated[int, Range(8, 512)] = 32
     """Tokens of a text that are read, with the start and the end mark."""
     mean: Share = 0.75
@@ -90,7 +90,7 @@ class CompactClipConfig(Config):
 
 @dataclass
 class ClipAugmentConfig(Config):
-    """What is done to a picture before it is learned from; never a change of colour.
+    """What is done to a picture before it is learned from; never a change of color.
 
     Chosen so that pictures of a NeRF, a little soft and noisy, are read like the data.
     """

@@ -53,7 +53,7 @@ class _Objects(Config):
     """Strength of the change of shape. By default a universal mapper decides by the words; 1 for
     the paper's, and for pictures."""
     appearance: Strength | None = None
-    """The same for colours."""
+    """The same for colors."""
     mapper: Literal["paper", "universal"] | None = None
     """Kind of mapper; by default universal where the bundle has one, else the paper's."""
     size: Pixels = 128

@@ -1,4 +1,4 @@
-"""Configuration of what measures: evaluate, study view-consistency, and the recogniser.
+"""Configuration of what measures: evaluate, study view-consistency, and the recognizer.
 
 No torch here: `--help` and `--dry-run` are to be quick.
 """
@@ -47,7 +47,7 @@ class EvaluateConfig(Config):
     """A CLIP that did not guide the mappers: a compact model's file, an open_clip ARCH:tag,
     ARCH:/path/to/weights, or a folder; by default evaluation/judge.safetensors of the bundle."""
     recognizer: str = ""
-    """Recogniser of the true attributes; by default evaluation/recognizer.safetensors."""
+    """Recognizer of the true attributes; by default evaluation/recognizer.safetensors."""
     entangled: str = ""
     """Generator of the entangled baseline; by default evaluation/entangled.safetensors."""
     wishes: str = ""
@@ -133,7 +133,7 @@ class ViewConsistencyConfig(Config):
 
 @dataclass(frozen=True)
 class RecognizerConfig(Config):
-    """What a recogniser reads, and its size; travels with its weights."""
+    """What a recognizer reads, and its size; travels with its weights."""
 
     attributes: dict[str, list[str]] = field(default_factory=dict)
     """Attribute to the values it can have, as in metadata.jsonl; the order is the network's."""
@@ -145,7 +145,7 @@ class RecognizerConfig(Config):
     def rules(self) -> Iterator[Rule]:
         """See Config."""
         needed = (
-            "some; a recogniser needs pictures with attributes in metadata.jsonl, such as those "
+            "some; a recognizer needs pictures with attributes in metadata.jsonl, such as those "
         )
         yield bool(self.attributes), "attributes", f"{needed}of: clipnerf data synthesize chairs"
 
@@ -161,7 +161,7 @@ class VarietyConfig(Config):
     clip: str = ""
     """CLIP for FD-CLIP, precision, recall, density and coverage; as --clip of view-consistency."""
     recognizer: str = ""
-    """Recogniser for the shares of values."""
+    """Recognizer for the shares of values."""
     features: bool = False
     """Distances by EfficientNet-Lite2 as well."""
     samples: Count = 1000
@@ -189,9 +189,9 @@ class TrainRecognizerConfig(Config):
     test: str = ""
     """Held-out pictures with attributes: how many are read rightly is printed, and kept with it."""
     out: str = "out/recognizer.safetensors"
-    """The recogniser's file."""
+    """The recognizer's file."""
     skip: list[str] = field(default_factory=list)
-    """Attributes to leave out, such as the colour of armrests that most chairs lack."""
+    """Attributes to leave out, such as the color of armrests that most chairs lack."""
     size: Annotated[int, Range(16, 1024, step=16)] = RecognizerConfig.size
     """Width and height of the pictures it looks at, pixels; a multiple of 16."""
     width: Annotated[int, Range(4, 1024)] = RecognizerConfig.width

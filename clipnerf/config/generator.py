@@ -22,10 +22,10 @@ from clipnerf.config.ranges import (
 
 @dataclass
 class FieldConfig(Config):
-    """The conditional field: deformation, hash grid, density and colour."""
+    """The conditional field: deformation, hash grid, density and color."""
 
     conditioning: Literal["disentangled", "entangled"] = "disentangled"
-    """'disentangled': z_s deforms and shapes, z_a colours; 'entangled': the paper's baseline."""
+    """'disentangled': z_s deforms and shapes, z_a colors; 'entangled': the paper's baseline."""
     code_dim: Annotated[int, Range(1, 4096)] = 128
     """Numbers in a shape code, and in an appearance code."""
     style_dim: Annotated[int, Range(1, 4096)] = 64
@@ -53,9 +53,9 @@ class FieldConfig(Config):
     density_width: Annotated[int, Range(1, 4096)] = 64
     """Width of the density network."""
     color_width: Annotated[int, Range(1, 4096)] = 48
-    """Width of the colour network."""
+    """Width of the color network."""
     view_direction: bool = False
-    """Let the colour depend on the viewing direction; off keeps highlights out of the geometry."""
+    """Let the color depend on the viewing direction; off keeps highlights out of the geometry."""
     density_bias: Annotated[float, Range(-100, 100)] = -3.0
     """Added before the softplus of the density: below zero, space starts nearly empty."""
     density_scale: Annotated[float, Range(above=0, most=10_000)] = 10.0

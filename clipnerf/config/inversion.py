@@ -53,14 +53,14 @@ class InversionConfig(Config):
 
     method: Literal["encoder", "paper"] = "encoder"
     """'encoder': starts from the bundle's encoder (or, without one, from random codes and a ring of
-    cameras), then one optimisation of pose and codes. 'paper': CLIP-NeRF's alternation of pose,
+    cameras), then one optimization of pose and codes. 'paper': CLIP-NeRF's alternation of pose,
     shape and appearance with noise that fades (equations 10 to 12)."""
     use_encoder: bool = True
     """Start from the bundle's encoder where there is one."""
     size: Annotated[int, Range(16, 512, note=" pixels")] = 64
     """Side of the picture that is fitted, pixels; what the generator was trained at."""
     starts: Annotated[int, Range(1, 64)] = 3
-    """Starts that are optimised side by side, the best of those looked at."""
+    """Starts that are optimized side by side, the best of those looked at."""
     rough_steps: Annotated[int, Range(0, 100_000)] = 60
     """Steps of all starts, on every fourth pixel; the best goes on."""
     steps: Annotated[int, Range(0, 100_000)] = 120
@@ -108,11 +108,11 @@ class InvertConfig(Config):
     mask: str = ""
     """A picture of the same size, white where the object is; in the place of a background."""
     frame: Literal["auto", "fit", "none"] = "auto"
-    """'fit' crops and centres the object to the size that the generator's own have, 'none' leaves
+    """'fit' crops and centers the object to the size that the generator's own have, 'none' leaves
     the middle square, 'auto' fits where the object is much smaller or larger, or not in the
     middle."""
     video: bool = False
-    """Also write a video of the optimisation."""
+    """Also write a video of the optimization."""
     device: Device = "auto"
     """Where to compute; auto: cuda where there is one."""
     inversion: InversionConfig = field(default_factory=InversionConfig)

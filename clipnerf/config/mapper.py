@@ -64,9 +64,9 @@ class MapperLossConfig(Config):
     prior: Weight = 1.0
     """Weight of the mean square of the change of the code, in units of the code's variance. A code
     moved far along one direction is unlike any that the generator was trained with: at 0.02 the
-    changes grew to 4 and colours became garish."""
+    changes grew to 4 and colors became garish."""
     palette: Weight = 0.0
-    """Weight of the distance of colour mean and covariance, edited from unedited; for shape."""
+    """Weight of the distance of color mean and covariance, edited from unedited; for shape."""
     foreign: Weight = 1.0
     """Weight of the mean square change by prompts of the other mapper's group: wanted is none."""
     compose: Weight = 1.0
@@ -75,14 +75,14 @@ class MapperLossConfig(Config):
 
 @dataclass(frozen=True)
 class AugmentConfig(Config):
-    """What is done to a rendered picture before CLIP sees it. Colours are never changed."""
+    """What is done to a rendered picture before CLIP sees it. Colors are never changed."""
 
     crop_min: PositiveShare = 0.85
     """Smallest side of a random crop, as a share of the picture's side, in (0, 1]; 1 is off."""
     perspective: ShareBelowOne = 0.1
     """Largest displacement of a corner, as a share of half the side, in [0, 1); 0 is off."""
     background: Share = 0.15
-    """Largest darkening of the white background towards a random colour, in [0, 1]; 0 is off."""
+    """Largest darkening of the white background towards a random color, in [0, 1]; 0 is off."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ class UniversalConfig(Config):
     """Appearances of each; further ones cost little, as its geometry is computed once."""
     picture_size: Pixels = 48
     """Side of these pictures in pixels; slats are not to be seen at 32."""
-    distil_steps: Count = 2500
+    distill_steps: Count = 2500
     """Steps of the network that gives the embeddings of codes and cameras."""
-    distil_batch: Batch = 512
+    distill_batch: Batch = 512
     """Pictures a step of it."""
-    distil_width: Width = 384
+    distill_width: Width = 384
     """Its width."""
     text_free_steps: CountOrZero = 600
     """Steps on directions between pictures that differ in one code; no text."""
@@ -130,7 +130,7 @@ class UniversalConfig(Config):
     """Where strength 1 leads, in natural standard deviations along the direction: 2 is as one
     object in fifty, 3 as one in seven hundred."""
     goal_appearance: Annotated[float, Range(above=0, most=100)] = 3.0
-    """The same for appearance; rare colours lie far out."""
+    """The same for appearance; rare colors lie far out."""
     least_move: Annotated[float, Range(above=0, most=100)] = 0.5
     """How far strength 1 moves at least, in the same unit, what is already there."""
     preserve_shape: Weight = 1.5
@@ -181,7 +181,7 @@ class TrainMapperConfig(Config):
     """Sampled objects from which a first guess is made: for each prompt the mean code of those
     that CLIP calls by it. 0 starts from no change at all, as in the paper."""
     steps: Count = 600
-    """Optimiser steps in all; a resumed run may be given more."""
+    """Optimizer steps in all; a resumed run may be given more."""
     objects: Annotated[int, Range(1, 10_000)] = 6
     """Objects a step, over all ranks; under torchrun a multiple of the number of ranks."""
     edits: Annotated[int, Range(1, 10_000)] = 1

@@ -70,9 +70,9 @@ class LossConfig(Config):
     r1_every: Count = 4
     """The penalty is computed every so many steps, and weighted accordingly."""
     smoothness: Weight = 0.1
-    """Weight of the difference between densities at neighbouring points."""
+    """Weight of the difference between densities at neighboring points."""
     smoothness_distance: Annotated[float, Range(0, 2)] = 0.02
-    """How far apart the neighbours are, world units."""
+    """How far apart the neighbors are, world units."""
     smoothness_kimg: Kimg = 0.0
     """That weight fades to nothing over this time after schedule.soft_kimg, thousand pictures; 0
     keeps it."""
@@ -168,12 +168,12 @@ class PretrainConfig(Config):
     features: FeatureConfig = dataclasses.field(default_factory=FeatureConfig)
     """A second opponent, on the features of a pretrained network."""
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
-    """Losses and optimisers."""
+    """Losses and optimizers."""
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     """What fades in and out."""
     start_from: str = ""
     """Folder of a run or a bundle whose generator, discriminator and feature heads a new run begins
-    with, at the thousand pictures they had seen; optimisers begin anew. Empty: from nothing."""
+    with, at the thousand pictures they had seen; optimizers begin anew. Empty: from nothing."""
     out: str = "runs/pretrain"
     """Run folder; the same command again resumes it."""
     steps: Count = 5000
@@ -194,7 +194,7 @@ class PretrainConfig(Config):
     """CLIP whose features measure variety at every preview (FD-CLIP, precision, recall, density,
     coverage): a compact model's file or any other CLIP source. Empty: not measured."""
     metrics_recognizer: str = ""
-    """Recogniser that counts each colour and part at every preview, beside the data's share.
+    """Recognizer that counts each color and part at every preview, beside the data's share.
     Empty: not counted."""
     metrics_samples: Annotated[int, Range(10, 1_000_000)] = 1000
     """Generated pictures in a measurement, beside as many real ones."""

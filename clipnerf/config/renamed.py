@@ -8,7 +8,13 @@ from typing import Any
 
 from clipnerf.errors import UsageError
 
-RENAMED = {"status_every": "log_every", "learning_rate": "lr"}
+RENAMED = {
+    "status_every": "log_every",
+    "learning_rate": "lr",
+    "distil_steps": "distill_steps",
+    "distil_batch": "distill_batch",
+    "distil_width": "distill_width",
+}
 """Old name → new name, each the last part of a dotted key."""
 
 RENAMED_VALUES = {

@@ -142,7 +142,7 @@ class TrainRegionConfig(Config):
     shapes: Annotated[int, Range(2, 10_000_000)] = 1000
     """Objects that are looked at."""
     views: Annotated[int, Range(1, 10_000)] = 3
-    """Pictures of each, every one in colours of its own."""
+    """Pictures of each, every one in colors of its own."""
     phrases_a_view: Annotated[int, Range(1, 10_000)] = 10
     """Phrases that are segmented in each picture, drawn anew."""
     size: Annotated[int, Range(16, 512, note=" pixels")] = 64

@@ -65,7 +65,7 @@ def rendered_pictures(picture: Any) -> Float[Tensor, "batch 3 height width"]:
 
 
 def image_of_array(picture: Tensor | np.ndarray) -> Image.Image:
-    """One picture as a PIL image: of 8 bits, or of grey levels as they are.
+    """One picture as a PIL image: of 8 bits, or of gray levels as they are.
 
     Raises BrokenPicture: no numbers, no shape of a picture, or levels that fit no depth.
     """

@@ -55,7 +55,7 @@ class PictureDataset(Dataset):
         Args:
             path: folder (searched with its sub-folders) or zip (read in place).
             size: width and height in pixels to which pictures are cropped and resized.
-            background: grey level in [0, 1] behind pictures with alpha; 1 is white.
+            background: gray level in [0, 1] behind pictures with alpha; 1 is white.
             in_memory: decode everything now; None decides by MEMORY_BUDGET.
             skip_broken: leave broken pictures out with a warning, rather than refuse the set.
 

@@ -1,6 +1,6 @@
 """Levels of any depth to 8 bits a channel, and alpha over a background.
 
-8 bits are taken as they are. Deeper grey (16 and 32-bit integers, floats) does not say where its
+8 bits are taken as they are. Deeper gray (16 and 32-bit integers, floats) does not say where its
 white is; the largest level of the picture tells: floats up to 1 are shares, whole numbers up to 255
 are 8 bits, up to 4095 12 bits in 16, up to 65535 16 bits. Anything else is refused.
 """
@@ -46,24 +46,24 @@ def eight_bits(levels: np.ndarray, scale: int) -> np.ndarray:
 
 
 def is_deep(picture: Image.Image) -> bool:
-    """Whether its grey has more than 8 bits."""
+    """Whether its gray has more than 8 bits."""
     return picture.mode.startswith("I") or picture.mode == "F"
 
 
 def has_alpha(picture: Image.Image) -> bool:
-    """Whether it says what is transparent: a channel, or a colour."""
+    """Whether it says what is transparent: a channel, or a color."""
     return bool({"A", "a"} & set(picture.getbands())) or "transparency" in picture.info
 
 
 def to_rgb(picture: Image.Image, background: float) -> Image.Image:
-    """8-bit RGB; alpha goes over a grey level in [0, 1]. Raises BrokenPicture: see full_scale."""
+    """8-bit RGB; alpha goes over a gray level in [0, 1]. Raises BrokenPicture: see full_scale."""
     if picture.mode == "RGB" and not has_alpha(picture):
         return picture
-    grey = round(255 * background)
+    gray = round(255 * background)
 
     def over(strip: Image.Image) -> Image.Image:
         if strip.mode == "RGBA":
-            behind = Image.new("RGBA", strip.size, (grey, grey, grey, 255))
+            behind = Image.new("RGBA", strip.size, (gray, gray, gray, 255))
             strip = Image.alpha_composite(behind, strip)
         return strip.convert("RGB")
 
@@ -106,7 +106,7 @@ def _colors(picture: Image.Image, scale: int) -> Image.Image:
     elif picture.mode == "La":
         picture = picture.convert("LA")
     elif picture.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
-        # of 16 bits a channel Pillow keeps 8, but not of the colour that is transparent
+        # of 16 bits a channel Pillow keeps 8, but not of the color that is transparent
         picture = picture.copy()
         picture.info["transparency"] = tuple(level >> 8 for level in transparent)
     return picture.convert("RGBA" if has_alpha(picture) else "RGB")

@@ -15,9 +15,9 @@ from clipnerf.data.source import BrokenPicture, Source, first_few
 from clipnerf.errors import UsageError
 
 _OPAQUE = 250
-"""Of 255: alpha from which nothing is hidden, and grey from which a mask is white."""
-_GREY = 8
-"""Most that the channels of what is grey lie apart, after a lossy format."""
+"""Of 255: alpha from which nothing is hidden, and gray from which a mask is white."""
+_GRAY = 8
+"""Most that the channels of what is gray lie apart, after a lossy format."""
 
 
 def read_mask(
@@ -26,7 +26,7 @@ def read_mask(
     """How much of each pixel is meant, 0 to 1.
 
     Alpha tells, where there is one that hides something. Else of two values (levels, indices of a
-    palette, black and a color) the higher one is meant, floats in [0, 1] are shares, and soft grey
+    palette, black and a color) the higher one is meant, floats in [0, 1] are shares, and soft gray
     goes from 0 to white. Everything else, such as a label map, is refused.
 
     Args:
@@ -61,19 +61,19 @@ def read_mask(
 
 
 def _shares(picture: Image.Image, name: str) -> Image.Image:
-    """The mask as grey of 8 bits, or as floats in [0, 1]."""
+    """The mask as gray of 8 bits, or as floats in [0, 1]."""
     alpha = alpha_of(picture)
     hides = alpha is not None and alpha.getextrema()[0] < _OPAQUE  # type: ignore[operator]
-    grey = alpha if alpha is not None and hides else _grey(picture, name)
-    if is_deep(grey):
-        return _deep_shares(np.asarray(grey), name)
-    levels = [level for level, pixels in enumerate(grey.histogram()) if pixels]
+    gray = alpha if alpha is not None and hides else _gray(picture, name)
+    if is_deep(gray):
+        return _deep_shares(np.asarray(gray), name)
+    levels = [level for level, pixels in enumerate(gray.histogram()) if pixels]
     if len(levels) <= 2:
         table = [255 * (level == levels[-1] > 0) for level in range(256)]
-        return grey.point(table)
+        return gray.point(table)
     if levels[-1] < _OPAQUE:
         raise _no_mask(name, levels[-1])
-    return grey
+    return gray
 
 
 def _deep_shares(levels: np.ndarray, name: str) -> Image.Image:
@@ -90,22 +90,22 @@ def _deep_shares(levels: np.ndarray, name: str) -> Image.Image:
     return Image.fromarray(eight_bits(levels, full))
 
 
-def _grey(picture: Image.Image, name: str) -> Image.Image:
+def _gray(picture: Image.Image, name: str) -> Image.Image:
     """Its levels; of a colored palette the indices, of black and one color 0 and 255."""
     if is_deep(picture) or picture.mode in ("1", "L"):
         return picture if is_deep(picture) else picture.convert("L")
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     red, green, blue = rgb.split()
     apart = [ImageChops.difference(*two) for two in ((red, green), (green, blue))]
-    grey = all(each.getextrema()[1] <= _GREY for each in apart)  # type: ignore[operator]
+    gray = all(each.getextrema()[1] <= _GRAY for each in apart)  # type: ignore[operator]
     if picture.mode == "P":
         used = sum(pixels > 0 for pixels in picture.histogram())
-        if grey and len(rgb.getcolors(256) or ()) == used:
+        if gray and len(rgb.getcolors(256) or ()) == used:
             return rgb.convert("L")
         if used > 2:
             raise _no_mask(name, picture.getextrema()[1])
         return Image.frombytes("L", picture.size, picture.tobytes())
-    if grey:
+    if gray:
         return rgb.convert("L")
     brightest = _brightest(rgb)
     colors = [color for _, color in rgb.getcolors(2) or ()]
@@ -122,13 +122,13 @@ def _brightest(rgb: Image.Image) -> Image.Image:
 
 def _no_mask(name: str, largest: object, what: str = "has more than two values") -> UsageError:
     return UsageError(
-        f"{name} {what}, the largest {largest:g}; give black and white, soft grey up to white, or "
+        f"{name} {what}, the largest {largest:g}; give black and white, soft gray up to white, or "
         "alpha"
     )
 
 
 def read_labels(source: Source, name: str) -> UInt8[np.ndarray, "height width"]:
-    """A label map: palette indices, grey levels, or, of a color picture, the largest channel.
+    """A label map: palette indices, gray levels, or, of a color picture, the largest channel.
 
     What is transparent is 0; where all else is black, what is opaque is 255.
 

@@ -61,7 +61,7 @@ MOST_PIXELS = 3 * 2**24
 """50 million; with them, in any format, the process stays below 1.5 GB."""
 
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
-"""A path, or the picture itself. Arrays and tensors are grey, RGB or RGBA, bytes or floats in
+"""A path, or the picture itself. Arrays and tensors are gray, RGB or RGBA, bytes or floats in
 [0, 1]; channels last or first in arrays, first in tensors."""
 
 _T = TypeVar("_T")
@@ -120,7 +120,7 @@ def decode(
 ) -> tuple[UInt8[np.ndarray, "3 size size"], tuple[int, int]]:
     """A picture as a square of RGB, and its original (width, height).
 
-    Alpha goes over `background` (grey level in [0, 1]); the middle square is cropped and resized to
+    Alpha goes over `background` (gray level in [0, 1]); the middle square is cropped and resized to
     `size` pixels (bicubic, antialiased).
 
     Raises BrokenPicture.

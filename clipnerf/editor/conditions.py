@@ -220,7 +220,7 @@ class ConditionEncoder:
 
 
 def bare_prompt(text: str, noun: str) -> str | None:
-    """One or two bare words, such as a colour, as a prompt: "red" is "a red chair".
+    """One or two bare words, such as a color, as a prompt: "red" is "a red chair".
 
     Args:
         noun: the category's; empty: unknown.

@@ -139,7 +139,7 @@ class Editor:
                 array of bytes, a list with one for each object, or floats in [0, 1], [3, height,
                 width] or [batch, 3, height, width], such as ``editor.render(other).rgb``.
             region: change this part alone: a phrase such as "the seat", a box in the world
-                (x0, y0, z0, x1, y1, z1), or a :class:`Painted` mask. Of words a bare colour is
+                (x0, y0, z0, x1, y1, z1), or a :class:`Painted` mask. Of words a bare color is
                 enough: "red".
             threshold: of a phrase: how sure it has to be that a point belongs, in (0, 1).
         Raises:
@@ -153,7 +153,7 @@ class Editor:
         bare, asked = None, text or "the exemplar"
         if region is not None and isinstance(text, str):
             bare = bare_prompt(text, self.parts.noun)
-        if bare is not None:  # a colour, which leaves the shape alone
+        if bare is not None:  # a color, which leaves the shape alone
             text, shape = bare, 0 if shape is None else shape
         conditions = self._conditions.encode(len(codes), text, shape, appearance, image)
         if region is None:

@@ -9,7 +9,7 @@ can follow, and laid on to the mapper's centre:
     centre + GAIN * reject_other(E_i(exemplar) - mean of E_i over the generator's own pictures)
 
 Measured on data/pretrained/chairs: 24 exemplars, drawn by the procedural category (and 24 rendered
-by the generator), each on 6 objects. Share of the seat and back colours, and of six attributes of
+by the generator), each on 6 objects. Share of the seat and back colors, and of six attributes of
 shape, that are read as the exemplar's; cosine of the embeddings of result and exemplar:
 
     before any edit                       0.13 (0.07)   0.47 (0.48)   0.24 (0.22)
@@ -64,13 +64,13 @@ def read_exemplar(picture: object, size: int) -> Float[Tensor, "1 3 size size"]:
 
     Raises:
         UsageError: what cannot be read, see :func:`clipnerf.data.photo.read_square`, or one plain
-            colour, which shows no object; one line.
+            color, which shows no object; one line.
     """
     pixels = read_square(picture, size, "the exemplar")
     if (pixels == pixels[:, :, :1, :1]).all():
         raise UsageError(
-            f"{label('the exemplar', picture)} is of one plain colour, so it shows no object; give "
-            "a picture of an object, or say the colour with text"
+            f"{label('the exemplar', picture)} is of one plain color, so it shows no object; give "
+            "a picture of an object, or say the color with text"
         )
     return pixels
 

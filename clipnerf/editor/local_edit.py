@@ -2,7 +2,7 @@
 
 The third stage of an edit: what the mappers made of whole objects is kept within a region
 (``regions.py``). Outside it the field of the edited object is that of the unedited one bit for
-bit, and an edit of colour moves no bit of geometry anywhere.
+bit, and an edit of color moves no bit of geometry anywhere.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LocalEditor:
             change: of the whole objects, without the local edits that they have.
             threshold: of a phrase; as :meth:`RegionFinder.find`.
             name: of the edit, for people.
-            random: the same change of :func:`random_appearances`, where it asks for a colour, which
+            random: the same change of :func:`random_appearances`, where it asks for a color, which
                 the part is to have even where the generator never gives it to such a part; see
                 ``recolor.py``.
         Raises:

@@ -26,7 +26,7 @@ def between(before: Codes, after: Codes, share: float | int) -> Codes:
 
     Spherical: the generator looks at a code's direction only, and a straight line would hurry
     through the middle. Codes that are the same in both stay as they are, bit for bit: an edit of
-    colours alone moves no geometry.
+    colors alone moves no geometry.
     """
     if share == 0:
         return before
@@ -65,7 +65,7 @@ def _faded(
 
 
 def _mixed_paint(start: Tensor | None, end: Tensor | None, share: float | int) -> Tensor | None:
-    """Paint that one alone has comes, or goes, with the colour it has there."""
+    """Paint that one alone has comes, or goes, with the color it has there."""
     known = end if start is None else start
     if known is None:
         return None

@@ -1,7 +1,7 @@
-"""Recoloring: a colour on a part that the generator never gives that colour.
+"""Recoloring: a color on a part that the generator never gives that color.
 
 "A blue chair" has a blue seat and a blue back; its legs stay black, as the legs of nearly all
-chairs of the data are. Where the part that is to be blue would not become so, it takes the colour
+chairs of the data are. Where the part that is to be blue would not become so, it takes the color
 that the same edit gives to what it does change.
 """
 
@@ -21,24 +21,24 @@ from clipnerf.gan.generator import Generator
 POINTS = 6000
 """Random points of the box, of each object."""
 OTHERS = 8
-"""Random appearances that show what an edit changes, whatever colour an object has before."""
+"""Random appearances that show what an edit changes, whatever color an object has before."""
 FAR = 0.15
-"""Distance of two colours in [0, 1]^3 from which a part counts as not having taken the colour."""
+"""Distance of two colors in [0, 1]^3 from which a part counts as not having taken the color."""
 
 
 def random_appearances(generator: Generator) -> Codes:
-    """OTHERS objects that show what an edit makes of any colours; always the same ones."""
+    """OTHERS objects that show what an edit makes of any colors; always the same ones."""
     _, codes = _draw(generator.config.field.code_dim)
     return Codes(codes.to(generator.device), codes.to(generator.device))
 
 
 @torch.no_grad()
 def recolored(generator: Generator, codes: Codes, edit: LocalEdit, random: CodeChange) -> LocalEdit:
-    """The local edit, with paint for the objects whose part does not take the colour.
+    """The local edit, with paint for the objects whose part does not take the color.
 
     Args:
         codes: the objects before.
-        edit: a local edit of colour.
+        edit: a local edit of color.
         random: the same edit of :func:`random_appearances`.
     """
     if edit.appearance is None or generator.field.view_direction:

@@ -177,7 +177,7 @@ class RegionFinder:
         inputs = appearance.color[0].weight.shape[1]
 
         def one_color(logit: float) -> tuple[Affine, ...]:
-            """One layer in the place of the colour network: the same colour everywhere."""
+            """One layer in the place of the color network: the same color everywhere."""
             weight = torch.zeros(batch, inputs, 3, device=device)
             return (Affine(weight, torch.full((batch, 1, 3), logit, device=device)),)
 

@@ -11,7 +11,7 @@ baseline.
 
 With ``mirror`` the geometry is symmetric about the plane y = 0 (the object's own left and right):
 what is at p is what is at (x, |y|, z), and the hash table holds one half in the place of two. |y|
-is rounded off at 0, or every object would have a groove there. The colour is told the side beside
+is rounded off at 0, or every object would have a groove there. The color is told the side beside
 it, for light comes from one.
 """
 
@@ -50,7 +50,7 @@ class ConditionalField(FieldOperations):
         deform_octaves, deform_width, deform_limit: the deformation; the limit in world units.
         position_octaves: low-frequency position beside the hash features.
         density_width, color_width: widths of the heads.
-        view_direction: whether colour sees the viewing direction.
+        view_direction: whether color sees the viewing direction.
         density_bias, density_scale: sigma = scale * softplus(. + bias).
         backend: hash-grid backend.
         mirror: geometry is symmetric about y = 0; features of points then end with their side.
@@ -126,7 +126,7 @@ class ConditionalField(FieldOperations):
 
     @property
     def detail_layers(self) -> tuple[int, int]:
-        """Layers that a style modulates, of geometry (deformation first) and of colour."""
+        """Layers that a style modulates, of geometry (deformation first) and of color."""
         shape = modulated(self.deform_layers) + modulated(self.density_layers)
         return shape, modulated(self.color_layers)
 
@@ -163,9 +163,9 @@ class ConditionalField(FieldOperations):
         z_s: Float[Tensor, "batch code"] | None = None,
         detail: Float[Tensor, "batch layers style"] | None = None,
     ) -> AppearanceStyle:
-        """Fold z_a into the colour's weights. Only the entangled baseline takes (needs) z_s."""
+        """Fold z_a into the color's weights. Only the entangled baseline takes (needs) z_s."""
         if self.entangled != (z_s is not None):
-            raise ValueError("z_s reaches colour in the entangled baseline only, and must there")
+            raise ValueError("z_s reaches color in the entangled baseline only, and must there")
         style = self.appearance_mapping(z_a if z_s is None else torch.cat((z_s, z_a), dim=1))
         return AppearanceStyle(fold(self.color_layers, style, detail=detail))
 
@@ -242,7 +242,7 @@ class ConditionalField(FieldOperations):
         seen = features
         if self.view_direction:
             if directions is None:
-                raise ValueError("this field's colour depends on the direction; none was given")
+                raise ValueError("this field's color depends on the direction; none was given")
             seen = torch.cat((features, directions.to(features.dtype)), dim=-1)
         rgb = self._rgb(seen, style.color)
         for layer in style.layers:

@@ -217,11 +217,11 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class ColorLayer:
-    """Another colour within a mask.
+    """Another color within a mask.
 
     Attributes:
         strength: in [0, 1]; 0 where an object has no such edit.
-        paint: red, green, blue, and how far this one colour takes the place of the network's;
+        paint: red, green, blue, and how far this one color takes the place of the network's;
             None: nowhere.
     """
 
@@ -240,7 +240,7 @@ class ColorLayer:
         )
 
     def painted(self, rgb: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch points 3"]:
-        """The network's colours, or the paint in their place."""
+        """The network's colors, or the paint in their place."""
         if self.paint is None:
             return rgb
         color, share = self.paint[:, None, :3], self.paint[:, None, 3:]

@@ -31,9 +31,9 @@ class Affine:
 
 
 class CodeMapping(nn.Module):
-    """Code [B, D] -> style [B, width]: normalised to the shell of a standard normal, two layers.
+    """Code [B, D] -> style [B, width]: normalized to the shell of a standard normal, two layers.
 
-    The normalisation keeps a moved code where the generator was trained: only its direction
+    The normalization keeps a moved code where the generator was trained: only its direction
     counts.
     """
 

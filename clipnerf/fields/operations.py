@@ -16,8 +16,8 @@ from clipnerf.fields.modulated import Affine
 from clipnerf.fields.styles import plain_mlp, plain_rgb, wide
 
 SIDE = 4.0
-"""Steepness, 1 / world unit, of the side that colour sees: -1 far to the right of the plane, 1 far
-to the left. At 20 the sides of one seat had two colours."""
+"""Steepness, 1 / world unit, of the side that color sees: -1 far to the right of the plane, 1 far
+to the left. At 20 the sides of one seat had two colors."""
 ROUNDING = 0.05
 """Distance from the mirror's plane, world units, within which |y| is rounded off."""
 

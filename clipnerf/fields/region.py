@@ -5,7 +5,7 @@
     logit = z_v . z_t + b
 
 CRIS's text-to-pixel product (Wang et al., CVPR 2022), lifted to 3-D: of points where CRIS has
-pixels. Points are seen as the colour head sees them, at their place in the canonical space, and the
+pixels. Points are seen as the color head sees them, at their place in the canonical space, and the
 shape style tells which parts the object has; an appearance code reaches nothing here.
 """
 

@@ -37,7 +37,7 @@ class ShapeStyle:
 
 @dataclass(frozen=True)
 class AppearanceStyle:
-    """What z_a says about colour, folded into weights; batch of B objects.
+    """What z_a says about color, folded into weights; batch of B objects.
 
     layers: local edits, each over what lies below it.
     """

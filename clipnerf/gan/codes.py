@@ -19,7 +19,7 @@ class Detail:
     """What codes cannot say of one object, added to the style of every modulated layer.
 
     Found by inversion only, as in the W+ space of StyleGAN (Abdal et al. 2019); samples have none.
-    The shape's detail reaches geometry alone and the appearance's colour alone, as the codes do.
+    The shape's detail reaches geometry alone and the appearance's color alone, as the codes do.
     """
 
     shape: Float[Tensor, "batch shape_layers style"]
@@ -152,7 +152,7 @@ class Codes:
 
     @property
     def look(self) -> Float[Tensor, "batch numbers"]:
-        """All that makes an object's colours."""
+        """All that makes an object's colors."""
         numbers = [self.appearance]
         if self.detail is not None:
             numbers.append(self.detail.appearance.flatten(1))

@@ -19,7 +19,7 @@ from clipnerf.io.weights import load_weights, save_weights
 class Discriminator(nn.Module):
     """Convolutions down to 4 x 4, then one logit a patch: above zero means real.
 
-    Beside the colours it sees where in the picture each point lies: two channels of coordinates,
+    Beside the colors it sees where in the picture each point lies: two channels of coordinates,
     from which scale and offset follow.
     """
 

@@ -19,7 +19,7 @@ from clipnerf.gan.generator import Generator
 def mean_pictures(
     data: PictureDataset, bins: int, limit: int = 4000
 ) -> Float[Tensor, "bins 3 size size"]:
-    """Mean picture of each azimuth bin, centred on multiples of 360 / bins degrees.
+    """Mean picture of each azimuth bin, centered on multiples of 360 / bins degrees.
 
     Raises:
         UsageError: if the metadata gives no azimuths, or a bin stays empty.

@@ -155,7 +155,7 @@ class Generator(nn.Module):
     ) -> tuple[
         Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]
     ]:
-        """Colour, opacity and depth of rays, all at once; see ``gan/tracing.py``."""
+        """Color, opacity and depth of rays, all at once; see ``gan/tracing.py``."""
         return trace(
             self.field,
             rays,
@@ -213,7 +213,7 @@ class Generator(nn.Module):
 
         Args:
             samples: samples a ray; ``config.render_samples`` where None.
-            background: grey level in [0, 1].
+            background: gray level in [0, 1].
             max_points: bound on the samples evaluated at a time, and so on memory; by the device
                 where None.
             precision: of the networks: 'float32', 'bfloat16' or 'auto'.
@@ -265,7 +265,7 @@ class Generator(nn.Module):
                 that meet the box take the first of them); the middle where None.
             density_noise: added to the density, relative to 1 / length of the interval; likewise.
             places: see :meth:`density_grid`.
-            lattice: rays go through the pixels' centres of pictures of so many pixels
+            lattice: rays go through the pixels' centers of pictures of so many pixels
                 (:meth:`Patches.points`).
             kept: rays of a picture to trace, where the host knows how many may meet the box; asked
                 of the device where None.

@@ -23,7 +23,7 @@ Record = Callable[[Callable[[], dict[str, Tensor]]], tuple[Callable[[], None], d
 
 EAGER_FIRST = 3
 """Steps of a shape that run as usual before it is recorded: kernels are compiled in them, and
-optimisers get their state."""
+optimizers get their state."""
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""Finished pictures: no gradients, so empty space and hidden colours are skipped.
+"""Finished pictures: no gradients, so empty space and hidden colors are skipped.
 
 All views of one object are one batch of rays: its empty space is found once, and a GPU gets few,
 large launches. What skipping changes is bounded: by ``EMPTY_SHARE`` for fog that counts as empty
-(``rendering/density_grid.py`` says why) and by ``HIDDEN_SHARE`` for colours that are not evaluated,
+(``rendering/density_grid.py`` says why) and by ``HIDDEN_SHARE`` for colors that are not evaluated,
 half of one of 255 levels together; the other half is left to parts between the grid's points.
 """
 
@@ -23,7 +23,7 @@ from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import RenderOutput, expected_depth, render_weights
 
 HIDDEN_SHARE = 0.25 / 255
-"""Largest change of a pixel by all samples of its ray whose colours are not evaluated."""
+"""Largest change of a pixel by all samples of its ray whose colors are not evaluated."""
 
 CPU_POINTS = 2**16
 CUDA_POINTS = 2**22
@@ -106,7 +106,7 @@ class CachedRenderer:
             camera: V cameras.
             rows: the object that each sees, V rows of the codes; camera n sees row n where None.
             samples: samples a ray.
-            background: grey level in [0, 1].
+            background: gray level in [0, 1].
             max_points: samples at a time; by ``CPU_POINTS`` or ``CUDA_POINTS`` where None.
         """
         rows = list(range(len(camera))) if rows is None else rows
@@ -177,9 +177,9 @@ class CachedRenderer:
         samples: int,
         background: float,
     ) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, " rays"], Float[Tensor, " rays"]]:
-        """Colour, opacity and depth of rays that hit the box; as ``Generator.trace``, noiseless.
+        """Color, opacity and depth of rays that hit the box; as ``Generator.trace``, noiseless.
 
-        Densities are evaluated in occupied cells, colours where they are seen.
+        Densities are evaluated in occupied cells, colors where they are seen.
 
         Args:
             rays: a batch of one.
@@ -200,7 +200,7 @@ class CachedRenderer:
         weights = render_weights(sigma, delta)
         sent = weights.flatten()[where]
         seen = sent > HIDDEN_SHARE / samples
-        # a colour that is not evaluated counts as background; on a GPU the sum has no fixed order,
+        # a color that is not evaluated counts as background; on a GPU the sum has no fixed order,
         # and so no fixed last bit, unlike opacity and depth
         color = torch.full_like(origins, background)
         for number, style in styles.items():

@@ -15,7 +15,7 @@ def with_layers(
 ) -> tuple[ShapeStyle, AppearanceStyle]:
     """The styles of the codes alone, with a layer for each local edit.
 
-    A colour is looked for on every shape that the object has by then: a part that an edit of its
+    A color is looked for on every shape that the object has by then: a part that an edit of its
     shape made new is found by that shape's code.
     """
     detail = codes.detail

@@ -14,7 +14,7 @@ from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.patches import Patches
 
-# The smallest colour channel from which matter counts as white.
+# The smallest color channel from which matter counts as white.
 WHITE_FROM = 0.75
 # What the density's softplus is taken of, either side of which it has hardly a gradient.
 RAW_LIMIT = 8.0
@@ -63,13 +63,13 @@ def volume_priors(
 
     Args:
         points: positions, world units.
-        offsets: from each point to its neighbour, world units.
+        offsets: from each point to its neighbor, world units.
 
     Returns:
-        Smoothness: mean absolute difference of log(1 + sigma) at neighbours.
+        Smoothness: mean absolute difference of log(1 + sigma) at neighbors.
         White matter: mean opacity, over a twentieth of a unit, of what is as white as the
         background. A picture cannot tell white paint from empty space, so emptiness is preferred;
-        only density is pushed, never colour.
+        only density is pushed, never color.
         Saturation: mean square of what the raw density has beyond ``RAW_LIMIT``. Adam follows
         gradients however small they are: without it raw densities were seen at -700, where nothing
         can ever become matter again, and seats kept holes.

@@ -23,7 +23,7 @@ from clipnerf.rendering.density_grid import grid_cells
 from clipnerf.rendering.rays import rays_through
 from clipnerf.training.seeds import torch_generator
 
-# Random points an object at which the priors on the volume are judged, and as many neighbours.
+# Random points an object at which the priors on the volume are judged, and as many neighbors.
 PRIOR_POINTS = 192
 # Rays are kept in so many sizes on a GPU: its allocator and its matrix products like few.
 GPU_SIZES = 8
@@ -43,7 +43,7 @@ class StepInputs:
             out.
         places: of the first pass's points in their cells, [0, 1).
         points: where the priors on the volume are judged, in units of the box, [-1, 1).
-        offsets: standard normal; to the neighbours of ``points``, in units of their distance.
+        offsets: standard normal; to the neighbors of ``points``, in units of their distance.
         kept: rays of a picture that may meet the box; R at most. Known on the host.
         directions: where the cameras of the reals stand as seen from the origin; None where that is
             not known. The trainer adds them.

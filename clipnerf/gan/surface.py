@@ -1,7 +1,7 @@
-"""The surface of an object, seen once and coloured many times.
+"""The surface of an object, seen once and colored many times.
 
-Appearance reaches neither density nor sampling, so that everything but the colour of a view can
-be computed once, without a gradient, and coloured by as many edits as wanted. Of the samples
+Appearance reaches neither density nor sampling, so that everything but the color of a view can
+be computed once, without a gradient, and colored by as many edits as wanted. Of the samples
 along the rays only those that send light are kept: a few in a hundred.
 """
 
@@ -30,7 +30,7 @@ class Surface:
     """Samples of B views that send light, as many for each as the fullest view has."""
 
     features: Float[Tensor, "batch points features"]
-    """What the colour network sees."""
+    """What the color network sees."""
     directions: Float[Tensor, "batch points 3"]
     """Unit viewing directions."""
     weight: Float[Tensor, "batch points"]
@@ -58,7 +58,7 @@ class Surface:
             self.width,
         )
 
-    def colour(
+    def color(
         self, generator: Generator, style: AppearanceStyle
     ) -> Float[Tensor, "batch 3 height width"]:
         """The views on white in the given appearances, one for each; differentiable in them."""

@@ -38,13 +38,13 @@ def trace(
     density_noise: Float[Tensor, "batch rays samples"] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Float[Tensor, "batch rays 3"], Float[Tensor, "batch rays"], Float[Tensor, "batch rays"]]:
-    """Colour, opacity and depth of rays, all at once.
+    """Color, opacity and depth of rays, all at once.
 
     Args:
         rays: rays of B objects.
         grid: of the same objects; no gradient passes through the places that it gives.
         samples: samples a ray.
-        background: grey level behind the object.
+        background: gray level behind the object.
         jitter: places of the samples in their intervals, [0, 1) (training); the middle where
             None.
         density_noise: added to the density, relative to 1 / length of the interval.
@@ -63,7 +63,7 @@ def shade(
     background: float,
     dtype: torch.dtype,
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Colour, opacity and depth of rays from their samples.
+    """Color, opacity and depth of rays from their samples.
 
     Args:
         parts: rays of the same objects with numbers of samples of their own; each with t, the

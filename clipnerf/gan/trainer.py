@@ -40,7 +40,7 @@ HEADS = "features.safetensors"
 
 
 class Trainer(Schedules):
-    """Generator, discriminator, average and optimisers, and one step of the game.
+    """Generator, discriminator, average and optimizers, and one step of the game.
 
     Nothing in a step waits for the device: sizes are known beforehand, schedules are numbers of the
     host, and what is returned stays where it is.
@@ -159,7 +159,7 @@ class Trainer(Schedules):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Reals at the patches, opacity of the fakes, and the fakes: sampled and blurred alike.
 
-        Rays go through the centres of the reals' pixels, so that neither side is the smoother.
+        Rays go through the centers of the reals' pixels, so that neither side is the smoother.
         """
         size, pixels = drawn.size, drawn.camera.width
         if pixels < real.shape[-1]:

@@ -32,11 +32,11 @@ class BestSoFar:
 
 
 class LatentOptimizer:
-    """What is optimised: change of pose, codes, detail, for a number of starts.
+    """What is optimized: change of pose, codes, detail, for a number of starts.
 
     Args:
         codes, pose: where it starts.
-        layers: numbers of modulated layers, of geometry and of colour; None: no detail.
+        layers: numbers of modulated layers, of geometry and of color; None: no detail.
     """
 
     def __init__(

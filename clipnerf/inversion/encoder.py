@@ -52,7 +52,7 @@ class Guess:
         return (direction + 0.5 + offset) * (2 * math.pi / self.logits.shape[1])
 
     def poses(self, count: int) -> list[Pose]:
-        """The ``count`` most probable poses, best first; no two in neighbouring directions."""
+        """The ``count`` most probable poses, best first; no two in neighboring directions."""
         chances, found = self.logits.softmax(1), []
         bins = chances.shape[1]
         for _ in range(min(count, max(bins // 2, 1))):

@@ -68,7 +68,7 @@ def load_generator(path: str) -> Generator:
     if generator.field.entangled:
         raise UsageError(
             f"the generator '{file}' is entangled, so that a shape is not to be found without its "
-            "colours; use a disentangled one"
+            "colors; use a disentangled one"
         )
     return generator
 
@@ -153,7 +153,7 @@ class EncoderTraining(Task):
         return self._label_terms(self.encoder(as_a_photo(pictures, noise)), rows, noise)
 
     def _data_terms(self, number: int, noise: torch.Generator) -> dict[str, Tensor]:
-        """Pictures of both kinds in one batch, as the encoder's normalisation is to know both."""
+        """Pictures of both kinds in one batch, as the encoder's normalization is to know both."""
         config = self.config
         assert self.data is not None
         real = self.data.batch(next(self.data.plan(config.data_batch, config.seed, number)))
@@ -190,7 +190,7 @@ class EncoderTraining(Task):
         azimuth, elevation, roll = pose.angles().unbind(1)
         place = torch.remainder(azimuth / (2 * torch.pi), 1.0) * bins
         direction = place.long().clamp(max=bins - 1)
-        # neighbours are nearly as right: the offset reaches them
+        # neighbors are nearly as right: the offset reaches them
         middle = torch.arange(bins, device=self.device) + 0.5
         away = torch.remainder(middle - place[:, None] + bins / 2, bins) - bins / 2
         target = (-(away.square()) / 0.5).softmax(1)
@@ -210,8 +210,8 @@ class EncoderTraining(Task):
         ):
             terms[name] = 0.2 * ((a - b) / spread).square().mean()
         points = torch.rand(len(rows), POINTS, 3, generator=noise, device=self.device) * 2 - 1
-        of_shape, of_colour = field_difference(self.generator, guess.codes, codes, points)
-        return terms | {"opacity": 30 * of_shape, "colour": 20 * of_colour}
+        of_shape, of_color = field_difference(self.generator, guess.codes, codes, points)
+        return terms | {"opacity": 30 * of_shape, "color": 20 * of_color}
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:

@@ -24,7 +24,7 @@ def field_difference(
     true: Codes,
     points: Float[Tensor, "batch points 3"],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean squared differences of opacity, and of colour where the true object is.
+    """Mean squared differences of opacity, and of color where the true object is.
 
     Args:
         guess: differentiable.

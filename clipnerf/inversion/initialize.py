@@ -15,7 +15,7 @@ from clipnerf.inversion.pose import Pose
 from clipnerf.training.seeds import torch_generator
 
 LOOKED_AT = 6
-"""Poses of the encoder that are looked at before the best are optimised."""
+"""Poses of the encoder that are looked at before the best are optimized."""
 RING, HEIGHTS = 12, 2
 """Directions and heights of cameras that are looked at without an encoder."""
 
@@ -65,7 +65,7 @@ def _ring(target: Target, pictures: int, config: InversionConfig) -> list[tuple[
         for side in range(RING):
             turn = side / RING
             azimuth = prior.azimuth_min_deg + turn * (prior.azimuth_max_deg - prior.azimuth_min_deg)
-            # the same for all pictures, so that none depends on its neighbours
+            # the same for all pictures, so that none depends on its neighbors
             one = Codes.sample(1, dim, rng).to(generator.device)
             codes = one[torch.zeros(pictures, dtype=torch.long, device=generator.device)]
             like = codes.shape.new_ones(pictures)

@@ -24,7 +24,7 @@ from clipnerf.inversion.objective import (
     foreground_r2,
     psnr,
 )
-from clipnerf.inversion.optimize import optimise
+from clipnerf.inversion.optimize import optimize
 from clipnerf.inversion.paper import alternate
 from clipnerf.inversion.preprocess import prepare, usual_frame
 from clipnerf.inversion.result import LEAST_EXPLAINED, Inversion
@@ -139,7 +139,7 @@ def invert_pictures(
     config = config or InversionConfig()
     config.validate()
     if generator.field.entangled:
-        raise UsageError("an entangled generator has no shape apart from its colours to be found")
+        raise UsageError("an entangled generator has no shape apart from its colors to be found")
     pictures = _resized(pictures, config.size)
     spread = StyleSpread.of(generator)
     encoder = encoder if config.use_encoder else None
@@ -148,14 +148,14 @@ def invert_pictures(
     at_once = AT_ONCE if generator.device.type == "cpu" else CUDA_AT_ONCE
     groups = pictures.split(at_once)
     done: list[Inversion] = []
-    # the steps of the optimisation are what a person waits for
+    # the steps of the optimization are what a person waits for
     with torch.enable_grad(), Progress(steps * len(groups), desc="invert", unit="step") as progress:
         for group in groups:
             target = Target(generator, group, config.loss, config.samples, clip, lpips)
             if paper:
                 found = alternate(target, spread, config, progress.update)
             else:
-                found = optimise(target, encoder, spread, config, progress.update)
+                found = optimize(target, encoder, spread, config, progress.update)
             done.append(_result(target, found, config.size))
             if found.interrupted:
                 break

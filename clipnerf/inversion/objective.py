@@ -111,7 +111,7 @@ class Target:
     def render(
         self, codes: Codes, pose: Pose, index: Tensor | None = None
     ) -> Float[Tensor, "batch rays 3"]:
-        """Colours of all pixels, or of those in ``index``; differentiable in codes and pose."""
+        """Colors of all pixels, or of those in ``index``; differentiable in codes and pose."""
         generator = self.generator
         camera = pose.camera(generator.config.camera, self.size)
         pixels = self.pixels if index is None else self.pixels[:, index]

@@ -38,7 +38,7 @@ LOOK_AGAIN = 15
 """Steps after which it is looked again which pixels matter."""
 
 
-def optimise(
+def optimize(
     target: Target,
     encoder: Encoder | None,
     spread: StyleSpread,

@@ -44,7 +44,7 @@ POSE_CLIP, CODE_CLIP = 0.1, 0.2
 def alternate(
     target: Target, spread: StyleSpread, config: InversionConfig, on_progress: OnProgress
 ) -> BestSoFar:
-    """Fits pictures; the arguments and the result are those of ``optimise.optimise``."""
+    """Fits pictures; the arguments and the result are those of ``optimize.optimize``."""
     config = replace(config, starts=1)
     codes, pose, _ = starts(target, None, config)
     found = BestSoFar(codes, pose, [])

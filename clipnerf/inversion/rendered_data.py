@@ -86,7 +86,7 @@ class KnownPictures:
             generator, codes[first.to(device)], camera.to(device), generator.config.samples
         )
         row = torch.arange(len(first), device=device).repeat_interleave(each)
-        return surface.rows(row).colour(
+        return surface.rows(row).color(
             generator, generator.field.appearance_style(codes.appearance)
         )
 

@@ -26,7 +26,7 @@ LEAST_EXPLAINED = 0.85
 
 @dataclass(frozen=True)
 class Moment:
-    """How far an optimisation was after a step.
+    """How far an optimization was after a step.
 
     Attributes:
         step: steps done.

@@ -33,7 +33,7 @@ CODEC_OPTIONS = {
 
 
 def check_video_size(height: int, width: int) -> None:
-    """UsageError unless both are even: yuv420p stores colour for blocks of 2 x 2 pixels."""
+    """UsageError unless both are even: yuv420p stores color for blocks of 2 x 2 pixels."""
     for name, value in (("height", height), ("width", width)):
         if value < 2 or value % 2:
             raise UsageError(

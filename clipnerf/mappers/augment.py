@@ -1,7 +1,7 @@
 """What a rendered picture goes through before CLIP sees it, so that no single pixel can please it.
 
-Crop and perspective are one warp; the background is tinted through the opacity. Colours of the
-object are never changed: colour is what the words are about.
+Crop and perspective are one warp; the background is tinted through the opacity. Colors of the
+object are never changed: color is what the words are about.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Augmentation:
     homography: Float[Tensor, "batch 3 3"]
     """From the augmented picture's coordinates in [-1, 1]^2 to the rendered one's."""
     background: Float[Tensor, "batch 3 1 1"]
-    """Colour behind the object, in [0, 1]."""
+    """Color behind the object, in [0, 1]."""
 
     def rows(self, index: Int[Tensor, " rows"]) -> Augmentation:
         """A selection; one may be taken several times."""

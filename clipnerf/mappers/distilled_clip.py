@@ -85,7 +85,7 @@ class DistilledClip(nn.Module):
         return self(many, cameras.flatten(0, 1)).unflatten(0, (views, len(codes))).mean(0)
 
     @torch.no_grad()
-    def standardise(self, codes: Codes, embeddings: Float[Tensor, "batch embed"]) -> None:
+    def standardize(self, codes: Codes, embeddings: Float[Tensor, "batch embed"]) -> None:
         """Takes mean and spread of its input, and the mean of its output, from a sample."""
         styles = self._styles(codes)
         self.middle.copy_(styles.mean(0))
@@ -136,7 +136,7 @@ class GeneratedPictures:
             generator, codes[first * self.appearances], camera, generator.config.samples
         )
         style = generator.field.appearance_style(codes.appearance)
-        pictures = surface.rows(first.repeat_interleave(self.appearances)).colour(generator, style)
+        pictures = surface.rows(first.repeat_interleave(self.appearances)).color(generator, style)
         return self.clip.encode_image(pictures)
 
     def inputs(self) -> tuple[Codes, Float[Tensor, "pictures 9"]]:

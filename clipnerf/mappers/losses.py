@@ -10,7 +10,7 @@ What the paper has not, and why:
 - `contrast_loss` asks that the prompt be nearer than the library's others. In a compact CLIP all
   pictures of a category lie close together, and what tells red from orange is a small part of
   1 - cos.
-- `palette_distance` keeps the colours while a shape mapper works: z_s may move colours through
+- `palette_distance` keeps the colors while a shape mapper works: z_s may move colors through
   the learned displacement.
 - `code_prior` keeps the edited code where the generator has been trained.
 """
@@ -74,23 +74,23 @@ def palette_distance(
     rgb_before: Float[Tensor, "batch 3 height width"],
     opacity_before: Float[Tensor, "batch 1 height width"],
 ) -> Float[Tensor, " batch"]:
-    """Squared distance of the mean and the covariance of the object's colours.
+    """Squared distance of the mean and the covariance of the object's colors.
 
-    Pixels count by their opacity, and their colour on white counts: both pictures have the same
+    Pixels count by their opacity, and their color on white counts: both pictures have the same
     background. It knows nothing of places, so that the shape is free to change.
     """
-    mean, covariance = _colour_moments(rgb, opacity)
-    mean_before, covariance_before = _colour_moments(rgb_before, opacity_before)
+    mean, covariance = _color_moments(rgb, opacity)
+    mean_before, covariance_before = _color_moments(rgb_before, opacity_before)
     of_mean = (mean - mean_before).square().sum(-1)
     return of_mean + (covariance - covariance_before).square().sum((-1, -2))
 
 
-def _colour_moments(
+def _color_moments(
     rgb: Float[Tensor, "batch 3 height width"], opacity: Float[Tensor, "batch 1 height width"]
 ) -> tuple[Float[Tensor, "batch 3"], Float[Tensor, "batch 3 3"]]:
-    colours = rgb.flatten(2)
+    colors = rgb.flatten(2)
     share = opacity.flatten(2)
     share = share / share.sum(-1, keepdim=True).clamp_min(1e-3)
-    mean = (colours * share).sum(-1)
-    centred = colours - mean[..., None]
-    return mean, (centred * share) @ centred.transpose(1, 2)
+    mean = (colors * share).sum(-1)
+    centered = colors - mean[..., None]
+    return mean, (centered * share) @ centered.transpose(1, 2)

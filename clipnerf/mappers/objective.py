@@ -1,7 +1,7 @@
 """One step of a mapper's training: draw codes, prompts and cameras, render, and weigh the loss.
 
 Generator, discriminator and CLIP are frozen: no parameter of theirs asks for a gradient, so that
-autograd follows only what the edited code reaches. For the appearance mapper that is the colour
+autograd follows only what the edited code reaches. For the appearance mapper that is the color
 network; geometry is computed without a gradient.
 """
 
@@ -102,7 +102,7 @@ class Objective:
         self.prompts = prompts
         self.device = device
         self.samples = config.samples or generator.config.samples
-        # Only where appearance cannot reach geometry may a surface be coloured twice.
+        # Only where appearance cannot reach geometry may a surface be colored twice.
         self.one_surface = config.which == "appearance" and not generator.field.entangled
 
     def draw(self, rng: torch.Generator) -> EditBatch:
@@ -165,13 +165,13 @@ class Objective:
             surface = see_surface(self.generator, viewed, draw.camera, self.samples)
             opacity = surface.opacity
             style = self.generator.field.appearance_style(edited.appearance).rows(draw.edit)
-            rgb = surface.rows(draw.view).colour(self.generator, style)
+            rgb = surface.rows(draw.view).color(self.generator, style)
             after = Picture(rgb, opacity[draw.view])
             if not needs_before:
                 return None, after
             with torch.no_grad():
                 style = self.generator.field.appearance_style(viewed.appearance)
-                return Picture(surface.colour(self.generator, style), opacity), after
+                return Picture(surface.color(self.generator, style), opacity), after
         after = self.render(edited[draw.edit], draw.camera[draw.view])
         if not needs_before:
             return None, after

@@ -2,7 +2,7 @@
 
 Every code has its own space of embeddings that it can reach (`variation.py`). How much natural
 variance a direction has in each says how much of each mapper to use: "a red chair" lies among the
-differences that colours make, "a chair with armrests" among those of shapes, "a red chair with a
+differences that colors make, "a chair with armrests" among those of shapes, "a red chair with a
 high back" in both. What counts as much is read off the library, whose groups are known: a code is
 left alone (strength exactly 0) up to a little above the highest energy of the other group's
 prompts, and follows in full from halfway between that and the lowest of its own.
@@ -68,8 +68,8 @@ class Router(nn.Module):
     @torch.no_grad()
     def calibrate(
         self,
-        shape: tuple[Float[Tensor, " shapes"], Float[Tensor, " colours"]],
-        appearance: tuple[Float[Tensor, " colours"], Float[Tensor, " shapes"]],
+        shape: tuple[Float[Tensor, " shapes"], Float[Tensor, " colors"]],
+        appearance: tuple[Float[Tensor, " colors"], Float[Tensor, " shapes"]],
         lengths: Float[Tensor, " prompts"],
     ) -> None:
         """Reads the limits off a library.

@@ -79,7 +79,7 @@ def plan_universal(config: TrainMapperConfig) -> dict[str, str]:
         "clip": config.clip,
         "model": f"mapper 'universal', direction and code -> {config.mapper.hidden} twice -> code",
         "pictures": f"{u.shapes} shapes x {u.appearances} appearances at {u.picture_size} pixels",
-        "steps": f"distil {u.distil_steps}, text-free {u.text_free_steps}, fine-tune "
+        "steps": f"distill {u.distill_steps}, text-free {u.text_free_steps}, fine-tune "
         f"{u.fine_tune_steps}, rendered {u.rendered_steps}",
         "out": str(mapper_path(config)),
     }
@@ -109,7 +109,7 @@ class UniversalTraining(Task):
         )
         self.stages = {
             "pictures": self.pictures.parts,
-            "distil": u.distil_steps,
+            "distill": u.distill_steps,
             "text-free": u.text_free_steps,
             "fine-tune": u.fine_tune_steps,
             "rendered": u.rendered_steps,
@@ -120,21 +120,21 @@ class UniversalTraining(Task):
         )
         self.embeddings: list[Tensor] = []
         with seeded(config.seed, "distilled weights"):
-            self.distilled = DistilledClip(self.generator, self.clip.embed_dim, u.distil_width)
+            self.distilled = DistilledClip(self.generator, self.clip.embed_dim, u.distill_width)
         self.distilled.to(device)
         self.universal: Universal | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._inputs: tuple[Codes, Tensor] | None = None
 
     def begin(self, stage: str) -> None:
-        """Prepares a stage: its network and a fresh optimiser."""
+        """Prepares a stage: its network and a fresh optimizer."""
         if stage == "pictures":
             return
         codes, cameras = self.inputs()
-        if stage == "distil":
+        if stage == "distill":
             if self.place()[1] == 0:
                 seen = self._split[1]
-                self.distilled.standardise(_rows(codes, seen), torch.cat(self.embeddings)[seen])
+                self.distilled.standardize(_rows(codes, seen), torch.cat(self.embeddings)[seen])
             self.distilled.train()
             weights: list[nn.Parameter] = list(self.distilled.layers.parameters())
             self.optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.3)
@@ -161,7 +161,7 @@ class UniversalTraining(Task):
         for group in self.optimizer.param_groups:
             group["lr"] = peak * one_cycle(number, self.stages[stage])
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._distil_terms(rng) if stage == "distil" else self._edit_terms(stage, rng)
+        terms = self._distill_terms(rng) if stage == "distill" else self._edit_terms(stage, rng)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         weights = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -173,13 +173,13 @@ class UniversalTraining(Task):
         """Measures what a stage has brought."""
         if stage == "pictures":
             return {}
-        if stage == "distil":
+        if stage == "distill":
             explained = self.explained()
             if explained < POOR:
                 warnings.warn(
                     f"the distilled CLIP explains {explained:.2f} of the variance of held-out "
                     "pictures; the mapper will follow it into errors: raise universal.shapes or "
-                    "universal.distil_steps",
+                    "universal.distill_steps",
                     UserWarning,
                     stacklevel=2,
                 )
@@ -257,13 +257,13 @@ class UniversalTraining(Task):
             self._inputs = self.pictures.inputs()
         return self._inputs
 
-    def _distil_terms(self, rng: torch.Generator) -> dict[str, Tensor]:
+    def _distill_terms(self, rng: torch.Generator) -> dict[str, Tensor]:
         codes, cameras = self.inputs()
         taught = self._split[1]
-        some = torch.randint(len(taught), (self.config.universal.distil_batch,), generator=rng)
+        some = torch.randint(len(taught), (self.config.universal.distill_batch,), generator=rng)
         rows = taught[some.to(self.device)]
         error = self.distilled(_rows(codes, rows), cameras[rows]) - self._all()[rows]
-        return {"distil": error.square().sum(1).mean()}
+        return {"distill": error.square().sum(1).mean()}
 
     def _edit_terms(self, stage: str, rng: torch.Generator) -> dict[str, Tensor]:
         assert self.universal is not None

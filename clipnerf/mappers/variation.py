@@ -6,8 +6,8 @@ the whitened coordinates of C, "along d" is a unit vector, and a distance along 
 standard deviations: 2 is as far towards d as one object in fifty.
 
 What belongs to the other code is taken out of a direction first: in the chairs' compact CLIP the
-directions of colours are 0.9 to 1.1 long and those of shapes 0.3 to 0.8, so that the little of a
-colour that happens to lie in the space of shapes would drown what is said of the shape.
+directions of colors are 0.9 to 1.1 long and those of shapes 0.3 to 0.8, so that the little of a
+color that happens to lie in the space of shapes would drown what is said of the shape.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ Made from densities alone, so that no appearance can reach geometry through it. 
 **Where samples go.** A ray walks through the grid in small steps; samples then lie where light is
 stopped (importance sampling by the inverse distribution function; NeRF, section 5.2). All rays of
 an object share the grid, so what one ray alone would miss, such as a thin leg between two samples,
-is found for it by its neighbours. A share of the samples stays even, for what the grid has missed.
+is found for it by its neighbors. A share of the samples stays even, for what the grid has missed.
 
 **Which are left out** where no gradient is wanted, as nothing is there. What that costs is bounded.
 A photon that crosses fog of density sigma over a path s is stopped by it with probability
 1 - exp(-sigma s) <= sigma s, and a pixel is the mean over photons; leaving the fog out thus changes
-a colour in [0, 1], or the opacity, by at most sigma s. No path inside the box is longer than its
+a color in [0, 1], or the opacity, by at most sigma s. No path inside the box is longer than its
 diagonal, so cells whose density is below ``share / diagonal`` change a pixel by at most ``share``,
 all of them together, wherever they lie.
 """
@@ -44,7 +44,7 @@ class DensityGrid:
     """Densities of B objects at points of one grid.
 
     Attributes:
-        sigma: at the cells' centres (or at one point in each cell), 1 / world unit.
+        sigma: at the cells' centers (or at one point in each cell), 1 / world unit.
         box: half the extent along x, y, z, world units.
     """
 
@@ -81,10 +81,10 @@ class DensityGrid:
         return DensityGrid(torch.cat(parts, dim=1).unflatten(1, tuple(cells)), box)
 
     def occupied(self, share: float = EMPTY_SHARE) -> Bool[Tensor, "batch x y z"]:
-        """Cells whose own density, or a neighbour's, is above ``share / diagonal``.
+        """Cells whose own density, or a neighbor's, is above ``share / diagonal``.
 
         What is nowhere thinner than a cell is kept whole. What is thinner is found by the fog
-        around it, which the low threshold sees, and by the neighbours.
+        around it, which the low threshold sees, and by the neighbors.
         """
         full = (self.sigma > share / (2 * self.box.norm())).to(self.box.dtype)
         return F.max_pool3d(full[:, None], 3, stride=1, padding=1)[:, 0] > 0
@@ -93,7 +93,7 @@ class DensityGrid:
     def along(self, rays: Rays, steps: int = STEPS) -> Float[Tensor, "batch rays steps"]:
         """Share of a ray's light that each of its steps stops, by the grid's word.
 
-        Between centres the density is interpolated; where a cell is all but opaque, it counts as
+        Between centers the density is interpolated; where a cell is all but opaque, it counts as
         ``SATURATED``.
         """
         side = 2 * self.box * _per_axis([1 / n for n in self.sigma.shape[1:]], self.box)
@@ -132,7 +132,7 @@ def place_samples(
         jitter: places inside the intervals, [0, 1) (training); the middle where None.
     """
     steps = weights.shape[-1]
-    # a surface is found to a step's width, so its neighbours have to be looked at as well
+    # a surface is found to a step's width, so its neighbors have to be looked at as well
     near_by = F.max_pool1d(weights, 3, stride=1, padding=1)
     likely = torch.maximum(weights, 0.5 * near_by)
     total = likely.sum(-1, keepdim=True)

@@ -76,7 +76,7 @@ class Rays:
 def pixel_grid(
     width: int, height: int, device: torch.device | None = None
 ) -> Float[Tensor, "1 pixels 2"]:
-    """Centres of all pixels, (x, y) in pixels, row by row."""
+    """Centers of all pixels, (x, y) in pixels, row by row."""
     x = torch.arange(width, device=device) + 0.5
     y = torch.arange(height, device=device) + 0.5
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).view(1, -1, 2)

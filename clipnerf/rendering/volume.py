@@ -1,4 +1,4 @@
-"""Volume rendering: from densities and colours along rays to pixels (NeRF, eq. 3)."""
+"""Volume rendering: from densities and colors along rays to pixels (NeRF, eq. 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RenderOutput:
     """Rendered pictures.
 
     Attributes:
-        rgb: colours in [0, 1] over the background.
+        rgb: colors in [0, 1] over the background.
         opacity: share of light stopped by the object, [0, 1].
         depth: expected distance from the camera where a ray ends, world units; a ray that goes
             through ends where it leaves the box, one that misses the box at 0.
@@ -59,7 +59,7 @@ def composite(
     rgb: Float[Tensor, "*rays samples 3"],
     background: float,
 ) -> tuple[Float[Tensor, "*rays 3"], Float[Tensor, "*rays"]]:
-    """Colour over a grey background in [0, 1], and opacity."""
+    """Color over a gray background in [0, 1], and opacity."""
     opacity = weights.sum(-1)
     color = (weights[..., None, :] @ rgb).squeeze(-2)
     return color + background * (1 - opacity)[..., None], opacity

@@ -80,7 +80,7 @@ def _load(config: TrainRegionConfig) -> tuple[Generator, Segmenter]:
     if generator.field.entangled:
         raise UsageError(
             f"the generator of {config.bundle!r} is entangled: its geometry has no parts apart "
-            "from colours; use a disentangled one"
+            "from colors; use a disentangled one"
         )
     source = Path(config.segmenter) if config.segmenter else folder
     if source.is_dir() and not (source / SEGMENTER).is_file():

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 
 def block(inputs: int, outputs: int, kernel: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+    """Convolution, batch normalization, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),

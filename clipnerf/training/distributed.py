@@ -67,7 +67,7 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter], *, complete: boo
     """Replaces every gradient by its mean over the ranks, in one message; nothing for one rank.
 
     A gradient that is None on some ranks counts as zero there; None on all of them stays None, so
-    that an optimiser passes it over as it does in one process.
+    that an optimizer passes it over as it does in one process.
 
     Args:
         parameters: the same ones on every rank; those that ask for no gradient are passed over.

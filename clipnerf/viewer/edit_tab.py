@@ -22,9 +22,9 @@ class EditTab:
     def __init__(self, page: Page) -> None:
         self.page, self.found = page, list[str]()
         gui: Any = page.client.gui
-        grey = "prompt" in page.lacks
+        gray = "prompt" in page.lacks
         with gui.add_form(None) as form:
-            self._prompt = gui.add_text("Prompt", "", disabled=grey, hint="Enter applies it")
+            self._prompt = gui.add_text("Prompt", "", disabled=gray, hint="Enter applies it")
         form.on_submit(lambda _: self._prompted())
         self._reason = gui.add_html("")
         self._dials = {

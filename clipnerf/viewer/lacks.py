@@ -1,4 +1,4 @@
-"""What a bundle cannot do, and why, in plain words: those controls are grey."""
+"""What a bundle cannot do, and why, in plain words: those controls are gray."""
 
 from __future__ import annotations
 

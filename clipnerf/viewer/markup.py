@@ -98,7 +98,7 @@ def thumbs(cells: Sequence[tuple[str, np.ndarray | None, str, bool]], columns: i
 
 
 def swatches(disabled: bool = False) -> str:
-    """A button for each colour that has a name."""
+    """A button for each color that has a name."""
     made = []
     for name, rgb in COLORS.items():
         levels = ", ".join(str(round(255 * channel)) for channel in rgb)

@@ -1,11 +1,11 @@
-"""Blocks of the small convolutional networks that look at pictures: recogniser and encoder."""
+"""Blocks of the small convolutional networks that look at pictures: recognizer and encoder."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
 def convolution(old: int, new: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution, normalisation, ReLU."""
+    """Convolution, normalization, ReLU."""
     padding = 1 if kernel > 2 else 0
     return nn.Sequential(
         nn.Conv2d(old, new, kernel, stride, padding, bias=False),

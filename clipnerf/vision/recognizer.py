@@ -1,7 +1,7 @@
 """A small network that reads a picture's attributes: the judge who knows the true answer.
 
 CLIP says how well a picture fits words; on procedural categories we know what the words mean.
-The recogniser is trained on pictures whose attributes are known (`recognizer_training`), and then
+The recognizer is trained on pictures whose attributes are known (`recognizer_training`), and then
 counts what a generator makes, and whether an edit did what it was told.
 """
 
@@ -54,7 +54,7 @@ class Readings:
         """Where ``value`` stands among the values of ``attribute``."""
         if attribute not in self.values:
             raise UsageError(
-                f"the recogniser does not read {attribute!r}; it reads {', '.join(self.values)}"
+                f"the recognizer does not read {attribute!r}; it reads {', '.join(self.values)}"
             )
         if value not in self.values[attribute]:
             allowed = ", ".join(self.values[attribute])
@@ -74,7 +74,7 @@ class Readings:
 
 class Recognizer(nn.Module):
     """Pictures in, logits of every attribute out. The place of things is kept to the last layer:
-    a colour on the seat is another matter than the same colour on the legs.
+    a color on the seat is another matter than the same color on the legs.
 
     Args:
         config: the attributes and their values, picture size, width.
@@ -194,14 +194,14 @@ class Recognizer(nn.Module):
 
     @staticmethod
     def load(path: str | Path) -> Recognizer:
-        """Read a recogniser; UsageError names a file that is missing, foreign or truncated."""
+        """Read a recognizer; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(Path(path), "recognizer")
         try:
             recognizer = Recognizer(RecognizerConfig(**weights.config))
             recognizer.load_state_dict(weights.tensors)
         except (TypeError, RuntimeError) as error:
             raise UsageError(
-                f"recogniser {path} does not fit its own configuration "
+                f"recognizer {path} does not fit its own configuration "
                 f"({str(error).splitlines()[0]}); it was written by another version"
             ) from error
         return recognizer.requires_grad_(False).eval()

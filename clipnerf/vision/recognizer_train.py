@@ -1,4 +1,4 @@
-"""Fits a recogniser to pictures whose attributes are known."""
+"""Fits a recognizer to pictures whose attributes are known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def readable_attributes(data: PictureDataset, skip: Sequence[str] = ()) -> dict[
     """Attributes of a set with 2 to MAX_VALUES values, and the values, both sorted.
 
     Args:
-        skip: attributes to leave out, such as the colour of armrests that most chairs lack.
+        skip: attributes to leave out, such as the color of armrests that most chairs lack.
     """
     found: dict[str, set[str]] = {}
     for record in data.records:
@@ -43,7 +43,7 @@ def train_recognizer(
     data: PictureDataset,
     config: TrainRecognizerConfig | None = None,
 ) -> Recognizer:
-    """A recogniser of all attributes of ``data``, frozen, ready to read.
+    """A recognizer of all attributes of ``data``, frozen, ready to read.
 
     The same data, configuration and seed give the same weights on the same machine.
 
@@ -59,7 +59,7 @@ def train_recognizer(
     if not attributes:
         raise UsageError(
             f"{data.path} has no attributes in metadata.jsonl with 2 to {MAX_VALUES} values; "
-            "a recogniser needs them, as the sets of 'clipnerf data synthesize' have them"
+            "a recognizer needs them, as the sets of 'clipnerf data synthesize' have them"
         )
     asked = RecognizerConfig(attributes, data.size, config.width)
     task = RecognizerTraining(data, config, asked, device)
@@ -144,7 +144,7 @@ def augment(
     """What separates a volume rendering from a ray-cast picture, and a little more.
 
     Mirrored, moved, turned a little and resized; blurred by as much as two pixels; sometimes seen
-    at half the resolution; grain, and a change of brightness that keeps the names of colours.
+    at half the resolution; grain, and a change of brightness that keeps the names of colors.
     """
     batch, size = len(pictures), pictures.shape[-1]
 

@@ -14,7 +14,7 @@ COLORS = {"red": (220, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 220)}
 
 
 def write_pictures(folder: Path, count: int = 48) -> Path:
-    """Discs and squares of three colours on white, with captions, objects and attributes."""
+    """Discs and squares of three colors on white, with captions, objects and attributes."""
     folder.mkdir(parents=True)
     rng = np.random.RandomState(0)
     y, x = np.mgrid[:32, :32]

@@ -22,7 +22,7 @@ def state(run: Path) -> dict:
     return {"step": step, "state": kept}
 
 
-def test_learns_colours_and_shapes(trained: Path, capsys: pytest.CaptureFixture) -> None:
+def test_learns_colors_and_shapes(trained: Path, capsys: pytest.CaptureFixture) -> None:
     last = [json.loads(line) for line in (trained / "stats.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in last if "loss" in line]
     assert losses[-1] < losses[0] - 0.3

@@ -16,7 +16,7 @@ CARS = CHAIRS.with_name("cars.yaml")
 
 
 class Words:
-    """A CLIP that embeds a text by the colour in it."""
+    """A CLIP that embeds a text by the color in it."""
 
     def encode_text(self, texts):
         axes = {"red": 0, "blue": 1, "arms": 2}

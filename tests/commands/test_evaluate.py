@@ -126,7 +126,7 @@ def test_everything_at_hand_is_measured(bundle, tmp_path, capsys):
     assert found["variety"]["guide"]["protocol"]["reals"] == 16
     assert found["provenance"]["config"]["first_seed"] == 1000
     names = [row["name"] for row in found["targets"]]
-    assert "named attribute is true, colours" in names and len(names) == len(set(names))
+    assert "named attribute is true, colors" in names and len(names) == len(set(names))
     # a reader of random weights is not to be trusted with anything
     assert found["accuracy"]["armrests"] < 0.75 and "not counted:     armrests, color" in text
 
@@ -188,7 +188,7 @@ def test_two_kinds_of_mapper_stand_side_by_side(bare, bundle, tmp_path, capsys):
     paper, universal = found["kinds"]["paper"], found["kinds"]["universal"]
     assert [r["prompt"] for r in paper["results"]] == [r["prompt"] for r in universal["results"]]
     assert universal["silhouette_iou"] == 1 and universal["left_out"] == {}
-    assert "others stay, colours" in [row["name"] for row in found["targets"]]
+    assert "others stay, colors" in [row["name"] for row in found["targets"]]
     assert paper["words"]["guide"]["direction"] != universal["words"]["guide"]["direction"]
     assert "below: after the edit by paper, then by universal" in (
         (out / "evaluation.html").read_text()
@@ -247,7 +247,7 @@ def test_the_plan_says_what_is_missing_and_writes_nothing(bundle, bare, tmp_path
     assert main(argv) == 0
     said = capsys.readouterr().out
     assert "pictures, edited:      36" in said and "entangled.safetensors" in said
-    # three views, from other sides, recoloured, and as often as the two colours drawn at once
+    # three views, from other sides, recolored, and as often as the two colors drawn at once
     assert "pictures, unedited:    45" in said
     assert "judge:                 absent; give --judge" in said
     assert main(["evaluate", str(bare), "--quick", "--out", str(out), "--dry-run"]) == 0
@@ -271,10 +271,10 @@ def test_nothing_that_can_be_used(bundle, bare, tmp_path, capsys):
     assert "objects is 1; allowed: 2 to 1024" in fails(capsys, bundle, "--objects", 1, *out)
 
 
-def test_a_recogniser_of_another_category(bundle, tmp_path, capsys):
+def test_a_recognizer_of_another_category(bundle, tmp_path, capsys):
     cars = write_recognizer(tmp_path / "cars.safetensors", body=["van", "jeep"])
     said = fails(capsys, bundle, *FEW, "--recognizer", cars, "--out", tmp_path / "out")
-    assert "the wish 'a red chair' does not fit the recogniser" in said
+    assert "the wish 'a red chair' does not fit the recognizer" in said
     assert "does not read 'color'; it reads body" in said and "of one category" in said
 
 

@@ -105,7 +105,7 @@ def test_what_was_found_is_edited_and_filmed(written, bundle, tmp_path):
     assert read_video(video).shape == (3, 16, 16, 3)
 
 
-def test_an_edit_of_colours_leaves_the_found_geometry_alone(written, bundle):
+def test_an_edit_of_colors_leaves_the_found_geometry_alone(written, bundle):
     report, _ = written
     editor = Editor.load(bundle, "cpu")
     codes = report.found.codes

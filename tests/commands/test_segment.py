@@ -149,5 +149,5 @@ def test_evaluation_runs_on_a_bundle_and_writes_what_it_says(bundle, tmp_path, c
         "the legs",
         "the armrests",
     }
-    assert found["edits"] == []  # no recogniser in this bundle
+    assert found["edits"] == []  # no recognizer in this bundle
     assert main(["evaluate", str(bundle), "--segmentation", "--inversion"]) == 2

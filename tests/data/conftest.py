@@ -17,7 +17,7 @@ class Folder:
         path.mkdir(parents=True)
 
     def picture(self, name: str, size=(16, 16), color=None, **options) -> np.ndarray:
-        """Writes a picture of one colour, or of noise, and returns its pixels."""
+        """Writes a picture of one color, or of noise, and returns its pixels."""
         seed = sum(name.encode())
         noise = np.random.RandomState(seed).randint(0, 256, (size[1], size[0], 3))
         pixels = np.uint8(noise if color is None else np.broadcast_to(color, noise.shape))

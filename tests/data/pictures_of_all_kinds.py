@@ -9,13 +9,13 @@ from PIL import Image
 
 SIDE = 16
 
-GREY = np.full((SIDE, SIDE), 255, np.uint8)
-GREY[2:10, 3:6] = 51
-GREY[12:14, 3:12] = 0
+GRAY = np.full((SIDE, SIDE), 255, np.uint8)
+GRAY[2:10, 3:6] = 51
+GRAY[12:14, 3:12] = 0
 """A figure that is another after any turn, on white; its levels survive palettes and 8 bits."""
 
-FIGURE = GREY < 255
-SHARES = GREY / 255.0
+FIGURE = GRAY < 255
+SHARES = GRAY / 255.0
 
 
 def png(levels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
@@ -37,17 +37,17 @@ def png(levels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
 
 
 def _rgb() -> Image.Image:
-    return Image.fromarray(np.repeat(GREY[..., None], 3, 2))
+    return Image.fromarray(np.repeat(GRAY[..., None], 3, 2))
 
 
 def _alpha(mode: str) -> Image.Image:
     """White is transparent, and hides a color."""
-    rgba = np.dstack([np.where(FIGURE, GREY, 90)] * 3 + [FIGURE * 255]).astype(np.uint8)
+    rgba = np.dstack([np.where(FIGURE, GRAY, 90)] * 3 + [FIGURE * 255]).astype(np.uint8)
     return Image.fromarray(rgba).convert(mode)
 
 
 def _indexed() -> Image.Image:
-    picture = Image.fromarray(np.digitize(GREY, [30, 100]).astype(np.uint8))
+    picture = Image.fromarray(np.digitize(GRAY, [30, 100]).astype(np.uint8))
     picture.putpalette([0, 0, 0, 51, 51, 51, 255, 255, 255])
     return picture
 
@@ -77,7 +77,7 @@ UNTURN = {
 
 
 def lying(orientation: int) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(UNTURN[orientation](GREY)))
+    return Image.fromarray(np.ascontiguousarray(UNTURN[orientation](GRAY)))
 
 
 def _deep(dtype, scale: float) -> Image.Image:
@@ -101,14 +101,14 @@ _color16 = np.repeat((SHARES * 65535)[..., None], 3, 2)
 _key = struct.pack(">HHH", 90 * 257, 90 * 257, 90 * 257)
 
 FILES = {
-    "L": _save(Image.fromarray(GREY)),
+    "L": _save(Image.fromarray(GRAY)),
     "RGB": _save(_rgb()),
     "RGBA": _save(_alpha("RGBA")),
     "LA": _save(_alpha("LA")),
     "palette": _save(_indexed()),
     "palette, transparent index": _save(_indexed(), transparency=2),
     "palette, alpha of each index": _save(_indexed(), transparency=bytes([255, 255, 0])),
-    "transparent grey": _save(Image.fromarray(np.where(FIGURE, GREY, 90)), transparency=90),
+    "transparent gray": _save(Image.fromarray(np.where(FIGURE, GRAY, 90)), transparency=90),
     "transparent color": _save(_alpha("RGB"), transparency=(90, 90, 90)),
     "16 bits": _save(_deep(np.uint16, 65535)),
     "12 bits in 16": _save(_deep(np.uint16, 4095)),
@@ -197,7 +197,7 @@ MASKS = {
     "palette that begins with white": _save(_mask(1 - _one, [255, 255, 255, 0, 0, 0])),
     "transparent index": _save(_mask(1 - _one, [9, 90, 9, 255, 0, 0]), transparency=1),
     "black in alpha": _save(Image.fromarray(np.dstack([_one * 0] * 3 + [_one * 255]))),
-    "white in grey alpha": _save(Image.fromarray(np.dstack([_one | 255, _one * 255]))),
+    "white in gray alpha": _save(Image.fromarray(np.dstack([_one | 255, _one * 255]))),
     "opaque alpha": _save(Image.fromarray(np.dstack([_one * 255] * 3 + [_one | 255]))),
     "0 and 1 in 16 bits": _save(_mask(_one.astype(np.uint16))),
     "0 and 65535": _save(_mask(_one.astype(np.uint16) * 65535)),
@@ -208,14 +208,14 @@ MASKS = {
     "turned": _save(Image.fromarray(np.ascontiguousarray(np.rot90(_one))), exif=_exif("6")),
 }
 
-_labels = np.where(GREY == 0, 2, _one).astype(np.uint8)
+_labels = np.where(GRAY == 0, 2, _one).astype(np.uint8)
 
 NO_MASKS = {
     "labels": (_save(_mask(_labels)), 2),
     "labels in 16 bits": (_save(_mask(_labels.astype(np.uint16) * 150)), 300),
     "labels as floats": (_save(_mask(_labels.astype(np.float32) * 3), ".tif"), 6),
     "indices": (_save(_mask(_labels, [255] * 3 + [31, 119, 180, 255, 127, 14])), 2),
-    "dark soft grey": (_save(_mask(GREY // 2)), 127),
+    "dark soft gray": (_save(_mask(GRAY // 2)), 127),
     "red on white": (_save(_painted([200, 0, 0], [255] * 3)), 255),
     "three colors": (_save(_mask(np.dstack([_labels * 90, _one * 0, _one * 50]))), 180),
     "soft alpha up to 100": (_save(Image.fromarray(np.dstack([_one] * 3 + [_labels * 50]))), 100),

@@ -24,7 +24,7 @@ from clipnerf.inversion.preprocess import Frame, prepare
 from tests.data.pictures_of_all_kinds import (
     FIGURE,
     FILES,
-    GREY,
+    GRAY,
     MASKS,
     NO_MASKS,
     NO_PICTURES,
@@ -62,7 +62,7 @@ def test_what_is_transparent_is_known(tmp_path, kind):
     path = FILES[kind](tmp_path)
     assert (read_photo(path).alpha[0].numpy() == FIGURE).all()
     black, _ = decode(Source(tmp_path), path.name, SIDE, background=0.0)
-    assert (black == np.where(FIGURE, GREY, 0)).all()
+    assert (black == np.where(FIGURE, GRAY, 0)).all()
 
 
 @pytest.mark.parametrize("kind", NO_PICTURES)
@@ -135,17 +135,17 @@ def test_an_image_of_the_caller_stays_as_it_was(tmp_path):
     assert torch.equal(first, again) and picture.getexif()[0x0112] == 6
 
 
-_rgba = np.dstack([np.where(FIGURE, GREY, 90)] * 3 + [FIGURE * 255]).astype(np.uint8)
+_rgba = np.dstack([np.where(FIGURE, GRAY, 90)] * 3 + [FIGURE * 255]).astype(np.uint8)
 ARRAYS = {
-    "grey": GREY,
-    "channels last": np.repeat(GREY[..., None], 3, 2),
-    "channels first": np.repeat(GREY[None], 3, 0),
-    "one channel": GREY[..., None],
+    "gray": GRAY,
+    "channels last": np.repeat(GRAY[..., None], 3, 2),
+    "channels first": np.repeat(GRAY[None], 3, 0),
+    "one channel": GRAY[..., None],
     "alpha": _rgba,
     "16 bits": np.repeat((SHARES * 65535).astype(np.uint16)[..., None], 3, 2),
     "12 bits": (SHARES * 4095).astype(np.int64),
-    "backwards": GREY[::-1].copy()[::-1],
-    "tensor": torch.from_numpy(GREY)[None].expand(3, -1, -1),
+    "backwards": GRAY[::-1].copy()[::-1],
+    "tensor": torch.from_numpy(GRAY)[None].expand(3, -1, -1),
     "tensor with alpha": torch.from_numpy(_rgba).permute(2, 0, 1),
     "floats": SHARES,
     "float32 RGB": np.repeat(SHARES.astype(np.float32)[..., None], 3, 2),
@@ -240,8 +240,8 @@ def test_arrays_are_masks(kind, tensor):
 
 
 def test_soft_masks_stay_soft(tmp_path):
-    Image.fromarray(GREY).save(tmp_path / "m.png")
-    assert torch.equal(read_mask(tmp_path / "m.png")[0], torch.from_numpy(GREY) / 255)
+    Image.fromarray(GRAY).save(tmp_path / "m.png")
+    assert torch.equal(read_mask(tmp_path / "m.png")[0], torch.from_numpy(GRAY) / 255)
     shares = torch.rand(1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 0.7
     assert torch.equal(read_mask(shares), shares)
     deep = (SHARES * 65535).astype(np.uint16)

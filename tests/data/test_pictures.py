@@ -29,7 +29,7 @@ def test_alpha_goes_over_the_background(folder):
     np.testing.assert_allclose(white[:, 0, 0], [244, 204, 204], atol=1)
 
 
-def test_transparent_palette_and_grey_alpha(folder):
+def test_transparent_palette_and_gray_alpha(folder):
     palette = Image.new("P", (4, 4), 0)
     palette.putpalette([10, 20, 30, 200, 100, 50])
     palette.putpixel((1, 0), 1)

@@ -133,7 +133,7 @@ def test_exemplars_are_followed_by_both_mappers(editor):
 
 
 def reading(editor: Editor, category: str):
-    """Renders objects from one side, and reads them by the recogniser of their bundle."""
+    """Renders objects from one side, and reads them by the recognizer of their bundle."""
     path = f"data/pretrained/{category}/evaluation/recognizer.safetensors"
     recognizer = Recognizer.load(path)
 
@@ -162,7 +162,7 @@ def test_the_chairs_bundle_routes_its_library(chairs):
 
 
 def test_the_chairs_bundle_does_what_is_said_and_leaves_the_rest(chairs):
-    """Read by the recogniser that comes with the bundle; eight objects, a view each."""
+    """Read by the recognizer that comes with the bundle; eight objects, a view each."""
     seen = reading(chairs, "chairs")
     codes = chairs.sample(range(8))
     before, _ = seen(codes)
@@ -194,7 +194,7 @@ def test_the_cars_bundle_routes_its_library(cars):
 
 
 def test_the_cars_bundle_does_what_is_said_and_leaves_the_rest(cars):
-    """Read by the recogniser that comes with the bundle; eight objects, a view each."""
+    """Read by the recognizer that comes with the bundle; eight objects, a view each."""
     seen = reading(cars, "cars")
     codes = cars.sample(range(8))
     before, _ = seen(codes)

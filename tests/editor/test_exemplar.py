@@ -34,17 +34,17 @@ def test_a_picture_is_read_in_0_to_1(drawing, tmp_path):
     assert picture[0, :, 20, 20].tolist() == [1, 1, 1]
 
 
-def test_grey_alpha_and_exif_are_sensible_pictures(drawing, tmp_path):
+def test_gray_alpha_and_exif_are_sensible_pictures(drawing, tmp_path):
     drawing.save(tmp_path / "rgb.png")
     plain = read_exemplar(tmp_path / "rgb.png", 32)
 
-    drawing.convert("L").save(tmp_path / "grey.png")
-    grey = read_exemplar(tmp_path / "grey.png", 32)
-    assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
+    drawing.convert("L").save(tmp_path / "gray.png")
+    gray = read_exemplar(tmp_path / "gray.png", 32)
+    assert torch.equal(gray[:, 0], gray[:, 1]) and torch.equal(gray[:, 0], gray[:, 2])
 
     alpha = np.dstack([np.asarray(drawing), np.zeros((32, 32), np.uint8)])
     alpha[2:8, 2:16, 3] = 255
-    alpha[8:, :, :3] = 7  # what is transparent is white, whatever colour it has
+    alpha[8:, :, :3] = 7  # what is transparent is white, whatever color it has
     Image.fromarray(alpha, "RGBA").save(tmp_path / "alpha.png")
     assert torch.equal(read_exemplar(tmp_path / "alpha.png", 32), plain)
 
@@ -91,8 +91,8 @@ BROKEN = {
     "half": "cannot be decoded",
     "tiny": "is 1 x 1 pixels; allowed: 8 or more",
     "line": "is 200 x 2 pixels",
-    "plain": "one plain colour",
-    "transparent": "one plain colour",
+    "plain": "one plain color",
+    "transparent": "one plain color",
     "folder": "is a folder",
     "missing": "does not exist",
 }
@@ -137,10 +137,10 @@ def test_shape_only_appearance_only_or_both(editor, drawing, tmp_path):
     codes = editor.sample([0, 1])
     both = editor.edit(codes, image=tmp_path / "photo.png")
     shape = editor.edit(codes, image=str(tmp_path / "photo.png"), appearance=0.0)
-    colours = editor.edit(codes, image=str(tmp_path / "photo.png"), shape=0.0)
+    colors = editor.edit(codes, image=str(tmp_path / "photo.png"), shape=0.0)
     assert torch.equal(shape.appearance, codes.appearance)
-    assert torch.equal(colours.shape, codes.shape)
-    assert torch.equal(both.shape, shape.shape) and torch.equal(both.appearance, colours.appearance)
+    assert torch.equal(colors.shape, codes.shape)
+    assert torch.equal(both.shape, shape.shape) and torch.equal(both.appearance, colors.appearance)
     assert not torch.allclose(both.shape, codes.shape, atol=1e-3)
     assert not torch.allclose(both.appearance, codes.appearance, atol=1e-3)
     nothing = editor.edit(codes, image=str(tmp_path / "photo.png"), shape=0.0, appearance=0.0)
@@ -212,7 +212,7 @@ def test_an_exemplar_is_a_direction_among_pictures_without_the_other_codes_part(
 
 
 def test_the_codes_of_the_bundle_are_told_apart_in_its_pictures():
-    """Another colour moves the embedding along appearance rather than shape, and vice versa."""
+    """Another color moves the embedding along appearance rather than shape, and vice versa."""
     editor = Editor.load("data/pretrained/chairs", device="cpu")
     own = exemplar.own_pictures(editor.generator, editor.clip)
     for basis in own.along.values():
@@ -235,21 +235,21 @@ def test_the_bundles_objects_come_closer_to_drawn_exemplars(tmp_path):
     folder = synthesize("chairs", 6, 64, seed=1, out=tmp_path / "chairs")
     codes = editor.sample([0, 1, 2, 3])
     before = editor.render(codes, size=64).rgb
-    gains, colours = [], []
+    gains, colors = [], []
     for path in sorted(folder.glob("0*.png")):
         picture = read_exemplar(path, 64)
         goal = editor.clip.encode_image(picture)[0]
         after = editor.render(editor.edit(codes, image=path), size=64).rgb
         similar = [editor.clip.encode_image(views) @ goal for views in (before, after)]
         gains.append(similar[1] - similar[0])
-        colours.append([_colour(before, picture), _colour(after, picture)])
-    gain, colour = torch.stack(gains), torch.tensor(colours).mean(0)
+        colors.append([_color(before, picture), _color(after, picture)])
+    gain, color = torch.stack(gains), torch.tensor(colors).mean(0)
     assert float(gain.mean()) > 0.25 and float((gain > 0).float().mean()) > 0.8
-    assert colour[1] < 0.75 * colour[0]
+    assert color[1] < 0.75 * color[0]
 
 
-def _colour(views: torch.Tensor, picture: torch.Tensor) -> float:
-    """Mean distance of the mean colour of what is not white from that of a picture."""
+def _color(views: torch.Tensor, picture: torch.Tensor) -> float:
+    """Mean distance of the mean color of what is not white from that of a picture."""
 
     def mean(some: torch.Tensor) -> torch.Tensor:
         drawn = (some.amin(1, keepdim=True) < 0.9).float()

@@ -70,7 +70,7 @@ def changed(one, other) -> float:
 
 
 @pytest.mark.parametrize("kind", ["phrase", "box", "painted"])
-def test_a_local_colour_changes_its_region_alone(editor, codes, kind):
+def test_a_local_color_changes_its_region_alone(editor, codes, kind):
     mask = torch.zeros(1, 16, 16)
     mask[:, :8] = 1
     region = {"phrase": "the seat", "box": BOX, "painted": Painted(mask, 30.0, 20.0)}[kind]

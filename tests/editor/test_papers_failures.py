@@ -1,4 +1,4 @@
-"""The paper's failures as a standing test: colours that words give to parts stay on these parts."""
+"""The paper's failures as a standing test: colors that words give to parts stay on these parts."""
 
 import warnings
 
@@ -21,7 +21,7 @@ def quiet():
 
 
 def changed(editor: Editor, before: Codes, after: Codes, azimuth: float) -> torch.Tensor:
-    """Change of colour, [batch, 3, 32, 32]; of opacity there is none."""
+    """Change of color, [batch, 3, 32, 32]; of opacity there is none."""
     old, new = (editor.render(codes, azimuth, 20, 32) for codes in (before, after))
     assert torch.equal(old.opacity, new.opacity)
     return new.rgb - old.rgb

@@ -1,4 +1,4 @@
-"""Paint: parts that never take a colour get it; parts that do are left to the network."""
+"""Paint: parts that never take a color get it; parts that do are left to the network."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ BLACK = torch.tensor([0.05, 0.05, 0.05])
 
 @pytest.fixture
 def generator(monkeypatch):
-    """Objects solid all over; above the floor their colour is z_a's, below it always black."""
+    """Objects solid all over; above the floor their color is z_a's, below it always black."""
     generator = tiny_generator()
     field = generator.field
     monkeypatch.setattr(
@@ -39,7 +39,7 @@ def layer_of(codes, low, high) -> tuple[LocalEdit, CodeChange]:
     region = BoxRegion(torch.tensor([low]).expand(count, 3), torch.tensor([high]).expand(count, 3))
 
     def whole(objects: Codes) -> Codes:
-        """The code whose colour is strongest, whatever an object had."""
+        """The code whose color is strongest, whatever an object had."""
         target = torch.linspace(-2, 2, objects.appearance.shape[1])
         return replace(objects, appearance=target.expand_as(objects.appearance))
 
@@ -48,7 +48,7 @@ def layer_of(codes, low, high) -> tuple[LocalEdit, CodeChange]:
     return layer, CodeChange(random, whole(random))
 
 
-def test_a_part_that_never_takes_a_colour_is_painted(generator):
+def test_a_part_that_never_takes_a_color_is_painted(generator):
     codes = Codes.from_seeds([0, 1], 16)
     legs, random = layer_of(codes, [-1.0, -1.0, -1.0], [1.0, 1.0, -0.1])
     found = recolored(generator, codes, legs, random)

@@ -1,4 +1,4 @@
-"""What looks at a tiny world, whose pictures are those of the tests of the recogniser."""
+"""What looks at a tiny world, whose pictures are those of the tests of the recognizer."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def judge() -> FeatureNetwork:
 
 
 class FakeClip:
-    """Encodes a picture as its mean colours in four quarters, and the words 'red' and so on."""
+    """Encodes a picture as its mean colors in four quarters, and the words 'red' and so on."""
 
     name, hash = "quarters", "0" * 16
 

@@ -59,7 +59,7 @@ def test_the_deformation_stays_within_its_limit_and_follows_the_shape_code(limit
     assert not torch.allclose(deformed[0], deformed[1])
 
 
-def test_density_is_never_negative_and_colour_stays_in_range():
+def test_density_is_never_negative_and_color_stays_in_range():
     field = stirred(make_field())
     for parameter in field.parameters():
         parameter.data *= 10
@@ -133,7 +133,7 @@ def test_the_entangled_baseline_needs_both_codes_everywhere_and_does_not_deform(
     assert not torch.allclose(field.density(features, style), other)
 
 
-def test_colour_sees_the_direction_only_where_it_is_asked_to():
+def test_color_sees_the_direction_only_where_it_is_asked_to():
     field = stirred(make_field(view_direction=True))
     style = field.appearance_style(torch.randn(1, 8))
     features = field.features(torch.rand(1, 10, 3))
@@ -154,7 +154,7 @@ def mirrored(points: torch.Tensor) -> torch.Tensor:
     return points * torch.tensor([1.0, -1.0, 1.0])
 
 
-def test_mirrored_geometry_is_the_same_on_both_sides_bit_for_bit_and_colour_is_not():
+def test_mirrored_geometry_is_the_same_on_both_sides_bit_for_bit_and_color_is_not():
     field = stirred(make_field(mirror=True))
     points, code = torch.rand(1, 300, 3) * 2 - 1, torch.randn(1, 8)
     style = field.shape_style(code)

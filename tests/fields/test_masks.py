@@ -105,7 +105,7 @@ def test_a_phrases_mask_depends_on_the_shape_code(field):
     assert not torch.equal(one, other)
 
 
-def test_a_colour_is_another_within_the_mask_and_the_same_bits_outside(field):
+def test_a_color_is_another_within_the_mask_and_the_same_bits_outside(field):
     plain = field.appearance_style(draw(2, CODE_DIM))
     other = field.appearance_style(draw(2, CODE_DIM, seed=5))
     points = 0.6 * draw(2, 300, 3, seed=1)

@@ -44,7 +44,7 @@ def inputs(count, objects=2, seed=0):
 
 
 def everything(field, points, codes, wanted=None):
-    """Features, sigma, colour, and gradients of points and of every parameter."""
+    """Features, sigma, color, and gradients of points and of every parameter."""
     dtype = field.grid.table.dtype
     points = points.to(dtype).clone().requires_grad_()
     z_s, z_a = codes.to(dtype)
@@ -134,7 +134,7 @@ def test_a_batch_without_points_passes():
     assert features.shape == (2, 0, field.point_features) and sigma.shape == (2, 0)
 
 
-def test_bits_depend_on_no_order_no_neighbours_and_no_threads():
+def test_bits_depend_on_no_order_no_neighbors_and_no_threads():
     points, codes = inputs(2 * JOB + 100)
     field = make(mirror=True)
     threads = torch.get_num_threads()

@@ -101,7 +101,7 @@ def test_second_derivatives_are_those_of_the_textbook_form(size):
         upstream = upstream.view(len(x), -1).requires_grad_()
         out = function(leaf, table, layout)
         to_x, to_table = torch.autograd.grad(out, (leaf, table), upstream, create_graph=True)
-        # a regulariser on the slope, and one on the table's gradient
+        # a regularizer on the slope, and one on the table's gradient
         value = to_x.square().sum() + (to_table * random_table(layout).to(to_table)).sum()
         results.append(torch.autograd.grad(value, (leaf, table, upstream)))
     for name, ours, theirs in zip(("x", "table", "upstream"), *results, strict=True):

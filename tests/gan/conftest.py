@@ -56,7 +56,7 @@ def make_generator():
 
 @pytest.fixture(scope="session")
 def picture_folder(tmp_path_factory) -> Path:
-    """Twelve pictures of 16 x 16: a coloured rectangle on white."""
+    """Twelve pictures of 16 x 16: a colored rectangle on white."""
     folder = tmp_path_factory.mktemp("pictures")
     draw = np.random.RandomState(0)
     for n in range(12):

@@ -18,7 +18,7 @@ def test_seeds_give_these_very_numbers_on_every_machine():
     assert codes.appearance[1, -1].item() == pytest.approx(0.97578263, abs=1e-8)
 
 
-def test_a_seed_does_not_depend_on_its_neighbours():
+def test_a_seed_does_not_depend_on_its_neighbors():
     assert torch.equal(Codes.from_seeds([5, 3]).shape[1], Codes.from_seeds([3]).shape[0])
     assert Codes.from_seeds([2**32 - 1], dim=4).shape.shape == (1, 4)
 

@@ -52,7 +52,7 @@ def test_constant_density_gives_one_minus_exp_of_sigma_times_length(
 
 
 def opaque_ball(generator: Generator, monkeypatch, radius: float) -> None:
-    """Turns the generator's object into an opaque grey ball."""
+    """Turns the generator's object into an opaque gray ball."""
     monkeypatch.setattr(generator.field, "features", lambda points, dtype: points)
     monkeypatch.setattr(
         generator.field,
@@ -126,14 +126,14 @@ def test_in_the_entangled_baseline_appearance_does_reach_geometry(make_generator
     assert float((one.opacity - other.opacity).abs().max()) > 1e-3
 
 
-def test_swapping_codes_swaps_shapes_and_leaves_colour_networks_alone(make_generator):
+def test_swapping_codes_swaps_shapes_and_leaves_color_networks_alone(make_generator):
     generator = make_generator()
     camera = generator.camera(30.0, 20.0, 16)
     a, b = Codes.from_seeds([0, 1], 8), Codes.from_seeds([2, 3], 8)
     mixed = generator.render(with_appearance_of(b, a), camera)
     assert torch.equal(mixed.opacity, generator.render(b, camera).opacity)
     assert not torch.equal(mixed.opacity, generator.render(a, camera).opacity)
-    # z_s cannot reach the colour at a (deformed) point: the styles of colour are the same.
+    # z_s cannot reach the color at a (deformed) point: the styles of color are the same.
     of_a, of_mixed = generator.styles(a)[1], generator.styles(with_appearance_of(b, a))[1]
     for one, other in zip(of_a.color, of_mixed.color, strict=True):
         assert torch.equal(one.weight, other.weight) and torch.equal(one.bias, other.bias)

@@ -28,7 +28,7 @@ def largest_difference(one: RenderOutput, other: RenderOutput) -> float:
 
 @pytest.fixture
 def make_object(make_generator, monkeypatch):
-    """A generator whose object is given: solid where ``inside`` says so, coloured by position."""
+    """A generator whose object is given: solid where ``inside`` says so, colored by position."""
 
     def make(inside, sigma: float = 200.0):
         generator = make_generator(stir=0.0)
@@ -82,9 +82,7 @@ def test_fog_that_is_skipped_changes_no_pixel_by_more_than_its_share(make_object
         assert 0.9 * EMPTY_SHARE < change <= EMPTY_SHARE < 1 / 255, name
 
 
-def test_colours_that_are_skipped_change_no_pixel_by_more_than_their_share(
-    make_object, monkeypatch
-):
+def test_colors_that_are_skipped_change_no_pixel_by_more_than_their_share(make_object, monkeypatch):
     """Fog a little denser than what counts as empty, on paths of all lengths."""
     longest = 2 * math.hypot(0.6, 0.6, 0.8)
     generator, camera = fog(make_object, monkeypatch, 1.3 * EMPTY_SHARE / longest)
@@ -96,7 +94,7 @@ def test_colours_that_are_skipped_change_no_pixel_by_more_than_their_share(
     assert bool((change[dense.opacity.expand_as(change) > 1.05 * HIDDEN_SHARE] < 1e-6).all())
 
 
-def test_skipping_saves_densities_and_hidden_colours(make_object, monkeypatch):
+def test_skipping_saves_densities_and_hidden_colors(make_object, monkeypatch):
     generator = make_object(chair)
     seen = {"density": 0, "color": 0}
     density, color = generator.field.density, generator.field.color
@@ -140,7 +138,7 @@ def test_appearance_changes_no_bit_of_opacity_or_depth(make_generator):
 
 
 def test_what_is_traced_together_does_not_depend_on_appearance(make_generator):
-    """One object in equal, and in different, colours: one geometry, bit for bit."""
+    """One object in equal, and in different, colors: one geometry, bit for bit."""
     generator = make_generator()
     shape = Codes.from_seeds([0], 8).shape.expand(4, -1)
     looks = Codes.from_seeds([1, 2, 3, 4], 8).appearance

@@ -60,7 +60,7 @@ def untouched(generator, size: int = 20, reach: float = 0.0) -> torch.Tensor:
     return (far <= near).view(size, size)
 
 
-def test_a_colour_edit_changes_no_bit_of_geometry_and_none_outside(generator, render):
+def test_a_color_edit_changes_no_bit_of_geometry_and_none_outside(generator, render):
     plain = codes()
     before, after = render(plain), render(local(plain, False, True))
     assert torch.equal(before.opacity, after.opacity) and torch.equal(before.depth, after.depth)
@@ -71,7 +71,7 @@ def test_a_colour_edit_changes_no_bit_of_geometry_and_none_outside(generator, re
     assert bool((change > 0.05).all())
 
 
-def test_a_shape_edit_changes_the_region_and_no_colour_code(generator, render):
+def test_a_shape_edit_changes_the_region_and_no_color_code(generator, render):
     plain = codes()
     before, after = render(plain), render(local(plain, True, False))
     # the first pass sees the new shape a cell away, and puts the samples there elsewhere

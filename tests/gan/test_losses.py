@@ -130,7 +130,7 @@ def test_white_matter_of_a_constant_density_in_closed_form(
     assert float(white) == pytest.approx(whiteness * (1 - math.exp(-0.05 * sigma)), rel=1e-5)
 
 
-def test_white_matter_pushes_density_and_never_colour(make_generator):
+def test_white_matter_pushes_density_and_never_color(make_generator):
     generator = make_generator().requires_grad_(True)
     for layer in generator.field.color_layers[-1:]:
         torch.nn.init.constant_(layer.bias, 6.0)

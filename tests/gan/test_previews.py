@@ -21,7 +21,7 @@ def test_a_sheet_repeats_bit_for_bit_and_shows_the_swap_grid(make_generator):
     assert np.array_equal(sheet, preview_sheet(generator, size, columns))
     tiles = sheet.reshape(10, size, columns, size, 3).swapaxes(1, 2)
     depth = tiles[4].astype(int)
-    assert (depth.max(-1) == depth.min(-1)).all()  # grey
+    assert (depth.max(-1) == depth.min(-1)).all()  # gray
     # Swap grid: a column keeps its appearance, a row its shape.
     assert not np.array_equal(tiles[6, 0], tiles[7, 0])
     assert not np.array_equal(tiles[6, 0], tiles[6, 1])

@@ -97,7 +97,7 @@ def test_pictures_as_coarse_as_the_patch_would_be_smoother(scale):
     assert was > 1.3 * edge_width(patches.pick(sharp, PATCH))
 
 
-def test_points_on_a_lattice_are_pixels_centres():
+def test_points_on_a_lattice_are_pixels_centers():
     draw = torch.Generator().manual_seed(0)
     patches = Patches.sample(50, 0.25, 1.0, draw)
     points = patches.points(32, 128)

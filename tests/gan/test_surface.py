@@ -1,4 +1,4 @@
-"""The surface of a view, coloured later, is the rendered view."""
+"""The surface of a view, colored later, is the rendered view."""
 
 import pytest
 import torch
@@ -39,14 +39,14 @@ def _scene(generator: Generator, batch: int = 3):
 
 
 @pytest.mark.parametrize("view_direction", [False, True])
-def test_a_coloured_surface_is_the_rendered_picture(view_direction):
+def test_a_colored_surface_is_the_rendered_picture(view_direction):
     generator = _generator(view_direction)
     codes, camera = _scene(generator)
     surface = see_surface(generator, codes, camera, SAMPLES)
     view = generator.render(codes, camera, samples=SAMPLES)
     left_out = SAMPLES * LEAST_WEIGHT
     assert 0.05 < float(view.opacity.mean()) < 0.95, "the scene should be neither empty nor full"
-    rgb = surface.colour(generator, generator.styles(codes)[1])
+    rgb = surface.color(generator, generator.styles(codes)[1])
     assert torch.allclose(rgb, view.rgb, atol=left_out)
     assert torch.allclose(surface.opacity, view.opacity, atol=left_out)
 
@@ -57,7 +57,7 @@ def test_one_surface_takes_many_appearances():
     surface = see_surface(generator, codes, camera, SAMPLES)
     row = torch.tensor([0, 0, 2, 1])
     appearance = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
-    rgb = surface.rows(row).colour(generator, generator.field.appearance_style(appearance))
+    rgb = surface.rows(row).color(generator, generator.field.appearance_style(appearance))
     view = generator.render(Codes(codes.shape[row], appearance), camera[row], samples=SAMPLES)
     assert torch.allclose(rgb, view.rgb, atol=SAMPLES * LEAST_WEIGHT)
 
@@ -71,7 +71,7 @@ def test_the_gradient_is_the_renderers():
         appearance = codes.appearance.clone().requires_grad_()
         if use_surface:
             surface = see_surface(generator, codes, camera, SAMPLES)
-            rgb = surface.colour(generator, generator.field.appearance_style(appearance))
+            rgb = surface.color(generator, generator.field.appearance_style(appearance))
         else:
             rgb = generator.render(Codes(codes.shape, appearance), camera, samples=SAMPLES).rgb
         (rgb - target).square().sum().backward()
@@ -85,5 +85,5 @@ def test_the_surface_of_an_empty_scene_is_white():
     generator.field.density_bias = -50.0
     codes, camera = _scene(generator)
     surface = see_surface(generator, codes, camera, SAMPLES)
-    rgb = surface.colour(generator, generator.styles(codes)[1])
+    rgb = surface.color(generator, generator.styles(codes)[1])
     assert torch.equal(rgb, torch.ones_like(rgb)) and float(surface.opacity.max()) == 0

@@ -68,7 +68,7 @@ def guess_of(azimuth_logits, offset) -> Guess:
     return Guess(azimuth_logits, offset, zero, zero, zero, torch.zeros(batch, 2), codes)
 
 
-def test_poses_are_the_best_directions_and_no_two_are_neighbours():
+def test_poses_are_the_best_directions_and_no_two_are_neighbors():
     logits = torch.tensor([[0.0, 5.0, 4.9, 0.1, 0.0, 3.0, 0.0, 0.2]])
     guess = guess_of(logits, torch.full((1, 8), 0.25))
     poses = guess.poses(3)
@@ -178,7 +178,7 @@ def test_it_learns_where_the_camera_stands_and_what_it_sees(config):
     after = trainer.measure()
     # its blobs look much alike from all sides, so that the direction is learned slowly
     assert after["held-out pose error"] < before["held-out pose error"]
-    for name in ("opacity", "colour", "loss"):
+    for name in ("opacity", "color", "loss"):
         first, last = (sum(float(s[name]) for s in some) for some in (steps[:10], steps[-10:]))
         assert last < 0.8 * first, (name, last / first)
 

@@ -14,8 +14,8 @@ def test_equal_codes_differ_in_nothing_and_each_code_in_its_own():
     true, other = (Codes.from_seeds(seeds, CODE_DIM) for seeds in ([0, 1, 2], [3, 4, 5]))
     same = field_difference(generator, true, true, POINTS)
     assert float(same[0]) == 0 and float(same[1]) == 0
-    coloured = field_difference(generator, Codes(true.shape, other.appearance), true, POINTS)
-    assert float(coloured[0]) == 0 and float(coloured[1]) > 1e-3
+    colored = field_difference(generator, Codes(true.shape, other.appearance), true, POINTS)
+    assert float(colored[0]) == 0 and float(colored[1]) > 1e-3
     shaped = field_difference(generator, Codes(other.shape, true.appearance), true, POINTS)
     assert float(shaped[0]) > 1e-3 and float(shaped[1]) == 0
 

@@ -32,10 +32,10 @@ def test_every_picture_is_in_its_place():
 
 def test_labels_take_room_below_and_leave_the_picture_alone():
     plain = contact_sheet(_tiles(2), columns=2)
-    labelled = contact_sheet(_tiles(2), columns=2, labels=["a red chair", ""])
-    assert labelled.shape[0] > plain.shape[0] and labelled.shape[1] == plain.shape[1]
-    assert (labelled[GAP : GAP + 40] == plain[GAP : GAP + 40]).all()
-    below = labelled[GAP + 40 :]
+    labeled = contact_sheet(_tiles(2), columns=2, labels=["a red chair", ""])
+    assert labeled.shape[0] > plain.shape[0] and labeled.shape[1] == plain.shape[1]
+    assert (labeled[GAP : GAP + 40] == plain[GAP : GAP + 40]).all()
+    below = labeled[GAP + 40 :]
     assert (below[:, : 40 + GAP] < 128).any(), "no label was drawn"
     assert (below[:, 40 + 2 * GAP :] == 255).all(), "the empty label left ink"
 

@@ -26,10 +26,10 @@ def test_number_and_size_of_frames_are_exact(tmp_path, count, height, width):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_colours_survive(tmp_path):
+def test_colors_survive(tmp_path):
     frames = _frames(3)
     decoded = read_video(write_video(tmp_path / "a.mp4", frames, fps=12.5))
-    # away from the edge, where 2 x 2 pixels share their colour
+    # away from the edge, where 2 x 2 pixels share their color
     difference = np.abs(decoded.astype(int) - np.stack(frames).astype(int))[:, :, 2:20]
     assert difference.max() < 12
 

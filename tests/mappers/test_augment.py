@@ -1,4 +1,4 @@
-"""Augmentation: a warp and a background, colours untouched."""
+"""Augmentation: a warp and a background, colors untouched."""
 
 import torch
 
@@ -13,11 +13,11 @@ def _rng(seed: int = 0) -> torch.Generator:
 
 
 def _object(batch: int = 4, size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
-    """A square of one colour in the middle, on white."""
+    """A square of one color in the middle, on white."""
     opacity = torch.zeros(batch, 1, size, size)
     opacity[..., size // 4 : -size // 4, size // 4 : -size // 4] = 1
-    colour = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1)
-    return opacity * colour + (1 - opacity), opacity
+    color = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1)
+    return opacity * color + (1 - opacity), opacity
 
 
 def test_switched_off_it_is_the_identity():
@@ -26,7 +26,7 @@ def test_switched_off_it_is_the_identity():
     assert torch.allclose(draw_augmentation(3, OFF, _rng())(rgb, opacity), rgb, atol=1e-5)
 
 
-def test_the_objects_colour_stays():
+def test_the_objects_color_stays():
     config = AugmentConfig(crop_min=0.7, perspective=0.3, background=1.0)
     out = draw_augmentation(8, config, _rng())(*_object(8))
     centre = out[:, :, 8, 8]

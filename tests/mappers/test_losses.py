@@ -64,7 +64,7 @@ def _picture(red: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     return rgb, opacity
 
 
-def test_palette_ignores_places_and_sees_colours():
+def test_palette_ignores_places_and_sees_colors():
     before = _picture([0, 1])
     assert float(losses.palette_distance(*_picture([1, 3]), *before)) == pytest.approx(0, abs=1e-6)
     moved = tuple(x.roll(2, dims=2) for x in before)

@@ -43,11 +43,11 @@ def test_what_counts_is_the_direction_from_the_centre(tmp_path):
     embedding, codes = _inputs()
     plain = _mapper()
     torch.manual_seed(0)
-    centred = Mapper("appearance", 16, 8, MapperConfig(hidden=12), centre=embedding[0])
-    centred.load_state_dict({**plain.state_dict(), "centre": embedding[0]})
-    moved = centred(embedding + embedding[0], codes)
+    centered = Mapper("appearance", 16, 8, MapperConfig(hidden=12), centre=embedding[0])
+    centered.load_state_dict({**plain.state_dict(), "centre": embedding[0]})
+    moved = centered(embedding + embedding[0], codes)
     assert torch.allclose(moved, plain(embedding, codes), atol=1e-4)
-    loaded = Mapper.load(centred.save(tmp_path / "m.safetensors"))
+    loaded = Mapper.load(centered.save(tmp_path / "m.safetensors"))
     assert torch.equal(loaded.centre, embedding[0])
 
 

@@ -26,14 +26,14 @@ neutral: a chair
 shape: [a chair with armrests, a wide chair]
 appearance: [a red chair, a blue chair, a green chair]
 """
-STAGES = ("pictures", "distil", "text-free", "fine-tune", "rendered")
+STAGES = ("pictures", "distill", "text-free", "fine-tune", "rendered")
 SMALL = UniversalConfig(
     shapes=50,
     appearances=2,
     picture_size=8,
-    distil_steps=40,
-    distil_batch=32,
-    distil_width=32,
+    distill_steps=40,
+    distill_batch=32,
+    distill_width=32,
     text_free_steps=3,
     fine_tune_steps=3,
     rendered_steps=2,
@@ -106,7 +106,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(config, tmp_path, monkey
     total = UniversalTraining(
         config, load_objectives(config, torch.device("cpu")), torch.device("cpu")
     ).total
-    # in the middle of each stage: pictures, distil, text-free, fine-tune, rendered
+    # in the middle of each stage: pictures, distill, text-free, fine-tune, rendered
     stops = [1, 20, 44, 47, total - 1]
     advance = UniversalTraining.advance
     for stop in stops:
@@ -132,12 +132,12 @@ def test_each_stage_can_stand_alone(config, stage):
     universal = replace(SMALL, **(off | {stage: 2}))
     train_mapper(replace(config, universal=universal))
     stages = {line["stage"] for line in _stats(config) if "stage" in line}
-    assert stages == {"pictures", "distil", stage.removesuffix("_steps").replace("_", "-")}
+    assert stages == {"pictures", "distill", stage.removesuffix("_steps").replace("_", "-")}
 
 
 def test_steps_bring_the_embedding_towards_what_is_wanted(config):
     """A few hundred steps through the distilled CLIP halve the distance from the goal."""
-    u = replace(SMALL, distil_steps=150, text_free_steps=250, fine_tune_steps=0, rendered_steps=0)
+    u = replace(SMALL, distill_steps=150, text_free_steps=250, fine_tune_steps=0, rendered_steps=0)
     config = replace(config, universal=replace(u, batch=64, preserve_shape=0.0))
     device = torch.device("cpu")
     trainer = UniversalTraining(config, load_objectives(config, device), device)
@@ -161,7 +161,7 @@ def test_rendered_steps_need_none_of_the_papers_terms(config):
 def test_the_plan_names_the_stages_and_loads_nothing(config):
     lines = plan(config)
     assert "50 shapes x 2 appearances" in lines["pictures"]
-    assert lines["steps"] == "distil 40, text-free 3, fine-tune 3, rendered 2"
+    assert lines["steps"] == "distill 40, text-free 3, fine-tune 3, rendered 2"
     assert lines["out"].endswith("mapper_universal.safetensors")
 
 
@@ -170,7 +170,7 @@ def test_the_plan_names_the_stages_and_loads_nothing(config):
     [
         ("shapes", 3),
         ("views", 0),
-        ("distil_steps", 0),
+        ("distill_steps", 0),
         ("lr", 0.0),
         ("rendered_rate", 0.0),
         ("noise", -1.0),
@@ -205,8 +205,8 @@ def test_an_entangled_generator_is_refused(config, tmp_path):
 @pytest.mark.filterwarnings("ignore:the distilled CLIP explains")
 def test_a_loss_that_is_no_number_stops_the_run_in_one_line(config, monkeypatch):
     nothing = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(UniversalTraining, "_distil_terms", lambda self, rng: {"distil": nothing})
-    with pytest.raises(ClipNerfError, match="not finite any more: loss, distil.*universal.lr"):
+    monkeypatch.setattr(UniversalTraining, "_distill_terms", lambda self, rng: {"distill": nothing})
+    with pytest.raises(ClipNerfError, match="not finite any more: loss, distill.*universal.lr"):
         train_mapper(config)
 
 

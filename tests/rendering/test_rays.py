@@ -75,7 +75,7 @@ def test_intervals_hold_exactly_the_points_of_the_box():
     assert torch.equal((excess < 0)[clear], between[clear])
 
 
-def test_pixel_centres_row_by_row():
+def test_pixel_centers_row_by_row():
     grid = pixel_grid(3, 2)
     assert grid.tolist() == [
         [[0.5, 0.5], [1.5, 0.5], [2.5, 0.5], [0.5, 1.5], [1.5, 1.5], [2.5, 1.5]]

@@ -52,7 +52,7 @@ def test_gradcheck_of_the_weights():
 
 
 @pytest.mark.parametrize("background", [0.0, 0.25, 1.0])
-def test_colours_over_a_background(background):
+def test_colors_over_a_background(background):
     weights = torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.25, 0.5]])
     red, blue = torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 0, 1])
     rgb = torch.stack((red, blue)).expand(3, 2, 3)

@@ -185,7 +185,7 @@ def test_values_out_of_range(bundle, tmp_path, key, value):
 
 
 def test_points_are_drawn_as_pictures_are_made():
-    """Colours looked up at points that were drawn give the picture's mean colour of matter."""
+    """Colors looked up at points that were drawn give the picture's mean color of matter."""
     generator = tiny_generator()
     codes = Codes(
         torch.zeros(1, generator.config.field.code_dim),
@@ -246,8 +246,8 @@ def test_points_project_back_to_their_pixels():
     camera = generator.camera(torch.tensor([20.0, 200.0]), 15.0, 8)
     points = points_of(camera, torch.full((2, 64), 4.0), generator.box)
     place, distance = project(camera[0], points[0])
-    centres = (torch.arange(8) + 0.5) / 4 - 1
-    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    centers = (torch.arange(8) + 0.5) / 4 - 1
+    x, y = torch.meshgrid(centers, centers, indexing="xy")
     torch.testing.assert_close(place[0], torch.stack((x, y), -1).view(-1, 2), atol=1e-4, rtol=0)
     torch.testing.assert_close(distance[0], torch.full((64,), 4.0), atol=1e-4, rtol=0)
 

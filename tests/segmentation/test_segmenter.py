@@ -42,7 +42,7 @@ def test_one_phrase_a_picture_or_many(segmenter, pictures):
 
 
 def test_words_behind_the_phrase_change_nothing(segmenter, pictures):
-    """A longer neighbour in the batch brings padding, which the decoder must not read."""
+    """A longer neighbor in the batch brings padding, which the decoder must not read."""
     short = segmenter.segment(pictures[:1], ["the disc"])
     beside = segmenter.segment(pictures[:1], ["the disc", "the left disc a the right square a"])
     torch.testing.assert_close(beside[:1], short)

@@ -130,7 +130,7 @@ def test_clip(job):
     for of_rank in job.gradients:
         assert_equal(of_rank["clip"]["gradients"], expected)
         assert of_rank["clip"]["loss"] == pytest.approx(loss, abs=TOLERANCE)
-        # The statistics of batch normalisation are part of what is learned.
+        # The statistics of batch normalization are part of what is learned.
         for name, value in buffers.items():
             found = of_rank["clip"]["buffers"][name]
             torch.testing.assert_close(found, value, check_dtype=False, rtol=1e-5, atol=1e-6)
@@ -173,7 +173,7 @@ def of_both(draws: list[StepInputs]) -> StepInputs:
     )
 
 
-def test_batch_normalisation_of_one_rank_is_pytorchs():
+def test_batch_normalization_of_one_rank_is_pytorchs():
     torch.manual_seed(0)
     ours, theirs = BatchNormOverRanks(3), torch.nn.BatchNorm2d(3)
     pictures = (3 + 2 * torch.randn(5, 3, 4, 4)).requires_grad_()

@@ -54,7 +54,7 @@ def test_without_viser_the_way_out_is_named(monkeypatch):
         server.check_viser()
 
 
-def test_what_a_bundle_lacks_is_grey_with_its_reason(editor):
+def test_what_a_bundle_lacks_is_gray_with_its_reason(editor):
     bare = lacks(Editor(tiny_generator()))
     assert "CLIP" in bare["prompt"] and "CLIP" in bare["exemplar"] and "CLIP" in bare["shape"]
     assert "region field" in bare["parts"] and "photo" not in bare

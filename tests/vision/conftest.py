@@ -1,4 +1,4 @@
-"""A tiny world: wide and tall boxes in three colours, whose attributes are known."""
+"""A tiny world: wide and tall boxes in three colors, whose attributes are known."""
 
 import json
 from pathlib import Path

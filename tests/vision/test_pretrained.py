@@ -61,7 +61,7 @@ def test_a_package_that_cannot_be_imported_is_absent(hub, monkeypatch):
 
 
 class Inception(torch.nn.Module):
-    """Features are the mean level of each colour; says what it was made of."""
+    """Features are the mean level of each color; says what it was made of."""
 
     made: list = []
 

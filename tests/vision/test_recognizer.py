@@ -1,4 +1,4 @@
-"""The recogniser learns what can be read, keeps what it learnt in a file, and says what it does
+"""The recognizer learns what can be read, keeps what it learnt in a file, and says what it does
 not know."""
 
 import dataclasses
@@ -114,7 +114,7 @@ def test_sizes_out_of_range_are_refused():
         Recognizer(RecognizerConfig({}))
 
 
-def test_augmentation_keeps_white_and_names_of_colours(shapes):
+def test_augmentation_keeps_white_and_names_of_colors(shapes):
     noise = torch.Generator().manual_seed(0)
     pictures = shapes.batch(range(16))
     changed = augment(pictures, noise)

@@ -19,7 +19,7 @@ GOALS = {"forward": ">= 3", "with backward": ">= 2.5"}
 
 
 def fields(config: GeneratorConfig, seconds: float, device: torch.device) -> list[Figure]:
-    """Geometry and colour of random points: forward, and with gradients of all weights.
+    """Geometry and color of random points: forward, and with gradients of all weights.
 
     Backends take turns, so that what else the machine does meets them all.
     """

@@ -20,7 +20,7 @@ ORBIT_FRAMES = 48
 SIZES = (64, 128, 256)
 ORBIT_SIZES = (128, 256)
 # Prompts are never repeated, for their embeddings are kept.
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray")
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "gray")
 KINDS = ("chair", "chair with armrests", "chair with a high back", "chair with a low back")
 EDIT_GOALS = {("cpu", 64): "<= 200", ("cuda", 128): "<= 10", ("cuda", 256): "<= 25"}
 ORBIT_GOALS = {("cpu", 128): ">= 0.8", ("cuda", 256): ">= 60"}
@@ -32,7 +32,7 @@ def views(editor: Editor, what: str, seconds: float) -> list[Figure]:
     figures = []
     edits = len(editor.mappers) == 2 and editor.clip is not None
     say("edit" if edits else "view")
-    prompts = iter([f"a {colour} {kind}" for kind in KINDS for colour in COLOURS])
+    prompts = iter([f"a {color} {kind}" for kind in KINDS for color in COLORS])
     for size in SIZES:
         if edits:
             took = _edits(editor, prompts, size, seconds / 3)
@@ -87,7 +87,7 @@ def _edits(editor: Editor, prompts: Iterator[str], size: int, seconds: float) ->
 
     edit()
     durations: list[float] = []
-    at_most = len(COLOURS) * len(KINDS) // len(SIZES) - 1
+    at_most = len(COLORS) * len(KINDS) // len(SIZES) - 1
     while len(durations) < 3 or (sum(durations) < seconds and len(durations) < at_most):
         durations.append(timed(edit, editor.device))
     return statistics.median(durations)

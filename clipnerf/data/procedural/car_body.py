@@ -96,7 +96,7 @@ def _bed(f: Frame) -> list[Part]:
 
 
 def cabin(f: Frame) -> list[Part]:
-    """Pillars and roof in the colour of the body, and windows on its four faces."""
+    """Pillars and roof in the color of the body, and windows on its four faces."""
     rear, roof_rear, roof_front, front = f.cabin
     edge = f.height - _ROUNDING
     below = (0.97 if f.kind.boxy else 0.9) * f.body_half_width

@@ -68,7 +68,7 @@ def sample(rng: np.random.RandomState) -> Object:
     body = _one_of(tuple(KINDS), chance["body"])
     kind = KINDS[body]
     color, other = (str(name) for name in rng.choice(list(COLORS), size=2))
-    # Most real rims are metal, some black or as the body; a few are any colour.
+    # Most real rims are metal, some black or as the body; a few are any color.
     rims = next(
         (
             name

@@ -81,7 +81,7 @@ def sample(rng: np.random.RandomState) -> Object:
     same_back, leg_kind, arm_kind = rng.random_sample(3)
     attributes["seat_color"] = seat
     attributes["back_color"] = seat if same_back < 0.7 else other
-    # Most real legs are metal, black or wood; some match the seat; a few are any colour.
+    # Most real legs are metal, black or wood; some match the seat; a few are any color.
     usual = next(
         (
             name
@@ -98,7 +98,7 @@ def sample(rng: np.random.RandomState) -> Object:
 def edit(chair: Object, key: str, value: str) -> Object:
     """The same chair with one attribute changed. Raises UsageError for an unknown key or value.
 
-    Armrests that had the colour of the seat or of the legs follow it. Only the height of the back
+    Armrests that had the color of the seat or of the legs follow it. Only the height of the back
     moves the centre of the chair.
     """
     if key not in EDITS:

@@ -1,6 +1,6 @@
-"""Colours that captions can name, and their shades.
+"""Colors that captions can name, and their shades.
 
-A name stands for a range of shades: jitter moves each object's colour within it, alike for all
+A name stands for a range of shades: jitter moves each object's color within it, alike for all
 parts of one family.
 """
 
@@ -20,7 +20,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
 
 
 def tint(name: str, jitter: dict[str, float], family: str) -> tuple[float, float, float]:
-    """A shade of the named colour, RGB in [0, 1], alike for all parts of one family.
+    """A shade of the named color, RGB in [0, 1], alike for all parts of one family.
 
     jitter: holds "FAMILY_red", "FAMILY_green" and "FAMILY_blue", each in [0, 1).
     """

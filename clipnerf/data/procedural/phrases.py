@@ -84,7 +84,7 @@ class Referent:
 
     nouns: without an article; a noun that is given twice is twice as likely.
     regions: what it consists of.
-    color: attribute that holds its colour, or empty.
+    color: attribute that holds its color, or empty.
     weight: how often it is named, against the others.
     missing: it can be said of an object that has none of it.
     whole: it is the object itself.
@@ -103,8 +103,8 @@ class Vocabulary:
     """What can be said of a category.
 
     thing: its noun ("chair"). regions: names of the labels 1, 2, … . foreign: nouns of another
-    category that this one never has. color_of: an object's own colour, or None if it has several.
-    not_wrong: colours that also are true of a colour attribute, whatever its value.
+    category that this one never has. color_of: an object's own color, or None if it has several.
+    not_wrong: colors that also are true of a color attribute, whatever its value.
     """
 
     thing: str
@@ -162,7 +162,7 @@ def draw(
 def _said(
     thing: str, referent: Referent, own: str | None, color: str | None, rng: np.random.RandomState
 ) -> str:
-    """A noun phrase; `own`: colour of the referent, `color`: that of the whole object."""
+    """A noun phrase; `own`: color of the referent, `color`: that of the whole object."""
     noun = pick(rng, *referent.nouns)
     kind = rng.random_sample()
     named = own if referent.color or referent.whole else None

@@ -1,6 +1,6 @@
 """Pictures of procedural objects: trimesh makes the primitives, embree casts the rays.
 
-Light stands still in the world, so that a point keeps its colour from every side: one key light,
+Light stands still in the world, so that a point keeps its color from every side: one key light,
 ambient, and a little sky (Lambert, no cast shadows). Pure white background.
 """
 

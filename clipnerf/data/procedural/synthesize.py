@@ -33,7 +33,7 @@ TEXTS_A_PICTURE = 6
 ELEVATION_DEG = (0.0, 50.0)
 
 _PALETTE = (255, 255, 255, 31, 119, 180, 255, 127, 14, 44, 160, 44, 214, 39, 40, 148, 103, 189)
-# Well apart for neighbours; as many as a label map can have, or the indices would be cut.
+# Well apart for neighbors; as many as a label map can have, or the indices would be cut.
 _REGION_PALETTE = (255, 255, 255, *(c * i % 226 for i in range(1, 256) for c in (67, 131, 199)))
 _PNG_END = b"IEND\xaeB`\x82"
 

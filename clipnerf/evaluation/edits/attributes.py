@@ -1,4 +1,4 @@
-"""Did the edit do what it was told, and nothing else? Read by the recogniser."""
+"""Did the edit do what it was told, and nothing else? Read by the recognizer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class WishResult:
     before: had what is wanted without the edit. after: have it with the edit.
     changed: of those that had it not, share that have it now; NaN if all had it.
     kept: of the other attributes that were read confidently, share read as before.
-    kept_shape, kept_colour: the same of attributes of shape, and of colour.
+    kept_shape, kept_color: the same of attributes of shape, and of color.
     chances: of each object, the mean probability of what is wanted (its least likely part).
     has: of each object, whether it is read as wanted. read: what is read in its place.
     """
@@ -59,7 +59,7 @@ class WishResult:
     changed: float
     kept: Stayed
     kept_shape: float
-    kept_colour: float
+    kept_color: float
     raw: Raw
     chances: tuple[float, ...]
     has: tuple[bool, ...]
@@ -71,12 +71,12 @@ class Floor:
     """How many attributes are read as before where nothing that they name was changed.
 
     other_views: the same objects from slightly other sides; all attributes.
-    recoloured: the appearance of another object in the place of the own; attributes of shape, as
+    recolored: the appearance of another object in the place of the own; attributes of shape, as
         the geometry is the same bit for bit.
     """
 
     other_views: Stayed
-    recoloured: Stayed
+    recolored: Stayed
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class GroupMeans:
     changed: float
     kept: float
     kept_shape: float
-    kept_colour: float
+    kept_color: float
     confident: float
     raw_after: float
     raw_kept: float
@@ -101,14 +101,14 @@ def group_of(wish: Wish) -> str:
     return "shape" if wish.appearance == 0 else "both"
 
 
-def is_colour(attribute: str, wishes: Sequence[Wish]) -> bool:
+def is_color(attribute: str, wishes: Sequence[Wish]) -> bool:
     """Whether an attribute is one of appearance: so named, or asked for by appearance alone."""
     named = {key for wish in wishes if group_of(wish) == "appearance" for key in wish.wanted}
     return attribute in named or attribute.endswith("color")
 
 
 def check_wishes(wishes: Sequence[Wish], recognizer: Recognizer) -> None:
-    """UsageError for an attribute or value that the recogniser does not know."""
+    """UsageError for an attribute or value that the recognizer does not know."""
     empty = Readings({}, {}, recognizer.values)
     for wish in wishes:
         for attribute, value in wish.wanted.items():
@@ -116,8 +116,8 @@ def check_wishes(wishes: Sequence[Wish], recognizer: Recognizer) -> None:
                 empty.row(attribute, value)
             except UsageError as error:
                 raise UsageError(
-                    f"the wish {wish.prompt!r} does not fit the recogniser: {error}; give wishes "
-                    "and recogniser of one category"
+                    f"the wish {wish.prompt!r} does not fit the recognizer: {error}; give wishes "
+                    "and recognizer of one category"
                 ) from error
 
 
@@ -125,13 +125,13 @@ def judge(
     wish: Wish,
     before: ObjectReadings,
     after: ObjectReadings,
-    colours: Collection[str] = (),
+    colors: Collection[str] = (),
     ignored: Collection[str] = (),
 ) -> WishResult:
     """One wish, from what was read before and after.
 
     Args:
-        colours: the attributes of appearance. ignored: attributes that count nowhere.
+        colors: the attributes of appearance. ignored: attributes that count nowhere.
     """
     had, has = granted(wish, before.objects), granted(wish, after.objects)
     single_had, single_has = granted(wish, before.pictures), granted(wish, after.pictures)
@@ -145,8 +145,8 @@ def judge(
         after=_share(has),
         changed=_share(has[~had]),
         kept=kept,
-        kept_shape=_some(before, after, [k for k in others if k not in colours]),
-        kept_colour=_some(before, after, [k for k in others if k in colours]),
+        kept_shape=_some(before, after, [k for k in others if k not in colors]),
+        kept_color=_some(before, after, [k for k in others if k in colors]),
         raw=Raw(
             before=_share(single_had),
             after=_share(single_has),
@@ -171,7 +171,7 @@ def group_means(results: Sequence[WishResult]) -> dict[str, GroupMeans]:
                 changed=mean(r.changed for r in some),
                 kept=mean(r.kept.share for r in some),
                 kept_shape=mean(r.kept_shape for r in some),
-                kept_colour=mean(r.kept_colour for r in some),
+                kept_color=mean(r.kept_color for r in some),
                 confident=mean(r.kept.counted for r in some),
                 raw_after=mean(r.raw.after for r in some),
                 raw_kept=mean(r.raw.kept for r in some),
@@ -200,7 +200,7 @@ def find_floor(
     recognizer: Recognizer,
     codes: Codes,
     before: ObjectReadings,
-    colours: Collection[str],
+    colors: Collection[str],
     ignored: Collection[str] = (),
     *,
     size: int = 64,
@@ -212,16 +212,16 @@ def find_floor(
     """
     keys = [key for key in recognizer.values if key not in ignored]
     turned = shoot(generator, codes, OTHER_VIEWS, size, on_progress=on_progress)
-    recoloured = shoot(
+    recolored = shoot(
         generator,
         Codes(codes.shape, codes.appearance.roll(-1, 0)),
         size=size,
         on_progress=on_progress,
     )
-    read = [read_objects(recognizer, shots.rgb).objects for shots in (turned, recoloured)]
+    read = [read_objects(recognizer, shots.rgb).objects for shots in (turned, recolored)]
     return Floor(
         other_views=stayed(before.objects, read[0], keys),
-        recoloured=stayed(before.objects, read[1], [key for key in keys if key not in colours]),
+        recolored=stayed(before.objects, read[1], [key for key in keys if key not in colors]),
     )
 
 

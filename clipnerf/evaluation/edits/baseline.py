@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.procedural.synthesize import synthesize
-from clipnerf.evaluation.edits.attributes import Floor, find_floor, is_colour
+from clipnerf.evaluation.edits.attributes import Floor, find_floor, is_color
 from clipnerf.evaluation.edits.benchmark import Wish
 from clipnerf.evaluation.edits.clip_scores import Words, embed_words
 from clipnerf.evaluation.edits.readings import ObjectReadings, read_objects
@@ -37,7 +37,7 @@ OTHER_SEED = 2
 """Of the other real pictures, whose figures beside the first are the floor."""
 RELIABLE = 0.75
 """Least accuracy on real pictures of an attribute that is counted: what cannot be seen on every
-object, such as the colour of armrests, cannot be read."""
+object, such as the color of armrests, cannot be read."""
 ACCURACY_PICTURES = 1000
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -58,12 +58,12 @@ class Eyes:
 class Subjects:
     """The objects before the edits: as codes, as pictures, and as they were read.
 
-    colours: attributes of appearance.
-    accuracy: share of real pictures on which the recogniser reads each attribute rightly; empty
+    colors: attributes of appearance.
+    accuracy: share of real pictures on which the recognizer reads each attribute rightly; empty
         where none say what they show.
-    ignored: attributes that are not counted: not every object has them, or the recogniser reads
+    ignored: attributes that are not counted: not every object has them, or the recognizer reads
         them rightly on less than RELIABLE of the real pictures.
-    floor: how far the recogniser's word can be trusted.
+    floor: how far the recognizer's word can be trusted.
     """
 
     generator: Generator
@@ -72,7 +72,7 @@ class Subjects:
     before: Shots
     features: Mapping[str, Float[Tensor, "objects embed"]]
     readings: ObjectReadings | None
-    colours: tuple[str, ...]
+    colors: tuple[str, ...]
     accuracy: dict[str, float]
     ignored: tuple[str, ...]
     floor: Floor | None
@@ -230,7 +230,7 @@ def look_at_subjects(
     if eyes.recognizer is None:
         return Subjects(generator, codes, size, before, features, None, (), {}, (), None)
     values = eyes.recognizer.values
-    colours = tuple(key for key in values if is_colour(key, wishes))
+    colors = tuple(key for key in values if is_color(key, wishes))
     described = [r.attributes for r in data.records if r.attributes] if data is not None else []
     accuracy: dict[str, float] = {}
     if data is not None and described:
@@ -246,11 +246,11 @@ def look_at_subjects(
         eyes.recognizer,
         codes,
         readings,
-        colours,
+        colors,
         ignored,
         size=size,
         on_progress=on_progress,
     )
     return Subjects(
-        generator, codes, size, before, features, readings, colours, accuracy, ignored, floor
+        generator, codes, size, before, features, readings, colors, accuracy, ignored, floor
     )

@@ -1,4 +1,4 @@
-"""Wishes: what a prompt asks for, in the words of the recogniser; read from a YAML file."""
+"""Wishes: what a prompt asks for, in the words of the recognizer; read from a YAML file."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def measure_kind(
             if eyes.recognizer is not None and subjects.readings is not None:
                 after = read_objects(eyes.recognizer, shots.rgb)
                 results.append(
-                    judge(wish, subjects.readings, after, subjects.colours, subjects.ignored)
+                    judge(wish, subjects.readings, after, subjects.colors, subjects.ignored)
                 )
                 seen.readings.append(after)
     strength, sweeps = _strengths(edits, subjects, able, eyes, words, seen.after, on_progress)
@@ -156,7 +156,7 @@ def measure_kind(
 
 
 def together(wishes: Sequence[Wish]) -> list[list[Wish]]:
-    """The wishes in their order, in batches that are drawn at once: colours share a geometry."""
+    """The wishes in their order, in batches that are drawn at once: colors share a geometry."""
     batches: list[list[Wish]] = []
     for wish in wishes:
         last = batches[-1] if batches else []
@@ -277,13 +277,13 @@ def _routing(
         edited = edits.edit(codes, wish.prompt)
         same = edits.edit(codes, wish.prompt, shape=wish.shape, appearance=wish.appearance)
         after = known.first(count)
-        given.append(judge(wish, before, after, subjects.colours, subjects.ignored))
+        given.append(judge(wish, before, after, subjects.colors, subjects.ignored))
         if _equal(edited, same):
             on_progress(count * subjects.readings.views)
         else:
             shots = shoot(subjects.generator, edited, size=subjects.size, on_progress=on_progress)
             after = read_objects(eyes.recognizer, shots.rgb)
-        routed.append(judge(wish, before, after, subjects.colours, subjects.ignored))
+        routed.append(judge(wish, before, after, subjects.colors, subjects.ignored))
     return Routing(
         objects=count,
         by_default=group_means(routed),

@@ -1,6 +1,6 @@
-"""Objects read from several sides by the recogniser, and what stayed as it was.
+"""Objects read from several sides by the recognizer, and what stayed as it was.
 
-A recogniser reads soft pictures with slips, and a slip looks like a leak. So each object is read
+A recognizer reads soft pictures with slips, and a slip looks like a leak. So each object is read
 from several views whose log-probabilities are averaged; of its attributes only those count as
 "others" that were read confidently before the edit; and the floor says how many of them are read
 otherwise where nothing that they name was changed at all.

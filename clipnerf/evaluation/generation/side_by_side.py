@@ -1,8 +1,8 @@
 """Several generators beside the same real pictures, with the figures of other reals as the floor.
 
 How crisp, how near in the features of a network that no training has seen, and which values a
-recogniser reads less than half as often as on real pictures: one table, for whoever chooses among
-generators. What is not at hand (weights, recogniser) has no rows.
+recognizer reads less than half as often as on real pictures: one table, for whoever chooses among
+generators. What is not at hand (weights, recognizer) has no rows.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Column:
 
     over_reals: the crispness over the reals', figure by figure.
     below_half: attribute and value -> share over the reals', where it is less than half; None
-        without a recogniser.
+        without a recognizer.
     about: what the figures are meaningless without.
     """
 

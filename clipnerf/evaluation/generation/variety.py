@@ -2,7 +2,7 @@
 
 Views of one question. In CLIP features: is every real picture near some generated one (recall,
 coverage), is every generated picture near some real one (precision, density)? The same in the
-features of a network that no training has seen. By a recogniser: how often does each colour and
+features of a network that no training has seen. By a recognizer: how often does each color and
 each part come, beside the data? A value that comes less than half as often as in the data is named:
 what the generator has dropped no edit can reach.
 
@@ -51,7 +51,7 @@ class VarietyReport:
     """Figures of one generator. Those in CLIP features are None without a CLIP.
 
     shares: attribute -> value -> (share in the data, share in the generated), read by the same
-        recogniser, so that its slips are in both; empty without a recogniser.
+        recognizer, so that its slips are in both; empty without a recognizer.
     protocol: numbers of pictures, size, seeds and models: what a figure is meaningless without.
     features: by the network that no training has seen, where one was given.
     """
@@ -160,7 +160,7 @@ class Variety:
         judge: FeatureNetwork | None = None,
     ) -> None:
         if clip is None and recognizer is None and judge is None:
-            raise UsageError("variety needs a CLIP model, a recogniser or both to look with")
+            raise UsageError("variety needs a CLIP model, a recognizer or both to look with")
         if min(samples, len(data)) < LEAST_SAMPLES:
             raise UsageError(
                 f"variety of {samples} samples beside {len(data)} pictures of {data.path}; "

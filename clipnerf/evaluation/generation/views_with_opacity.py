@@ -101,12 +101,12 @@ def estimated_coverage(
 ) -> Float[Tensor, "pictures 1 height width"]:
     """Coverage guessed from pictures on white alone, where nobody drew a finer mask.
 
-    A pixel with white next to it is a mixture of white and the most coloured of its neighbours;
+    A pixel with white next to it is a mixture of white and the most colored of its neighbors;
     all other pixels that are not white are solid. White objects have none, and an object of two
-    colours gets a rim too transparent in the lighter one: to be said beside every figure.
+    colors gets a rim too transparent in the lighter one: to be said beside every figure.
     """
     darkness = 1 - rgb.amin(1, keepdim=True)
-    coloured = darkness > 4 / 255
-    white_near = F.max_pool2d((~coloured).float(), 3, stride=1, padding=1) > 0
+    colored = darkness > 4 / 255
+    white_near = F.max_pool2d((~colored).float(), 3, stride=1, padding=1) > 0
     mixed = darkness / F.max_pool2d(darkness, 3, stride=1, padding=1).clamp(min=1e-6)
-    return torch.where(white_near, mixed, 1.0) * coloured
+    return torch.where(white_near, mixed, 1.0) * colored

@@ -92,7 +92,7 @@ def crispness(views: Views) -> Crispness:
 def edge_widths(opacity: Float[Tensor, "pictures 1 height width"]) -> tuple[Tensor, int]:
     """Widths of silhouettes in pixels, and the number of crossings looked at.
 
-    A crossing is a pair of neighbours in a row or column with 0.5 between them, where the opacity
+    A crossing is a pair of neighbors in a row or column with 0.5 between them, where the opacity
     changes along the line at least as much as across it: an edge is measured by the lines that
     meet it at 45 degrees or more. From the crossing, the line is followed both ways for as long as
     it falls (does not rise) on the one side and rises (does not fall) on the other. Where this
@@ -133,7 +133,7 @@ def deep_inside(
 def laplacian(
     rgb: Float[Tensor, "pictures 3 height width"],
 ) -> Float[Tensor, "pictures 1 height width"]:
-    """Sum of the four neighbours' luminance, less four times the pixel's own."""
+    """Sum of the four neighbors' luminance, less four times the pixel's own."""
     weights = rgb.new_tensor(LUMINANCE).view(1, 3, 1, 1)
     kernel = rgb.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
     return F.conv2d((rgb * weights).sum(1, keepdim=True), kernel, padding=1)
@@ -145,7 +145,7 @@ def _share(part: Tensor, whole: Tensor) -> float | None:
 
 
 def _slope_across(picture: Tensor) -> Float[Tensor, "pictures 1 lines pairs"]:
-    """How much the opacity changes from line to line, at each pair of neighbours in a line."""
+    """How much the opacity changes from line to line, at each pair of neighbors in a line."""
     padded = F.pad(picture, (0, 0, 1, 1), mode="replicate")
     change = (padded[..., 2:, :] - padded[..., :-2, :]).abs() / 2
     return torch.maximum(change[..., 1:], change[..., :-1])

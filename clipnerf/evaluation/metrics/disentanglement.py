@@ -22,8 +22,8 @@ class Disentanglement:
 
     silhouette_iou: of two appearances of one shape; 1 where appearance cannot reach geometry.
     shape_iou: of two shapes, for comparison: how much a shape code moves the silhouette.
-    palette_distance: of two shapes of one appearance; near 0 where shape leaves colours alone.
-    appearance_distance: of two appearances, for comparison: how much an appearance recolours.
+    palette_distance: of two shapes of one appearance; near 0 where shape leaves colors alone.
+    appearance_distance: of two appearances, for comparison: how much an appearance recolors.
     objects: pairs that were compared.
     """
 
@@ -51,9 +51,9 @@ def palette_distance(
     second: Float[Tensor, "batch 3 height width"],
     second_opacity: Float[Tensor, "batch 1 height width"],
 ) -> Float[Tensor, " batch"]:
-    """How far the colours of one object are from the nearest colours of the other, both ways.
+    """How far the colors of one object are from the nearest colors of the other, both ways.
 
-    Each solid pixel is matched with the nearest colour of the other picture, so that a part that
+    Each solid pixel is matched with the nearest color of the other picture, so that a part that
     merely grows costs nothing; RGB Euclidean, 0 to sqrt(3). NaN where an object has no solid pixel.
     """
     distances = []

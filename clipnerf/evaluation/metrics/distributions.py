@@ -33,8 +33,8 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class DensityCoverage:
-    """density: real neighbourhoods a generated feature lies in, over k (1 for equal sets, can be
-    more); coverage: share of real neighbourhoods with a generated feature in them."""
+    """density: real neighborhoods a generated feature lies in, over k (1 for equal sets, can be
+    more); coverage: share of real neighborhoods with a generated feature in them."""
 
     density: float
     coverage: float
@@ -92,22 +92,22 @@ def kernel_distance(
 def precision_recall(
     real: Float[Tensor, "reals features"], generated: Float[Tensor, "fakes features"], k: int = 3
 ) -> PrecisionRecall:
-    """Whether features lie within the k-th nearest neighbour's distance of any of the other set.
+    """Whether features lie within the k-th nearest neighbor's distance of any of the other set.
 
     Raises:
         ValueError: k features or fewer on a side.
     """
     _check(real, generated, least=k + 1)
     real, generated = _centered(real, generated)
-    precision = _inside(generated, real, neighbour_distances(real, k)).any(1)
-    recall = _inside(real, generated, neighbour_distances(generated, k)).any(1)
+    precision = _inside(generated, real, neighbor_distances(real, k)).any(1)
+    recall = _inside(real, generated, neighbor_distances(generated, k)).any(1)
     return PrecisionRecall(float(precision.double().mean()), float(recall.double().mean()))
 
 
 def density_coverage(
     real: Float[Tensor, "reals features"], generated: Float[Tensor, "fakes features"], k: int = 5
 ) -> DensityCoverage:
-    """Precision and recall that one outlier cannot spoil: only real neighbourhoods count.
+    """Precision and recall that one outlier cannot spoil: only real neighborhoods count.
 
     Coverage of equal distributions is 1 - (reals / (reals + fakes)) ^ k about, 0.97 for equal
     numbers and k = 5.
@@ -117,13 +117,13 @@ def density_coverage(
     """
     _check(real, generated, least=k + 1)
     real, generated = _centered(real, generated)
-    inside = _inside(generated, real, neighbour_distances(real, k))
+    inside = _inside(generated, real, neighbor_distances(real, k))
     density = float(inside.double().sum()) / (k * len(generated))
     return DensityCoverage(density, float(inside.any(0).double().mean()))
 
 
-def neighbour_distances(features: Float[Tensor, "rows features"], k: int) -> Float[Tensor, " rows"]:
-    """Distance of every feature to its k-th nearest neighbour, itself not counted."""
+def neighbor_distances(features: Float[Tensor, "rows features"], k: int) -> Float[Tensor, " rows"]:
+    """Distance of every feature to its k-th nearest neighbor, itself not counted."""
     parts = []
     for start in range(0, len(features), CHUNK):
         distances = _distances(features[start : start + CHUNK], features)

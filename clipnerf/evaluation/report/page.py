@@ -83,7 +83,7 @@ def _stayed(found: Evaluation) -> tuple[list[str], list[list[str]]]:
     columns: dict[str, dict[str, float]] = {}
     if found.floor is not None:
         columns["floor: no edit"] = found.floor.other_views.by_attribute
-        columns["floor: recoloured"] = found.floor.recoloured.by_attribute
+        columns["floor: recolored"] = found.floor.recolored.by_attribute
     for group, name in NAMES.items():
         for kind, figures in found.kinds.items():
             shares = by_attribute(figures.results, group)

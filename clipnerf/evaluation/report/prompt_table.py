@@ -14,7 +14,7 @@ NAN = float("nan")
 class PromptRow:
     """One prompt by one kind; NaN where something was not measured.
 
-    before, true, stay: by the recogniser. matched, direction: by the encoder whose word counts.
+    before, true, stay: by the recognizer. matched, direction: by the encoder whose word counts.
     spearman: of strength, mean over objects, by the same.
     """
 

@@ -72,7 +72,7 @@ def protocol(
         if subjects.accuracy:
             shares = [f"{key} {100 * share:.1f}" for key, share in subjects.accuracy.items()]
             said["accuracy"] = (
-                f"of the recogniser on at most {ACCURACY_PICTURES} of the real pictures, %: "
+                f"of the recognizer on at most {ACCURACY_PICTURES} of the real pictures, %: "
                 f"{', '.join(shares)}"
             )
     return said

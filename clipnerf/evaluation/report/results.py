@@ -37,7 +37,7 @@ class Evaluation:
     variety: encoder -> figures; the key "recognizer" where there is no CLIP.
     fid: with Inception, where it is present. features: with EfficientNet-Lite2, likewise.
     views: of the bundle's generator by its own CLIP.
-    accuracy: of the recogniser on real pictures, attribute by attribute.
+    accuracy: of the recognizer on real pictures, attribute by attribute.
     """
 
     bundle: str

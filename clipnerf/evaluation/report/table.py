@@ -15,14 +15,14 @@ from clipnerf.evaluation.report.results import Evaluation
 from clipnerf.evaluation.resources import JUDGE
 
 MATCHING = 0.90
-COLOURS_TRUE, SHAPES_TRUE = 0.95, 0.85
-KEPT_UNDER_COLOUR, KEPT_UNDER_SHAPE = 0.95, 0.90
+COLORS_TRUE, SHAPES_TRUE = 0.95, 0.85
+KEPT_UNDER_COLOR, KEPT_UNDER_SHAPE = 0.95, 0.90
 PALETTE_RATIO = 0.25
 STEADY = 0.95
 DISTANCE_RATIO = 1.10
 
 BUNDLE = "bundle"
-NAMES = {"appearance": "colours", "shape": "shapes", "both": "both at once"}
+NAMES = {"appearance": "colors", "shape": "shapes", "both": "both at once"}
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ def _edit_rows(found: Evaluation) -> list[Row]:
     eyes = found.eyes
     for eye in eyes:
         _matched(found, table, eye)
-    _recognised(found, table)
+    _recognized(found, table)
     table.add(
-        "smallest silhouette IoU under colour edits",
+        "smallest silhouette IoU under color edits",
         attrgetter("silhouette_iou"),
         "= 1",
         partial(eq, 1),
@@ -224,16 +224,16 @@ def _matched(found: Evaluation, table: _Edits, eye: str) -> None:
         table.add(f"  five pictures to five prompts, {said}", five, target, good)
 
 
-def _recognised(found: Evaluation, table: _Edits) -> None:
-    true = {"appearance": COLOURS_TRUE, "shape": SHAPES_TRUE}
-    stay = {"appearance": KEPT_UNDER_COLOUR, "shape": KEPT_UNDER_SHAPE}
+def _recognized(found: Evaluation, table: _Edits) -> None:
+    true = {"appearance": COLORS_TRUE, "shape": SHAPES_TRUE}
+    stay = {"appearance": KEPT_UNDER_COLOR, "shape": KEPT_UNDER_SHAPE}
     for group, name in NAMES.items():
         of = partial(partial, _group, group=group)
         table.add(
             f"named attribute is true, {name}",
             of(key="after"),
             *_least(true, group),
-            note="by the recogniser",
+            note="by the recognizer",
         )
         table.add(f"  before the edit, {name}", of(key="before"))
         table.add(f"  of those that had it not, {name}", of(key="changed"))
@@ -243,7 +243,7 @@ def _recognised(found: Evaluation, table: _Edits) -> None:
             f"others stay, {name}", of(key="kept"), *_least(stay, group), note=_floor(found, group)
         )
         table.add(f"  others of shape, {name}", of(key="kept_shape"))
-        table.add(f"  others of colour, {name}", of(key="kept_colour"))
+        table.add(f"  others of color, {name}", of(key="kept_color"))
         table.add(f"  share read confidently, {name}", of(key="confident"))
     for group, name in NAMES.items():
         for key, words in (("after", "named attribute is true"), ("kept", "others stay")):
@@ -290,7 +290,7 @@ def _floor(found: Evaluation, group: str) -> str:
         return ""
     said = f"floor, no edit: {found.floor.other_views.share:.3f}"
     if group == "appearance":
-        said += f"; recoloured, of shape: {found.floor.recoloured.share:.3f}"
+        said += f"; recolored, of shape: {found.floor.recolored.share:.3f}"
     return said
 
 

@@ -6,7 +6,7 @@ region field  on those pictures' objects after inversion, against the same exact
 voting        the same by the votes of a ring of segmented views (``voting.py``)
 local edits   leak: how much of all change lies outside the part that the segmenter sees in the
               unedited view (one pixel wider, for the soft edges of a rendering); whether the
-              recogniser reads the colour that was asked for; whether a bit of opacity changed
+              recognizer reads the color that was asked for; whether a bit of opacity changed
 """
 
 from __future__ import annotations
@@ -140,11 +140,11 @@ def shows(
 
 @dataclass(frozen=True)
 class LocalRow:
-    """Local edits of one part to several colours.
+    """Local edits of one part to several colors.
 
     Attributes:
         leak: change outside the part that the segmenter sees, share of all change.
-        right: share of edits after which the recogniser reads the colour there.
+        right: share of edits after which the recognizer reads the color there.
         same_opacity: whether opacity is the same in every bit.
         painted: share of edits in which paint had to take the network's place.
         plain: ``right`` and ``leak`` of the same edit of the whole object.
@@ -163,7 +163,7 @@ class LocalRow:
         same = "bit for bit" if self.same_opacity else "CHANGED"
         return (
             f"{self.part:<20}{self.count:>5} edits  leak {self.leak:.3f} (whole object "
-            f"{self.plain[1]:.3f})  colour right {self.right:.3f} (whole object "
+            f"{self.plain[1]:.3f})  color right {self.right:.3f} (whole object "
             f"{self.plain[0]:.3f})  painted {self.painted:.2f}  opacity {same}"
         )
 

@@ -54,7 +54,7 @@ COLORED = {
     "chairs": {"the seat": "seat_color", "the back": "back_color", "the legs": "leg_color"},
     "cars": {"the body": "color", "the wheels": "wheel_color"},
 }
-"""Parts whose colour the recogniser reads, by category."""
+"""Parts whose color the recognizer reads, by category."""
 INVERTED = 16
 """Held-out pictures that are inverted, at most: half a minute each."""
 
@@ -132,7 +132,7 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
         "inverted": f"the first {inverted} of them; exact masks of what was drawn",
         "generated": f"seeds {config.first_seed} to {config.first_seed + len(codes) - 1}, azimuth "
         f"{VIEWS[0][0]:g}, elevation {VIEWS[0][1]:g}",
-        "local edits": "leak and colour from the same views as other edits (3); to every colour",
+        "local edits": "leak and color from the same views as other edits (3); to every color",
         "seconds": f"{torch.get_num_threads()} threads, device {device}",
     }
     content = {
@@ -165,7 +165,7 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
         "bundle": str(means.bundle),
         "category": category,
         "pictures": f"{config.samples_used} drawn, {min(config.objects_used, INVERTED)} inverted",
-        "local edits": f"{config.objects_used} objects, every colour of the recogniser"
+        "local edits": f"{config.objects_used} objects, every color of the recognizer"
         if means.recognizer
         else "absent: give --recognizer",
         "out": f"{config.out}/segmentation.json",
@@ -225,7 +225,7 @@ def _field_rows(
 def _local_rows(
     editor: Editor, segmenter: Segmenter, codes: Codes, means: Means, size: int
 ) -> list[LocalRow]:
-    """Every part whose colour can be read, to every colour."""
+    """Every part whose color can be read, to every color."""
     if not means.recognizer:
         return []
     recognizer = Recognizer.load(means.recognizer).to(editor.device)

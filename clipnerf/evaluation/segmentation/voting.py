@@ -26,7 +26,7 @@ VISIBLE = 0.1
 SOLID = 0.5
 """Opacity from which a pixel shows a surface; a leg of two pixels is hardly anywhere above 0.9."""
 SMOOTH = 0.15
-"""World units: a pixel whose depth is further from its neighbours' mean shows an edge, where the
+"""World units: a pixel whose depth is further from its neighbors' mean shows an edge, where the
 expected depth lies on no surface."""
 
 

@@ -30,7 +30,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class ViewPairs:
-    """All pairs that are compared, and what the nearest neighbours are.
+    """All pairs that are compared, and what the nearest neighbors are.
 
     near: distances of pairs that show one object from two views; near_object: which object;
         near_angle_deg: the angle between the views.
@@ -38,7 +38,7 @@ class ViewPairs:
     nearest_same: share of pictures whose nearest picture from another view shows the same object;
         of several equally near ones each counts its part. Pictures without another view of their
         object are not asked.
-    nearest_chance: that share for a neighbour chosen at random.
+    nearest_chance: that share for a neighbor chosen at random.
     """
 
     near: Float64[np.ndarray, " near"]

@@ -10,7 +10,7 @@ Same function and same table. What is particular about it is dealt with here:
 - Additions to the table's gradient come in any order: two runs differ.
 - A dense level whose scale is within rounding of a whole number could get another vertex count on
   its side: such a grid is refused.
-- First derivatives only; a regulariser on the positions' gradient needs ``triton`` or ``torch``.
+- First derivatives only; a regularizer on the positions' gradient needs ``triton`` or ``torch``.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _ScaleUp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         if torch.is_grad_enabled():
-            # silence would leave a regulariser on the slope without effect
+            # silence would leave a regularizer on the slope without effect
             raise RuntimeError(
                 "generator.field.backend 'tcnn' has first derivatives only, and a second one is "
                 "asked for (create_graph); use 'triton' or 'torch'"

@@ -2,9 +2,9 @@
 
 A program takes a block of points and a group of levels; groups are the outer axis of the launch, so
 that the tables of one group stay in the L2 cache while all points pass. Indices are recomputed in
-every kernel rather than stored. The prime of the x axis is 1, so the two x-neighbours of a cell lie
+every kernel rather than stored. The prime of the x axis is 1, so the two x-neighbors of a cell lie
 side by side: one vector load of LOAD entries mostly holds both, and a second, masked one fetches
-the neighbour where it does not. The same holds for atomics of ADD entries.
+the neighbor where it does not. The same holds for atomics of ADD entries.
 
 Names: D dimensions, F features, A = ADD * F columns of an atomic; ``low`` is a cell's lower vertex
 and ``u`` the fraction inside it; a ``side`` is u or 1 - u; ``info`` holds eight integers a level:
@@ -115,7 +115,7 @@ def _pair(
     low0, low1, low2, low3, rows, mask, hashed, f1, f2, f3, b1: tl.constexpr, b2: tl.constexpr,
     b3: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """Rows of the two x-neighbours that lie at bits b1, b2, b3 of the other axes."""
+    """Rows of the two x-neighbors that lie at bits b1, b2, b3 of the other axes."""
     rest = (low1 + b1) * f1
     if D > 2:
         rest = _join(rest, (low2 + b2) * f2, hashed)
@@ -131,7 +131,7 @@ def _pair(
 
 @triton.jit
 def _fetch(table, i0, i1, valid, F: tl.constexpr, LOAD: tl.constexpr, KIND: tl.constexpr):
-    """Entries of two neighbouring rows of a level, [BLOCK, F], float32.
+    """Entries of two neighboring rows of a level, [BLOCK, F], float32.
 
     With LOAD above 1 the table holds an entry a word. LOAD words, aligned, come in one vector, in
     which the first row is found, and the second mostly; a masked load brings it where it lies
@@ -284,7 +284,7 @@ def _scatter(
 ):  # fmt: skip
     """What ``_backward`` adds to the table, for GPUs without vector atomics (before sm_90).
 
-    One feature of a point a lane: neighbouring lanes add to neighbouring addresses.
+    One feature of a point a lane: neighboring lanes add to neighboring addresses.
     """
     items = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     points, feature = items // F, items % F

@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_chair_and_another_index_another():
     assert chair(3).jitter != chair(4).jitter
 
 
-def test_chairs_are_centred_and_stay_in_their_box():
+def test_chairs_are_centered_and_stay_in_their_box():
     for index in range(150):
         low, high = bounds(chair(index).parts)
         np.testing.assert_allclose(low + high, 0, atol=1e-8)

@@ -89,7 +89,7 @@ def test_any_size(size):
     assert (drawn.mask > 0).any()
 
 
-def test_colour_edits_leave_the_mask_and_every_other_part_as_they_are():
+def test_color_edits_leave_the_mask_and_every_other_part_as_they_are():
     made = chairs.sample(np.random.RandomState(4))
     other = next(c for c in chairs.COLORS if c not in made.attributes.values())
     edited = chairs.edit(made, "back_color", other)

@@ -13,7 +13,7 @@ from clipnerf.evaluation.edits.attributes import (
     find_floor,
     group_means,
     group_of,
-    is_colour,
+    is_color,
     judge,
 )
 from clipnerf.evaluation.edits.benchmark import Wish
@@ -44,12 +44,12 @@ def readings(sure: float = 1.0, views: int = 1, **rows: list[int]) -> ObjectRead
 def test_judging_by_hand():
     before = readings(a=[0, 0, 1, 2], b=[0, 1, 1, 0], c=[0, 0, 0, 0])
     after = readings(sure=0.9, a=[1, 0, 1, 1], b=[0, 1, 0, 0], c=[0, 0, 0, 1])
-    result = judge(Wish("p", {"a": "y"}), before, after, colours=("c",))
+    result = judge(Wish("p", {"a": "y"}), before, after, colors=("c",))
     assert (result.before, result.after) == (0.25, 0.75)
     assert result.changed == pytest.approx(2 / 3)
     assert result.kept.share == pytest.approx(6 / 8) and result.kept.counted == 1
     assert result.kept.by_attribute == {"b": 0.75, "c": 0.75}
-    assert (result.kept_shape, result.kept_colour) == (0.75, 0.75)
+    assert (result.kept_shape, result.kept_color) == (0.75, 0.75)
     assert result.has == (True, False, True, True) and result.read[1] == "a x"
     assert result.chances == pytest.approx((0.9, 0.05, 0.9, 0.9))
     assert result.raw.after == 0.75 and result.raw.kept == pytest.approx(6 / 8)
@@ -107,15 +107,15 @@ def test_means_are_of_the_wishes_of_a_group():
     assert by_attribute(results, "shape") == {"a": 0.5} and by_attribute(results, "both") == {}
 
 
-def test_which_codes_a_wish_moves_and_what_is_a_colour():
+def test_which_codes_a_wish_moves_and_what_is_a_color():
     wishes = [Wish("w", {"windows": "dark"}, shape=0), Wish("v", {"body": "van"}, appearance=0)]
     assert [group_of(w) for w in [*wishes, Wish("b", {"a": "b"})]] == [
         "appearance",
         "shape",
         "both",
     ]
-    assert is_colour("windows", wishes) and is_colour("wheel_color", wishes)
-    assert not is_colour("body", wishes)
+    assert is_color("windows", wishes) and is_color("wheel_color", wishes)
+    assert not is_color("body", wishes)
 
 
 def test_wishes_of_another_category_are_refused(recognizer):
@@ -131,8 +131,8 @@ def test_the_floor_of_a_reader_that_never_errs_and_of_one_that_does(recognizer, 
     before = read_objects(recognizer, shoot(generator, codes, size=32).rgb)
     floor = find_floor(generator, recognizer, codes, before, ("color",), size=32)
     assert set(floor.other_views.by_attribute) == {"color", "form"}
-    assert set(floor.recoloured.by_attribute) == {"form"}
-    # a reader that sees forms of colours, so that another colour is another form
+    assert set(floor.recolored.by_attribute) == {"form"}
+    # a reader that sees forms of colors, so that another color is another form
     flipped = Readings(
         {key: 1 - row.clamp(max=1) for key, row in before.objects.index.items()},
         {key: torch.ones_like(p) for key, p in before.objects.probability.items()},
@@ -140,7 +140,7 @@ def test_the_floor_of_a_reader_that_never_errs_and_of_one_that_does(recognizer, 
     )
     wrong = ObjectReadings(before.pictures, flipped, before.chances, before.views)
     worse = find_floor(generator, recognizer, codes, wrong, ("color",), size=32)
-    assert worse.recoloured.share < 1 and worse.recoloured.counted == 1
+    assert worse.recolored.share < 1 and worse.recolored.counted == 1
 
 
 def test_an_editor_is_something_that_edits():

@@ -123,7 +123,7 @@ def test_counts_groups_and_distances(editor, eyes, shapes):
     assert pictures.sweeps["red"].shape == (len(STRENGTHS), 3, SIZE, SIZE)
     # Moves' own strengths are 1 and 1: other edits than the wishes', so drawn anew
     edited, swept = 3 * len(SEEDS) * len(VIEWS), 3 * SWEPT * (len(STRENGTHS) - 2)
-    unedited = 2 * len(SEEDS) * len(VIEWS)  # as often as the two colours that are drawn at once
+    unedited = 2 * len(SEEDS) * len(VIEWS)  # as often as the two colors that are drawn at once
     assert told == unedited + edited + swept + 3 * ROUTED * len(VIEWS) + 2 * 8
     assert found.routing.objects == ROUTED and found.routing.by_default != found.routing.explicit
 
@@ -147,7 +147,7 @@ def test_an_editor_without_a_mapper_makes_what_it_can(editor, eyes):
 
 
 def test_attributes_that_cannot_be_read_do_not_count(editor, eyes, shapes, recognizer):
-    # the random reader reads colours rightly as often as not; the trained one always
+    # the random reader reads colors rightly as often as not; the trained one always
     trained = dataclasses.replace(eyes, recognizer=recognizer)
     wishes = [Wish("red", {"color": "red"}, shape=0)]
     sure = look_at_subjects(editor.generator, SEEDS, trained, wishes, shapes, SIZE, lambda n: None)
@@ -156,7 +156,7 @@ def test_attributes_that_cannot_be_read_do_not_count(editor, eyes, shapes, recog
     assert unsaid.accuracy == {} and unsaid.ignored == ()
 
     subjects = look_at_subjects(editor.generator, SEEDS, eyes, WISHES, shapes, SIZE, lambda n: None)
-    assert subjects.ignored == ("armrests", "color", "width") and subjects.colours == ("color",)
+    assert subjects.ignored == ("armrests", "color", "width") and subjects.colors == ("color",)
     assert subjects.accuracy["color"] < 0.75
     blind = dataclasses.replace(eyes, recognizer=None)
     none = look_at_subjects(editor.generator, SEEDS, blind, WISHES, shapes, SIZE, lambda n: None)

@@ -1,4 +1,4 @@
-"""Variety: the real set is as various as itself, a set that lacks a colour is told so."""
+"""Variety: the real set is as various as itself, a set that lacks a color is told so."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def test_a_perfect_generator(shapes, clip, recognizer, generator):
     assert all(report.ratio(k, v) == 1 for k, values in report.shares.items() for v in values)
 
 
-def test_a_dropped_colour_is_named(shapes, clip, recognizer, generator, world):
+def test_a_dropped_color_is_named(shapes, clip, recognizer, generator, world):
     others = PictureDataset(world(120, 5, colors=("green", "blue")), 32)
     variety = Variety(shapes, clip, recognizer, samples=120, size=32)
     report = pretend(variety, others.batch(range(120))).measure(generator)
@@ -78,14 +78,14 @@ def test_both_are_seen_alike(shapes, clip, generator):
     assert torch.allclose(real, as_8_bit(torch.nn.functional.avg_pool2d(full, 2)), atol=1.1 / 255)
 
 
-def test_without_clip_or_without_recogniser(shapes, clip, recognizer, generator):
+def test_without_clip_or_without_recognizer(shapes, clip, recognizer, generator):
     words = Variety(shapes, None, recognizer, samples=8, size=16).measure(generator)
     assert words.fd_clip is None and words.shares and "fd_clip" not in words.scalars()
     assert not any("FD-CLIP" in line for line in words.lines())
     features = Variety(shapes, clip, None, samples=8, size=16).measure(generator)
     assert features.coverage is not None and not features.shares
     assert "share_gap" not in features.scalars()
-    with pytest.raises(UsageError, match="CLIP model, a recogniser or both"):
+    with pytest.raises(UsageError, match="CLIP model, a recognizer or both"):
         Variety(shapes, None, None)
 
 

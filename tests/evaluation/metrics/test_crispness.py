@@ -41,7 +41,7 @@ def upright(opacity: torch.Tensor) -> float:
 
 
 def painted(opacity: torch.Tensor, color: torch.Tensor | float = 0.3) -> Views:
-    """A colour on white, as opaque as said."""
+    """A color on white, as opaque as said."""
     color = torch.as_tensor(color).expand(1, 3, SIZE, SIZE)
     return Views(1 - opacity * (1 - color), opacity)
 
@@ -131,7 +131,7 @@ def test_detail_is_counted_inside_alone():
     board = 0.5 + 0.1 * (1 - 2 * ((rows + columns) % 2).float())
     plain, checked = crispness(painted(disc(3))), crispness(painted(disc(3), board))
     assert plain.detail == pytest.approx(0, abs=1e-9)
-    # a pixel and its four neighbours differ by 0.2 each
+    # a pixel and its four neighbors differ by 0.2 each
     assert checked.detail == pytest.approx(0.8**2, rel=1e-4)
     fine = crispness(painted(disc(3), 0.5 + (board - 0.5) / 2))
     assert fine.over(checked)["detail"] == pytest.approx(0.25, rel=1e-4)

@@ -27,14 +27,14 @@ def test_iou_is_counted():
     assert float(silhouette_iou(box(0, 0), box(0, 0))) == 1
 
 
-def test_palette_of_one_colour_each():
+def test_palette_of_one_color_each():
     red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     dark = torch.tensor([0.0, 0.5, 0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     distance = palette_distance(red, box(0, 8), dark, box(2, 3))
     assert float(distance) == pytest.approx(math.sqrt(1 + 0.25))
 
 
-def test_a_part_that_grows_costs_nothing_and_a_new_colour_does():
+def test_a_part_that_grows_costs_nothing_and_a_new_color_does():
     picture = torch.ones(1, 3, 8, 8)
     picture[:, 1:, :, :2] = 0
     picture[:, :2, :, 2:] = 0
@@ -44,7 +44,7 @@ def test_a_part_that_grows_costs_nothing_and_a_new_colour_does():
     assert float(palette_distance(picture, box(0, 8), grown, box(0, 8))) == 0
     green = grown.clone()
     green[:, :, :4] = torch.tensor([0.0, 1, 0]).view(1, 3, 1, 1)
-    # half the pixels of one picture have their nearest colour sqrt(2) away; none of the other's
+    # half the pixels of one picture have their nearest color sqrt(2) away; none of the other's
     expected = math.sqrt(2) * 0.5 / 2
     found = float(palette_distance(picture, box(0, 8), green, box(0, 8)))
     assert found == pytest.approx(expected, rel=1e-5)

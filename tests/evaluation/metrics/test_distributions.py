@@ -7,7 +7,7 @@ from clipnerf.evaluation.metrics.distributions import (
     density_coverage,
     frechet_distance,
     kernel_distance,
-    neighbour_distances,
+    neighbor_distances,
     precision_recall,
 )
 
@@ -77,7 +77,7 @@ def test_identical_sets_are_perfect():
     both = precision_recall(x, x.clone())
     assert (both.precision, both.recall) == (1.0, 1.0)
     assert density_coverage(x, x.clone()).coverage == 1.0
-    # each feature lies in its own ball, and in those of the k that count it a neighbour on average
+    # each feature lies in its own ball, and in those of the k that count it a neighbor on average
     assert density_coverage(x, x.clone(), k=5).density == pytest.approx(6 / 5, rel=1e-9)
 
 
@@ -103,7 +103,7 @@ def test_a_dropped_half_lowers_recall_and_coverage_but_not_precision():
 
 def test_points_on_a_line_by_hand():
     real = torch.tensor([[0.0], [1.0], [3.0], [10.0]])
-    assert neighbour_distances(real, 1).tolist() == [1, 1, 2, 7]
+    assert neighbor_distances(real, 1).tolist() == [1, 1, 2, 7]
     generated = torch.tensor([[0.5], [4.5], [30.0]])
     # balls of the real: [-1, 1], [0, 2], [1, 5], [3, 17]
     result = density_coverage(real, generated, k=1)

@@ -36,9 +36,9 @@ def test_a_judge_that_is_the_guide_decides_nothing_on_matching():
 
 def test_what_was_not_measured_is_a_dash_or_no_line():
     found = evaluation(kinds={"paper": KindFigures(), "universal": evaluation().kinds["paper"]})
-    row = next(row for row in rows(found) if row.name == "others stay, colours")
+    row = next(row for row in rows(found) if row.name == "others stay, colors")
     assert row.cell("paper") == "–" and row.mark("paper") == "" and row.met["paper"] is None
-    assert "floor, no edit: 0.980; recoloured, of shape: 0.970" in row.note
+    assert "floor, no edit: 0.980; recolored, of shape: 0.970" in row.note
     none = evaluation(kinds={"paper": KindFigures()})
     assert all("bundle" in row.values for row in rows(none))
 

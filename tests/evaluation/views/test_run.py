@@ -20,7 +20,7 @@ def bundle(tmp_path_factory) -> Path:
 
 
 def write_views(folder: Path, azimuths: list[float], without: tuple[str, ...] = ()) -> Path:
-    """Three objects by their colours; wide from the front, tall from the side.
+    """Three objects by their colors; wide from the front, tall from the side.
 
     Opposite sides are 140 degrees apart, as the camera is 20 degrees above the horizon.
     """
