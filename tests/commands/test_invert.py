@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipnerf.commands import edit
+from clipnerf.commands import edit, orbit
 from clipnerf.commands.invert import invert
 from clipnerf.config.editing import EditConfig, OrbitConfig
 from clipnerf.config.inversion import InversionConfig, InvertConfig
@@ -92,7 +92,7 @@ def test_what_was_found_is_edited_and_filmed(written, bundle, tmp_path):
         )
     )
     assert sheet.is_file()
-    (video,) = edit.orbit(
+    (video,) = orbit.orbit(
         OrbitConfig(
             bundle=str(bundle),
             codes=codes,

@@ -67,10 +67,13 @@ def _is_room(code) -> bool:
 
 
 def _room(code) -> tuple[str, str, int]:
-    """A function; the field and the camera's rays, which every picture needs, are one room."""
+    """A function; the field and the camera's rays, which every picture needs, are one room, and
+    so are the reader of pictures and the check of texts, which lie beside the way."""
     file = Path(code.co_filename).relative_to(PACKAGE).as_posix()
-    if file.startswith(("fields/", "rendering/")):
-        return ("the field", "", 0)
+    beside = {("fields", "rendering"): "the field", ("data",): "a picture", ("config",): "a check"}
+    for folders, name in beside.items():
+        if file.startswith(tuple(f"{folder}/" for folder in folders)):
+            return (name, "", 0)
     return (file, code.co_name, code.co_firstlineno)
 
 

@@ -17,8 +17,8 @@ def problems(monkeypatch):
     said = {"tcnn": "", "triton": "", "native": ""}
     monkeypatch.setattr(module.tcnn_backend, "problem", lambda device, layout=None: said["tcnn"])
     monkeypatch.setattr(module.triton_backend, "problem", lambda device: said["triton"])
-    monkeypatch.setattr(module.native_backend, "problem", lambda *_: said["native"])
-    monkeypatch.setattr(module.native_backend, "instructions", lambda: "avx2")
+    monkeypatch.setattr(module.native_library, "problem", lambda *_: said["native"])
+    monkeypatch.setattr(module.native_library, "instructions", lambda: "avx2")
     module._choose.cache_clear()
     yield said
     module._choose.cache_clear()

@@ -131,12 +131,12 @@ def test_soft_pictures_at_first_and_r1_and_smoothness_wait_for_their_end(pretrai
     trainer.step = 0
     drawn = trainer.draw(4)
     assert drawn.camera.width == 8 and bool((drawn.patches.scale == 1).all())
-    seen, _, _ = trainer.look(real, drawn)
+    seen, _, _ = trainer.sample_real_and_fake(real, drawn)
     assert torch.equal(seen, F.avg_pool2d(real, 2))
     trainer.step = round(1000 / config.batch)
     drawn = trainer.draw(4)
     assert drawn.camera.width == 16
-    seen, _, _ = trainer.look(real, drawn)
+    seen, _, _ = trainer.sample_real_and_fake(real, drawn)
     assert bool(torch.isin(seen[0].flatten(), real[0].flatten()).all())  # pixels, unmixed
 
 
