@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from clipnerf.fields.backends import triton_kernels as kernels
+from clipnerf.fields.backends import triton_kernels, triton_second
 numbers = {"count": "i32", "levels": "i32", "info": "*i32"}
 for name, capability, table, constants in json.loads(sys.argv[1]):
     half = "*" + {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}[table]
@@ -28,7 +28,7 @@ for name, capability, table, constants in json.loads(sys.argv[1]):
         types["table"] = f"*i{bits}"
     if "LOAD" in constants:
         constants["KIND"] = table
-    kernel = getattr(kernels, name)
+    kernel = getattr(triton_kernels, name, None) or getattr(triton_second, name)
     if "KIND" in constants:
         constants["KIND"] = getattr(tl, constants["KIND"])
     names = kernel.arg_names

@@ -24,7 +24,7 @@ if BROWSER is None:
 pytest.importorskip("viser", reason="needs viser; pip install 'clipnerf[viewer]'")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-SECONDS = 90
+SECONDS = 120
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
