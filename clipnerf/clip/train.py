@@ -61,7 +61,7 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "steps": f"{config.steps} of {config.batch} pictures and "
         f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures), shared by "
         f"{distributed.world_size()} process(es)",
-        "precision": "bf16" if trainer.bf16 else "fp32",
+        "precision": "bfloat16" if trainer.bf16 else "float32",
         "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB a process",
         "out": str(config.out),
     }

@@ -122,7 +122,7 @@ class EncoderTraining(Task):
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=1.0, weight_decay=1e-2, fused=True
         )
-        self.advice = f"try a lr below {config.lr:g}, in a new --out"
+        self.advice = f"try an lr below {config.lr:g}, in a new --out"
         self._pictures: list[Tensor] = []
         self._labels: tuple[Codes, Pose] | None = None
         self._spread = self._style_spread()

@@ -92,7 +92,7 @@ class MapperTraining(Task):
         self.optimizer = torch.optim.Adam(mapper.parameters(), lr=config.lr)
         self.name = f"train-mapper {config.which}"
         self.each = config.objects * config.edits * config.views
-        self.advice = f"try a lr below {config.lr:g}"
+        self.advice = f"try an lr below {config.lr:g}"
 
     @property
     def stages(self) -> dict[str, int]:
