@@ -5,6 +5,7 @@ No browser is needed: the page asks a session for codes, and tells it what the v
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -106,13 +107,13 @@ class Session:
         """Where the dials stand for an edit: as given, else as the words are routed."""
         shares = {"shape": 1.0, "appearance": 1.0}
         if edit.text:
-            try:
-                with heard():
+            # whoever embeds the words first is the one who is warned of them
+            with self._lock, heard() as warned:
+                with contextlib.suppress(ClipNerfError):
                     shares = self.editor.route(
                         bare_prompt(edit.text, self.editor.parts.noun) or edit.text
                     )
-            except ClipNerfError:
-                pass
+                self.said.keep(edit.key, warned)
             if edit.part and bare_prompt(edit.text, self.editor.parts.noun) is not None:
                 shares = {**shares, "shape": 0.0}
         given = {"shape": edit.shape, "appearance": edit.appearance}

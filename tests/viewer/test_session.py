@@ -159,6 +159,17 @@ def test_warnings_belong_to_the_visitor_who_caused_them(editor):
     assert second.said.of(second.state.edit.key) == []
 
 
+@pytest.mark.parametrize("first", ("strengths", "edited"))
+def test_a_warning_is_kept_whoever_reads_the_words_first(editor, first):
+    session = Session(editor)
+    session.prompt(f"a befuddled chair, {first}")
+    with listening():
+        for ask in sorted(("strengths", "edited"), key=lambda name: name != first):
+            getattr(session, ask)(*([session.state.edit] if ask == "strengths" else []))
+    (said,) = session.said.of(session.state.edit.key)
+    assert "befuddled" in said
+
+
 def test_who_does_not_listen_is_warned_as_ever():
     with pytest.warns(UserWarning, match="aloud"), listening():
         warnings.warn("aloud", stacklevel=1)
