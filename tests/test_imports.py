@@ -198,7 +198,19 @@ def test_no_file_is_a_drawer_or_too_long():
     for module, file in MODULES.items():
         assert module.rpartition(".")[2] not in ("utils", "helpers", "common", "misc"), module
         lines = file.read_text(encoding="utf-8").count("\n")
-        assert lines <= 400, f"clipnerf.{module} has {lines} lines"
+        longest = 370 if module == "editor.editor" else 350  # half of it docstrings
+        assert lines <= longest, f"clipnerf.{module} has {lines} lines"
+
+
+def test_no_function_is_too_long():
+    kernels = {("fields.backends.triton_second", "_double_backward")}  # one kernel is one function
+    for module, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (module, node.name) not in kernels:
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                said = ast.get_docstring(node, clean=False)
+                lines -= said.count("\n") + 1 if said else 0
+                assert lines <= 60, f"clipnerf.{module}: {node.name} has {lines} lines"
 
 
 def _loaded_by(code: str) -> set[str]:

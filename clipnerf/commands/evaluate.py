@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +31,6 @@ from clipnerf.evaluation.edits.benchmark import Wish, load_wishes
 from clipnerf.evaluation.edits.measure import (
     ROUTED,
     SWEPT,
-    KindFigures,
-    KindPictures,
     measure_kind,
     together,
     with_seconds,
@@ -47,7 +43,7 @@ from clipnerf.evaluation.generation.feature_figures import (
     load_judge,
 )
 from clipnerf.evaluation.inversion import run as inversion_run
-from clipnerf.evaluation.metrics.disentanglement import disentanglement
+from clipnerf.evaluation.metrics.disentanglement import Disentanglement, disentanglement
 from clipnerf.evaluation.report import table
 from clipnerf.evaluation.report.gallery import Gallery, picks, swap_grid
 from clipnerf.evaluation.report.page import page
@@ -61,7 +57,7 @@ from clipnerf.evaluation.views.run import generated_consistency
 from clipnerf.evaluation.views_of_objects import OTHER_VIEWS, VIEWS
 from clipnerf.gan.generator import Generator
 from clipnerf.io.atomic import atomic_write, writable_file
-from clipnerf.io.provenance import git_commit, versions
+from clipnerf.io.provenance import provenance
 from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
 from clipnerf.vision import pretrained
@@ -124,7 +120,7 @@ def evaluate(
     paths = _writable(config.out)
     loaded = _load(config, means)
     with real_pictures(means, config.samples_used, config.size) as reals:
-        found, gallery = _measure(config, means, loaded, *(reals or (None, "")))
+        found, gallery = _measure(config, means, loaded, reals)
     with atomic_write(paths[0]) as temporary:
         content = {"format": FORMAT, **plain(found), "targets": plain(table.rows(found))}
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
@@ -201,22 +197,16 @@ def _load(config: EvaluateConfig, means: Means) -> _Loaded:
 
 
 def _measure(
-    config: EvaluateConfig,
-    means: Means,
-    loaded: _Loaded,
-    data: PictureDataset | None,
-    source: str,
+    config: EvaluateConfig, means: Means, loaded: _Loaded, real: tuple[PictureDataset, str] | None
 ) -> tuple[Evaluation, Gallery]:
     started = time.perf_counter()
-    generator, other, size = loaded.generator, loaded.entangled, config.size
+    data, source = real or (None, "")
+    generator, wishes, size = loaded.generator, loaded.wishes, config.size
     seeds = range(config.first_seed, config.first_seed + config.objects_used)
-    wishes = loaded.wishes
     eyes = open_eyes(
         loaded.clips, wishes, means.neutral, loaded.recognizer, loaded.device, loaded.judge
     )
     counts = _pictures(config, means, wishes, len(loaded.editors))
-    kinds: dict[str, KindFigures] = {}
-    drawn: dict[str, KindPictures] = {}
     with Progress(sum(counts.values()), desc="evaluate") as progress:
         on_progress = progress.update
         reals = None
@@ -224,15 +214,20 @@ def _measure(
             samples = config.samples_used
             reals = compare_with_reals(generator, data, eyes, samples, size, on_progress, means)
         subjects = look_at_subjects(generator, seeds, eyes, wishes, data, size, on_progress)
-        for kind, editor in loaded.editors.items():
-            if wishes:
-                figures, drawn[kind] = measure_kind(
-                    editor, subjects, wishes, eyes, reals, on_progress
-                )
-                kinds[kind] = with_seconds(figures, _seconds(editor, wishes))
-        swaps = {"this bundle": swap_grid(generator, config.first_seed, size, on_progress)}
-        if other is not None:
-            swaps["the entangled baseline"] = swap_grid(other, config.first_seed, size, on_progress)
+        measured = {
+            kind: measure_kind(editor, subjects, wishes, eyes, reals, on_progress)
+            for kind, editor in (loaded.editors if wishes else {}).items()
+        }
+        grids = {"this bundle": generator, "the entangled baseline": loaded.entangled}
+        swaps = {
+            name: swap_grid(some, config.first_seed, size, on_progress)
+            for name, some in grids.items()
+            if some is not None
+        }
+    kinds = {
+        kind: with_seconds(figures, _seconds(loaded.editors[kind], wishes))
+        for kind, (figures, _) in measured.items()
+    }
     networks = _networks(means, loaded)
     found = Evaluation(
         bundle=str(means.bundle),
@@ -242,20 +237,13 @@ def _measure(
         variety=dict(reals.reports) if reals else {},
         fid=reals.fid if reals else None,
         disentanglement=disentanglement(generator, size=size),
-        entangled=None if other is None else disentanglement(other, size=size),
+        entangled=_disentangled(loaded.entangled, size),
         views=_views(config, loaded),
         accuracy=subjects.accuracy,
         floor=subjects.floor,
         kinds=kinds,
         absent=tuple(_absent(means)),
-        provenance={
-            "command": shlex.join(["clipnerf", *sys.argv[1:]]),
-            "config": asdict(config),
-            "versions": versions(),
-            "commit": git_commit(),
-            "device": str(loaded.device),
-            "seconds": round(time.perf_counter() - started, 1),
-        },
+        provenance=provenance(config, loaded.device, started),
         features=reals.features if reals else None,
     )
     gallery = Gallery(
@@ -263,11 +251,15 @@ def _measure(
         generated=reals.pictures[1] if reals else None,
         seeds=tuple(seeds),
         before=subjects.before.rgb[:, 0],
-        kinds=drawn,
+        kinds={kind: drawn for kind, (_, drawn) in measured.items()},
         swaps=swaps,
         picks={kind: picks(figures) for kind, figures in kinds.items()},
     )
     return found, gallery
+
+
+def _disentangled(baseline: Generator | None, size: int) -> Disentanglement | None:
+    return None if baseline is None else disentanglement(baseline, size=size)
 
 
 def _networks(means: Means, loaded: _Loaded) -> dict[str, Network]:

@@ -40,8 +40,8 @@ class Report:
         azimuth, elevation, roll = torch.rad2deg(self.found.poses.angles()[0]).tolist()
         azimuth = (azimuth - self.front_azimuth_deg) % 360
         return [
-            f"PSNR {float(self.found.psnr[0]):.1f} dB; {float(self.found.explained[0]):.2f} of the "
-            "picture is shown",
+            f"PSNR {float(self.found.psnr[0]):.1f} dB; "
+            f"{float(self.found.foreground_r2[0]):.2f} of the picture is shown",
             f"seen from azimuth {azimuth:.0f}, elevation {elevation:.0f}, roll {roll:.0f} degrees",
             *map(str, self.paths),
         ]

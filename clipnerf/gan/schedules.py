@@ -46,6 +46,23 @@ class Schedules:
         return loss.smoothness * (1 - gone)
 
     @property
+    def deform_ramp(self) -> float:
+        """How far the octaves of the deformation are opened in the coming step, 0 to 1."""
+        return ramp(self.kimg, self.config.schedule.deform_kimg)
+
+    @property
+    def topology(self) -> float:
+        """How far the shape code modulates density in the coming step, 0 to 1."""
+        start = self.config.schedule.topology_start
+        return start + (1 - start) * ramp(self.kimg, self.config.schedule.topology_kimg)
+
+    @property
+    def lr_factor(self) -> float:
+        """What the learning rates are multiplied by in the coming step."""
+        half = self.config.loss.lr_half_kimg
+        return 0.5 ** (self.kimg / half) if half > 0 else 1.0
+
+    @property
     def hardness(self) -> float:
         """Scale of the density in the coming step, relative to the configuration's."""
         schedule = self.config.schedule

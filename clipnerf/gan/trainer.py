@@ -29,7 +29,7 @@ from clipnerf.gan.losses import (
 )
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.schedules import Schedules
-from clipnerf.gan.step_inputs import StepInputs, draw, ramp
+from clipnerf.gan.step_inputs import StepInputs, draw
 from clipnerf.io.weights import load_weights
 from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
@@ -84,26 +84,20 @@ class Trainer(Schedules):
 
     def advance_schedules(self) -> None:
         """Set what fades in and out to the current step."""
-        schedule, kimg = self.config.schedule, self.kimg
         octaves = self.generator.field.deform_octaves
-        opened = 1 + ramp(kimg, schedule.deform_kimg) * (octaves - 1)
-        start = schedule.topology_start
-        topology = start + (1 - start) * ramp(kimg, schedule.topology_kimg)
-        self.generator.field.set_progress(opened, topology)
+        self.generator.field.set_progress(1 + self.deform_ramp * (octaves - 1), self.topology)
         for model in (self.generator, self.average):
             model.field.density_scale = self.density_scale
-        half = self.config.loss.lr_half_kimg
-        factor = 0.5 ** (kimg / half) if half > 0 else 1.0
         groups = [*self.optimizer_g.param_groups, *self.optimizer_d.param_groups]
         if self.optimizer_f is not None:
             groups += self.optimizer_f.param_groups
         for group, rate in zip(groups, self.rates, strict=False):
             if self.graphs is None:
-                group["lr"] = rate * factor
+                group["lr"] = rate * self.lr_factor
                 continue
             if not isinstance(group["lr"], Tensor) or group["lr"].device != self.device:
                 group["lr"] = torch.tensor(0.0, device=self.device)
-            group["lr"].fill_(rate * factor)
+            group["lr"].fill_(rate * self.lr_factor)
 
     def draw(self, batch: int) -> StepInputs:
         """The random inputs of the coming step on this rank."""

@@ -27,7 +27,7 @@ from clipnerf.inversion.objective import (
 from clipnerf.inversion.optimize import optimize
 from clipnerf.inversion.paper import alternate
 from clipnerf.inversion.preprocess import prepare, usual_frame
-from clipnerf.inversion.result import LEAST_EXPLAINED, Inversion
+from clipnerf.inversion.result import LEAST_R2, Inversion
 from clipnerf.training.progress import Progress
 from clipnerf.vision.pretrained import load_lpips, lpips_absence
 
@@ -64,7 +64,7 @@ def invert_photos(
             taken as the generator would show them.
         background, mask, framing: of photos, see ``clipnerf.config.inversion.InvertConfig``.
     Warns:
-        UserWarning: a reconstruction shows less than ``result.LEAST_EXPLAINED`` of its picture.
+        UserWarning: a reconstruction shows less than ``result.LEAST_R2`` of its picture.
     """
     config = config or InversionConfig()
     config.validate()
@@ -87,13 +87,13 @@ def invert_photos(
     if config.loss.perceptual > 0 and lpips_absence() is None:
         lpips = load_lpips(generator.device)
     found = invert_pictures(generator, pictures, config, encoder=encoder, clip=clip, lpips=lpips)
-    for number, (poor, share) in enumerate(zip(found.poor, found.explained, strict=True)):
+    for number, (poor, share) in enumerate(zip(found.poor, found.foreground_r2, strict=True)):
         if poor:
             photo = each_photo[number] if len(each_photo) == len(found) else None
             name = label(f"picture {number + 1}", photo)
             warnings.warn(
                 f"{name} is reconstructed poorly: {float(share):.2f} of it is shown "
-                f"({LEAST_EXPLAINED} or more is usual); is it one object of the category, whole, "
+                f"({LEAST_R2} or more is usual); is it one object of the category, whole, "
                 "on white?",
                 stacklevel=3,
             )

@@ -20,7 +20,7 @@ from clipnerf.rendering.cameras import Camera
 
 FILE_NAME = "codes.safetensors"
 KIND = "codes"
-LEAST_EXPLAINED = 0.85
+LEAST_R2 = 0.85
 """Below, a reconstruction is called poor; docs/inversion.md says what lies there."""
 
 
@@ -51,7 +51,7 @@ class Inversion:
         poses: where each picture was taken from.
         cameras: the same as cameras of the fitted pictures' size.
         psnr: of the reconstructions, dB.
-        explained: share of what sets the picture off from white that the reconstruction shows.
+        foreground_r2: share of what sets the picture off from white that the reconstruction shows.
         history: steps on the way.
         interrupted: the person stopped it; this is the best until then.
         pictures: what was fitted, a photo without its background and framed.
@@ -61,7 +61,7 @@ class Inversion:
     poses: Pose
     cameras: Camera
     psnr: Float[Tensor, " batch"]
-    explained: Float[Tensor, " batch"]
+    foreground_r2: Float[Tensor, " batch"]
     history: tuple[Moment, ...] = field(default=(), repr=False)
     interrupted: bool = False
     pictures: Float[Tensor, "batch 3 size size"] | None = field(default=None, repr=False)
@@ -71,8 +71,8 @@ class Inversion:
 
     @property
     def poor(self) -> tuple[bool, ...]:
-        """Whether each reconstruction shows less than LEAST_EXPLAINED of its picture."""
-        return tuple(float(share) < LEAST_EXPLAINED for share in self.explained)
+        """Whether each reconstruction shows less than LEAST_R2 of its picture."""
+        return tuple(float(share) < LEAST_R2 for share in self.foreground_r2)
 
     @staticmethod
     def cat(parts: Sequence[Inversion]) -> Inversion:
@@ -86,7 +86,7 @@ class Inversion:
             Pose.cat([part.poses for part in parts]),
             cameras,
             torch.cat([part.psnr for part in parts]),
-            torch.cat([part.explained for part in parts]),
+            torch.cat([part.foreground_r2 for part in parts]),
             first.history,
             any(part.interrupted for part in parts),
             torch.cat([part.pictures for part in parts if part.pictures is not None]),
@@ -114,7 +114,7 @@ class Inversion:
             "distance": poses.distance,
             "shift": poses.shift,
             "psnr": self.psnr,
-            "explained": self.explained,
+            "foreground_r2": self.foreground_r2,
         }
         if codes.detail is not None:
             tensors["detail_shape"] = codes.detail.shape
@@ -133,7 +133,7 @@ class SavedCodes:
     names: tuple[str, ...]
     size: int
     psnr: Float[Tensor, " batch"]
-    explained: Float[Tensor, " batch"]
+    foreground_r2: Float[Tensor, " batch"]
 
     def cameras(self, prior: CameraPriorConfig, size: int | None = None) -> Camera:
         """The cameras of the photos, for pictures of ``size`` pixels; as fitted where None."""
@@ -158,6 +158,8 @@ def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCode
     tensors = weights.tensors
     try:
         detail = None
+        # called "explained" by earlier versions
+        share = tensors["explained" if "explained" in tensors else "foreground_r2"]
         if "detail_shape" in tensors:
             detail = Detail(tensors["detail_shape"], tensors["detail_appearance"])
         count = len(tensors["shape"])
@@ -168,7 +170,7 @@ def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCode
             names if len(names) == count else tuple(f"object {i}" for i in range(count)),
             int(weights.config["size"]),
             tensors["psnr"],
-            tensors["explained"],
+            share,
         )
     except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise UsageError(

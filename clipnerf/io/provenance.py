@@ -2,9 +2,14 @@
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
+import sys
+import time
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from clipnerf.version import __version__
 
@@ -37,3 +42,22 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def provenance(config: Any, device: object, started: float, **more: Any) -> dict[str, Any]:
+    """What a report says of how it was made, for JSON.
+
+    Args:
+        config: a dataclass, the command's configuration.
+        started: ``time.perf_counter()`` before the work.
+        more: what else is to be said.
+    """
+    return {
+        "command": shlex.join(["clipnerf", *sys.argv[1:]]),
+        "config": asdict(config),
+        **more,
+        "versions": versions(),
+        "commit": git_commit(),
+        "device": str(device),
+        "seconds": round(time.perf_counter() - started, 1),
+    }

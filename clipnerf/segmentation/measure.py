@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,11 +31,6 @@ class Measured:
 
     figures: Figures
     by_text: Mapping[str, tuple[float, int]]
-
-    def mean_iou(self, texts: Sequence[str]) -> float:
-        """Mean over phrases of their mean IoU: the part mIoU; NaN where none of them was met."""
-        known = [self.by_text[text][0] for text in texts if text in self.by_text]
-        return sum(known) / len(known) if known else float("nan")
 
 
 @torch.no_grad()

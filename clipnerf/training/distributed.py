@@ -55,13 +55,6 @@ def share(total: int, key: str) -> int:
     return total // ranks
 
 
-def barrier() -> None:
-    """Waits for all ranks; nothing in a plain process."""
-    if dist.is_available() and dist.is_initialized():
-        with _talking():
-            dist.barrier()
-
-
 @torch.no_grad()
 def average_gradients(parameters: Iterable[torch.nn.Parameter], *, complete: bool = False) -> None:
     """Replaces every gradient by its mean over the ranks, in one message; nothing for one rank.

@@ -199,5 +199,5 @@ class ObjectTab:
         known = {source.photo for source in [page.session.state.source]}
         shown = f"{name} ({self._photos})" if name in known else name
         page.session.take(Source(photo=shown, found=found.codes.to(torch.device("cpu"))))
-        share = f"{float(found.explained[0]):.0%} of the picture is shown again"
+        share = f"{float(found.foreground_r2[0]):.0%} of the picture is shown again"
         page.say(f"found: {share}", *said, warn=bool(said))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from clipnerf.commands import edit, orbit
 from clipnerf.commands.invert import invert
@@ -76,6 +78,20 @@ def test_the_file_brings_back_codes_and_cameras(written, bundle):
     assert torch.equal(again, shown)
     with pytest.raises(UsageError, match="belong to the generator"):
         load_codes(out / "codes.safetensors", "0" * 16)
+
+
+def test_a_file_of_an_earlier_version_says_explained(written, tmp_path):
+    _, out = written
+    tensors, metadata = {}, {}
+    with safe_open(out / "codes.safetensors", "pt") as file:
+        metadata = file.metadata()
+        for name in file.keys():  # noqa: SIM118
+            tensors[name.replace("foreground_r2", "explained")] = file.get_tensor(name)
+    assert "explained" in tensors
+    metadata.pop("digest", None)
+    save_file(tensors, tmp_path / "codes.safetensors", metadata)
+    new = load_codes(out / "codes.safetensors")
+    assert torch.equal(load_codes(tmp_path / "codes.safetensors").foreground_r2, new.foreground_r2)
 
 
 def test_what_was_found_is_edited_and_filmed(written, bundle, tmp_path):

@@ -24,8 +24,8 @@ def test_learns_to_find_what_is_named_and_nothing_where_nothing_is(tiny, referri
     assert found.figures.iou > 0.7 and found.figures.precision[0.5] > 0.9
     assert found.figures.wrongly_found < 0.3
     assert found.figures.present == 12 and found.figures.absent == 8
-    assert found.mean_iou(["the disc", "the square"]) > 0.7
-    assert found.mean_iou(["the armchair"]) != found.mean_iou(["the armchair"])  # NaN: not there
+    assert min(found.by_text[part][0] for part in ("the disc", "the square")) > 0.6
+    assert "the armchair" not in found.by_text  # it names nothing in any picture
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -265,7 +265,7 @@ def inversion(editor, monkeypatch):
         seen.append(path)
 
         class Found:
-            codes, explained = editor.sample([3]), torch.tensor([0.97])
+            codes, foreground_r2 = editor.sample([3]), torch.tensor([0.97])
 
         return Found()
 

@@ -204,7 +204,7 @@ def _row(
         psnr=float(found.psnr.mean()),
         psnr_median=float(found.psnr.median()),
         ssim=float(ssim(pictures, view).mean()),
-        explained=float(found.explained.mean()),
+        explained=float(found.foreground_r2.mean()),
         clip={
             name: float((eye.encode_image(pictures) * eye.encode_image(view)).sum(1).mean())
             for name, eye in eyes.items()

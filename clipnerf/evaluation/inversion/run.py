@@ -6,7 +6,6 @@ The protocol is in ``protocol.py`` beside this file; docs/inversion.md tells wha
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +40,7 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.io.atomic import atomic_write, writable_dir
-from clipnerf.io.provenance import git_commit, versions
+from clipnerf.io.provenance import provenance
 from clipnerf.io.sheet import contact_sheet, save_png
 from clipnerf.training.precision import pick_device
 from clipnerf.vision.features import ImageEncoder
@@ -110,15 +109,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
         "encoder": editor.encoder.hash if editor.encoder else None,
         "protocol": protocol,
         "rows": plain(tuple(rows)),
-        "provenance": {
-            "command": shlex.join(["clipnerf", *sys.argv[1:]]),
-            "config": asdict(config),
-            "inversion": asdict(settings),
-            "versions": versions(),
-            "commit": git_commit(),
-            "device": str(device),
-            "seconds": round(time.perf_counter() - started, 1),
-        },
+        "provenance": provenance(config, device, started, inversion=asdict(settings)),
     }
     with atomic_write(folder / "inversion.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")

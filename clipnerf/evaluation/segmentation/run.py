@@ -6,11 +6,10 @@ The protocol is in ``protocol.py`` beside this file; docs/segmentation.md tells 
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -43,7 +42,7 @@ from clipnerf.evaluation.segmentation.protocol import (
 from clipnerf.evaluation.views_of_objects import VIEWS
 from clipnerf.gan.codes import Codes
 from clipnerf.io.atomic import atomic_write, writable_dir
-from clipnerf.io.provenance import git_commit, versions
+from clipnerf.io.provenance import provenance
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import Segmenter
@@ -96,60 +95,20 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
         raise UsageError(
             "the parts of this bundle's category are not known; allowed: --category chairs or cars"
         )
-    segmenter, parts = known.sentences, list(REGIONS[means.category].PARTS_EVALUATED)
     started = time.perf_counter()
-    rows: list[RegionRow] = []
-    inverted = min(config.objects_used, INVERTED)
-    count, size = config.samples_used, config.size
-    with drawn_pictures(means.category, count, size, REAL_SEED, regions=True) as drawn:
-        data = ReferringDataset.open(drawn, config.size)
-        for phrases in (parts, None):
-            rows.append(_told(segmenter_row(segmenter, data, phrases)))
-        exact = _exact(drawn, data, means.category, inverted)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # poor inversions are part of the figure
-            pictures = data.batch(range(inverted)).to(device)
-            objects = editor.invert(pictures)
-        rows += _field_rows(
-            editor,
-            segmenter,
-            objects.codes,
-            objects.cameras,
-            parts,
-            exact,
-            "inverted held-out pictures",
-        )
     codes = editor.sample(range(config.first_seed, config.first_seed + config.objects_used))
-    camera = editor.generator.camera(*VIEWS[0], config.size).expand(len(codes))
-    said = _said(editor, segmenter, codes, camera, parts)
-    rows += _field_rows(
-        editor, segmenter, codes, camera, parts, said, "generated, against segmenter"
-    )
-    edits = _local_rows(editor, segmenter, codes, means, config.size)
-    protocol = {
-        "segmenter": f"{config.samples_used} {means.category} drawn with seed {REAL_SEED}, "
-        f"{config.size} px; parts: {', '.join(parts)}",
-        "inverted": f"the first {inverted} of them; exact masks of what was drawn",
-        "generated": f"seeds {config.first_seed} to {config.first_seed + len(codes) - 1}, azimuth "
-        f"{VIEWS[0][0]:g}, elevation {VIEWS[0][1]:g}",
-        "local edits": "leak and color from the same views as other edits (3); to every color",
-        "seconds": f"{torch.get_num_threads()} threads, device {device}",
-    }
+    rows = _part_rows(editor, known.sentences, codes, config, means.category)
+    edits = _local_rows(editor, known.sentences, codes, means, config.size)
+    protocol = _protocol(config, means.category, device)
     content = {
         "format": FORMAT,
         "bundle": str(means.bundle),
         "generator": editor.generator.hash,
-        "segmenter": segmenter.hash,
+        "segmenter": known.sentences.hash,
         "protocol": protocol,
         "parts": plain(tuple(rows)),
         "edits": plain(tuple(edits)),
-        "provenance": {
-            "command": shlex.join(["clipnerf", *sys.argv[1:]]),
-            "config": asdict(config),
-            "versions": versions(),
-            "commit": git_commit(),
-            "seconds": round(time.perf_counter() - started, 1),
-        },
+        "provenance": provenance(config, device, started),
     }
     path = folder / "segmentation.json"
     with atomic_write(path) as temporary:
@@ -170,6 +129,43 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
         else "absent: give --recognizer",
         "out": f"{config.out}/segmentation.json",
     }
+
+
+def _protocol(config: EvaluateConfig, category: str, device: torch.device) -> dict[str, str]:
+    first, objects, (azimuth_deg, elevation_deg) = config.first_seed, config.objects_used, VIEWS[0]
+    return {
+        "segmenter": f"{config.samples_used} {category} drawn with seed {REAL_SEED}, "
+        f"{config.size} px; parts: {', '.join(REGIONS[category].PARTS_EVALUATED)}",
+        "inverted": f"the first {min(objects, INVERTED)} of them; exact masks of what was drawn",
+        "generated": f"seeds {first} to {first + objects - 1}, azimuth {azimuth_deg:g}, "
+        f"elevation {elevation_deg:g}",
+        "local edits": "leak and color from the same views as other edits (3); to every color",
+        "seconds": f"{torch.get_num_threads()} threads, device {device}",
+    }
+
+
+def _part_rows(
+    editor: Editor, segmenter: Segmenter, codes: Codes, config: EvaluateConfig, category: str
+) -> list[RegionRow]:
+    """The segmenter on drawn pictures, and the field on inverted and on generated objects."""
+    parts = list(REGIONS[category].PARTS_EVALUATED)
+    inverted = min(config.objects_used, INVERTED)
+    count, size = config.samples_used, config.size
+    with drawn_pictures(category, count, size, REAL_SEED, regions=True) as drawn:
+        data = ReferringDataset.open(drawn, size)
+        rows = [_told(segmenter_row(segmenter, data, phrases)) for phrases in (parts, None)]
+        exact = _exact(drawn, data, category, inverted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # poor inversions are part of the figure
+            found_again = editor.invert(data.batch(range(inverted)).to(editor.device))
+    camera = editor.generator.camera(*VIEWS[0], size).expand(len(codes))
+    said = _said(editor, segmenter, codes, camera, parts)
+    for objects, cameras, true, on in (
+        (found_again.codes, found_again.cameras, exact, "inverted held-out pictures"),
+        (codes, camera, said, "generated, against segmenter"),
+    ):
+        rows += _field_rows(editor, segmenter, objects, cameras, parts, true, on)
+    return rows
 
 
 def _exact(
