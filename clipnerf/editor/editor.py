@@ -138,9 +138,9 @@ class Editor:
             image: an exemplar in the place of the text: the path of a picture, a PIL image or an
                 array of bytes, a list with one for each object, or floats in [0, 1], [3, height,
                 width] or [batch, 3, height, width], such as ``editor.render(other).rgb``.
-            region: change this part alone: a phrase such as "the seat", a box in the world
-                (x0, y0, z0, x1, y1, z1), or a :class:`Painted` mask. Of words a bare color is
-                enough: "red".
+            region: change this part alone: a phrase such as "the seat", a box (x0, y0, z0, x1,
+                y1, z1; front +x, left +y, up +z), or a :class:`Painted` mask. Of words a bare
+                color is enough: "red".
             threshold: of a phrase: how sure it has to be that a point belongs, in (0, 1).
         Raises:
             UsageError: both text and image or neither, empty text, a strength or weight that is

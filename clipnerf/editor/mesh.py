@@ -25,6 +25,7 @@ from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.io.mesh import Mesh, vertex_normals
+from clipnerf.rendering.cameras import front_to_x
 from clipnerf.rendering.density_grid import grid_cells, place_samples
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
 from clipnerf.rendering.volume import render_weights
@@ -81,7 +82,7 @@ def surface(
     normals = vertex_normals(vertices, faces)
     places, towards = (torch.from_numpy(a).to(generator.device) for a in (vertices, normals))
     colors = _colors(generator, shape, appearance, places, towards, float(side.max()))
-    turn = _to_front(generator.config.front_azimuth_deg)
+    turn = front_to_x(generator.config.front_azimuth_deg).numpy()
     return Mesh(vertices @ turn, faces, normals @ turn, colors.cpu().numpy())
 
 
@@ -223,10 +224,3 @@ def _colors(
         weights[:, -1] += 1e-6  # where there is hardly anything, what is innermost
         parts.append((weights[..., None] * rgb).sum(1) / weights.sum(1, keepdim=True))
     return torch.cat(parts).clamp(0, 1)
-
-
-def _to_front(azimuth_deg: float) -> Float[np.ndarray, "3 3"]:
-    """Turns rows of vectors about the upright, so that the object's front is at +x."""
-    angle = np.radians(azimuth_deg)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=np.float32)

@@ -25,7 +25,7 @@ from clipnerf.fields.styles import AppearanceStyle
 from clipnerf.gan.codes import Codes, LocalEdit
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.inference import CachedRenderer, finished_cells
-from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.cameras import Camera, front_to_x
 from clipnerf.segmentation.region_file import FILE_NAME, load_region
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Sentences(Protocol):
 
 
 Where = str | Sequence[float | int] | Painted
-"""A phrase, a box (x0, y0, z0, x1, y1, z1) in the world, or a painted mask."""
+"""A phrase, a box (x0, y0, z0, x1, y1, z1; front +x, left +y, up +z), or a painted mask."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ class RegionFinder:
             )
         device = self.generator.device
         corners = [torch.tensor([end], device=device).expand(len(codes), -1) for end in (low, high)]
-        return BoxRegion(*corners)
+        turn = front_to_x(self.generator.config.front_azimuth_deg).to(device)
+        return BoxRegion(corners[0], corners[1], turn)
 
     def _painted(self, codes: Codes, painted: Painted) -> PaintedRegion:
         mask = painted.mask

@@ -114,13 +114,19 @@ class PhraseRegion:
 
 @dataclass(frozen=True)
 class BoxRegion:
-    """A box in the world for each object: its lowest and its highest corner; also its own mask."""
+    """A box for each object: its lowest and its highest corner; also its own mask.
+
+    Attributes:
+        turn: what turns rows of points into the box's axes; None: they are the field's.
+    """
 
     low: Float[Tensor, "batch 3"]
     high: Float[Tensor, "batch 3"]
+    turn: Float[Tensor, "3 3"] | None = None
 
     def __call__(self, points: Tensor, features: Tensor) -> Tensor:
         """See :class:`Mask`."""
+        points = points if self.turn is None else points @ self.turn
         inside = torch.minimum(points - self.low[:, None], self.high[:, None] - points).amin(-1)
         return (inside / BOX_EDGE).clamp(0, 1)
 
@@ -130,14 +136,15 @@ class BoxRegion:
 
     def rows(self, index: Tensor) -> BoxRegion:
         """See :class:`Mask`."""
-        return BoxRegion(self.low[index], self.high[index])
+        return self[index]
 
     def __getitem__(self, rows: slice | Tensor | list[int]) -> BoxRegion:
-        return BoxRegion(self.low[rows], self.high[rows])
+        return replace(self, low=self.low[rows], high=self.high[rows])
 
     def to(self, device: torch.device | str) -> BoxRegion:
         """See :class:`Region`."""
-        return BoxRegion(self.low.to(device), self.high.to(device))
+        turn = None if self.turn is None else self.turn.to(device)
+        return BoxRegion(self.low.to(device), self.high.to(device), turn)
 
     @property
     def numbers(self) -> Tensor:

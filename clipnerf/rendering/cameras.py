@@ -117,6 +117,17 @@ class Camera:
         return Camera(c2w, intrinsics(fov_deg, size, len(azimuth), azimuth.device), size, size)
 
 
+def front_to_x(azimuth_deg: float | int) -> Float[Tensor, "3 3"]:
+    """What turns rows of vectors about the upright, so that what is at an azimuth comes to +x.
+
+    A generator's objects may face any azimuth; what people give and get (boxes, meshes, camera
+    paths) has the front at +x.
+    """
+    angle = math.radians(azimuth_deg)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
 def intrinsics(
     fov_deg: float, size: int, batch: int = 1, device: torch.device | str | None = None
 ) -> Float[Tensor, "batch 3 3"]:

@@ -1,5 +1,6 @@
 """Local edits by an Editor: phrases, boxes, painted masks, several at once, and what is refused."""
 
+import dataclasses
 import math
 import warnings
 
@@ -16,7 +17,7 @@ from clipnerf.errors import UsageError
 from clipnerf.fields.region import RegionField
 from clipnerf.io.video import read_video
 from clipnerf.rendering.density_grid import EMPTY_SHARE
-from tests.tiny_bundle import tiny_bundle
+from tests.tiny_bundle import tiny_bundle, tiny_generator
 
 BOX = (-1.0, -1.0, 0.1, 1.0, 1.0, 1.0)
 VECTOR = 4
@@ -86,6 +87,19 @@ def test_a_local_color_changes_its_region_alone(editor, codes, kind):
     limit = EMPTY_SHARE if kind == "phrase" else 0.0
     assert changed(before.rgb[outside], after.rgb[outside]) <= limit
     assert changed(before.rgb, after.rgb) > 0.02
+
+
+@pytest.mark.parametrize("front_deg", [0.0, 90.0, 135.0, 180.0])
+def test_boxes_have_the_objects_front_at_x_wherever_it_faces(front_deg):
+    generator = tiny_generator()
+    generator.config = dataclasses.replace(generator.config, front_azimuth_deg=front_deg)
+    codes = Editor(generator).sample([0, 1])
+    front_left = RegionFinder(generator).find(codes, (0, 0, -1, 1, 1, 1))[[1]].to("cpu")
+    mask = front_left.bind(generator.field.shape_mapping, codes.shape[[1]])
+    # cameras stand to the front, and to the left of it, as people name them
+    places = generator.camera(torch.tensor([45.0, 135.0, 225.0, 315.0]), 0.0, 8).c2w[:, :3, 3]
+    points = 0.5 * torch.nn.functional.normalize(places, dim=1)
+    assert mask(points[None], torch.zeros(1, 4, 1)).tolist() == [[1.0, 0.0, 0.0, 0.0]]
 
 
 def test_the_pictures_of_nothing_and_of_everything(editor, codes):
