@@ -60,6 +60,7 @@ HOMES = {
     "tinycudann": ("fields.backends.tcnn",),
     "triton": ("fields.backends",),
     "viser": ("viewer.server",),
+    "websockets": ("viewer.origin",),
     "timm": ("vision.feature_network",),
     "lpips": ("vision.pretrained",),
     "torch_fidelity": ("vision.pretrained",),

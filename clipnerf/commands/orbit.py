@@ -1,4 +1,4 @@
-"""The verb ``orbit``: objects filmed in one turn of the camera."""
+"""The verb ``orbit``: objects filmed in one turn of the camera, or along a path."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from clipnerf.config.editing import OrbitConfig
 from clipnerf.editor import Editor
 from clipnerf.editor.exemplar import read_exemplar
 from clipnerf.io.atomic import writable_file
+from clipnerf.io.camera_path import read_camera_path
 from clipnerf.io.video import check_video_path, check_video_size
 
 
 def orbit(config: OrbitConfig) -> list[Path]:
-    """Objects turning side by side, edited if there are words or a picture."""
+    """Objects side by side, edited if there are words or a picture."""
     config.validate()
-    check_video_size(config.size, config.size)
+    height = width = config.size
+    if config.camera_path:  # before anything is loaded
+        camera = read_camera_path(config.camera_path).camera
+        height, width = camera.height, camera.width
+    check_video_size(height, width)
     path = writable_file(check_video_path(config.out))
     if config.image:
         read_exemplar(config.image, config.size)
@@ -23,7 +28,15 @@ def orbit(config: OrbitConfig) -> list[Path]:
     codes, _ = load_objects(editor, config)
     if config.text or config.prompts or config.image or config.edit:
         codes = edit_objects(editor, codes, config)
+    front = editor.generator.config.front_azimuth_deg
+    along = read_camera_path(config.camera_path, front) if config.camera_path else None
     video = editor.orbit(
-        codes, path, config.frames, config.size, elevation_deg=config.elevation_deg, fps=config.fps
+        codes,
+        path,
+        config.frames,
+        config.size,
+        elevation_deg=config.elevation_deg,
+        fps=along.fps if along else config.fps,
+        camera=along.camera if along else None,
     )
     return [video]

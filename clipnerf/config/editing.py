@@ -158,7 +158,8 @@ class EditConfig(EditedConfig):
 
 @dataclass(frozen=True)
 class OrbitConfig(EditedConfig):
-    """Film objects, edited by words or a picture or as they are, in one turn of the camera."""
+    """Film objects, edited by words or a picture or as they are, in one turn of the camera, or
+    along a camera path."""
 
     out: str = "out/orbit.mp4"
     """The video, an .mp4 file."""
@@ -169,6 +170,9 @@ class OrbitConfig(EditedConfig):
     """Frames, one turn."""
     fps: FramesPerSecond = 24
     """Frames a second."""
+    camera_path: str = ""
+    """In the place of a turn a camera path of clipnerf view or of nerfstudio, a .json file; frames,
+    fps, elevation and size of the pictures are then the file's."""
 
     def rules(self) -> Iterator[Rule]:
         """See Config."""

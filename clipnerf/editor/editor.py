@@ -28,7 +28,7 @@ from clipnerf.editor.exemplar import Exemplar
 from clipnerf.editor.local_edit import LocalEditor, last_of
 from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.mesh import CRUMBS, Mesh, surface
-from clipnerf.editor.orbit import turn
+from clipnerf.editor.orbit import film
 from clipnerf.editor.recolor import random_appearances
 from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
 from clipnerf.editor.views import Angle, camera_at, finite_degrees
@@ -38,7 +38,7 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.invert import invert_photos
 from clipnerf.inversion.result import Inversion
-from clipnerf.io.video import check_video_path, check_video_size, write_video
+from clipnerf.io.video import Film, check_video_path, check_video_size, write_video
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import Universal
 from clipnerf.rendering.cameras import Camera
@@ -284,7 +284,8 @@ class Editor:
         elevation_deg: float | int = 20,
         fps: float | int = 24,
         samples: int | None = None,
-    ) -> Path:
+        camera: Camera | None = None,
+    ) -> Film:
         """A video of a camera that goes once around; several objects turn side by side.
 
         Args:
@@ -293,13 +294,20 @@ class Editor:
             size: width and height of each object's tile, pixels; even, for H.264.
             elevation_deg: height of the camera above the horizon, degrees.
             fps: frames a second.
+            camera: one a frame, in the place of the turn, such as ``read_camera_path(file).camera``
+                of ``clipnerf.io.camera_path``; frames, size and elevation are then its own.
+        Returns:
+            The path, which plays in a notebook.
         Raises:
             UsageError: a value out of range, or no .mp4.
             ClipNerfError: the video cannot be written; nothing is left behind.
         """
         path = check_video_path(path)
-        check_video_size(size, size * len(codes))
-        pictures = self.frames(codes, frames, size, elevation_deg=elevation_deg, samples=samples)
+        height, width = (size, size) if camera is None else (camera.height, camera.width)
+        check_video_size(height, width * len(codes))
+        pictures = self.frames(
+            codes, frames, size, elevation_deg=elevation_deg, samples=samples, camera=camera
+        )
         return write_video(path, pictures, fps=float(fps))
 
     def morph(
@@ -315,7 +323,7 @@ class Editor:
         elevation_deg: float | int = 20,
         fps: float | int = 24,
         samples: int | None = None,
-    ) -> Path:
+    ) -> Film:
         """A video of objects that become others, or what an edit makes of them, and back again.
 
         Args:
@@ -348,12 +356,16 @@ class Editor:
         *,
         elevation_deg: float | int = 20,
         samples: int | None = None,
+        camera: Camera | None = None,
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255."""
-        if frames < 1:
-            raise UsageError(f"frames is {frames}; a video has at least 1")
-        finite_degrees("elevation_deg", elevation_deg)
-        return turn(self.generator, codes, frames, size, float(elevation_deg), samples)
+        if camera is None:
+            if frames < 1:
+                raise UsageError(f"frames is {frames}; a video has at least 1")
+            finite_degrees("elevation_deg", elevation_deg)
+            azimuths = torch.arange(frames) * (360.0 / frames)
+            camera = self.generator.camera(azimuths, float(elevation_deg), size)
+        return film(self.generator, codes, camera, samples)
 
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""

@@ -1,4 +1,4 @@
-"""Frames of an orbit: a camera that goes once around objects that stand side by side."""
+"""Frames of a film: a camera that goes around objects, which stand side by side in the picture."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.inference import CachedRenderer, finished_cells
 from clipnerf.io.sheet import to_uint8
+from clipnerf.rendering.cameras import Camera
 from clipnerf.training.progress import Progress
 
 
 @torch.no_grad()
-def turn(
-    generator: Generator,
-    codes: Codes,
-    frames: int,
-    size: int,
-    elevation_deg: float,
-    samples: int | None,
+def film(
+    generator: Generator, codes: Codes, camera: Camera, samples: int | None
 ) -> Iterator[np.ndarray]:
-    """A picture a frame: objects side by side, [size, objects * size, 3], 0 to 255."""
-    count, device = len(codes), generator.device
-    codes = codes.to(device)
+    """A picture a camera: objects side by side, [height, objects * width, 3], 0 to 255."""
+    count, device, frames = len(codes), generator.device, len(camera)
+    codes, camera = codes.to(device), camera.to(device)
+    pixels = camera.width * camera.height
     # what objects need but once (their empty space above all) is found once for all frames
     objects = CachedRenderer(
         generator.field,
         generator.box,
         codes,
         *generator.styles(codes),
-        finished_cells(generator.box, frames * size * size),
+        finished_cells(generator.box, frames * pixels),
     )
-    azimuths = torch.arange(frames) * (360.0 / frames)
     with Progress(frames, desc="orbit", unit="frame") as progress:
-        for chunk in azimuths.split(frames_at_once(device, count * size * size)):
-            camera = generator.camera(chunk.to(device).repeat(count), elevation_deg, size)
+        for chunk in torch.arange(frames, device=device).split(
+            frames_at_once(device, count * pixels)
+        ):
             rows = [row for row in range(count) for _ in chunk]
-            view = objects.render(camera, rows, samples=samples or generator.config.render_samples)
+            view = objects.render(
+                camera[chunk.repeat(count)],
+                rows,
+                samples=samples or generator.config.render_samples,
+            )
             tiles = to_uint8(view.rgb)
             for frame in range(len(chunk)):
                 yield np.concatenate(tiles[frame :: len(chunk)], axis=1)

@@ -6,11 +6,13 @@ the whole video or what it held before.
 
 from __future__ import annotations
 
+import base64
+import html
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -22,6 +24,9 @@ from clipnerf.io.atomic import atomic_write
 FRAMES_AHEAD = 64
 """Frames that may wait for the encoder, and so memory."""
 
+LARGEST_SHOWN = 4_000_000
+"""Bytes of a video that a notebook takes into itself."""
+
 CODEC_OPTIONS = {
     "format": "FFMPEG",
     "codec": "libx264",
@@ -30,6 +35,25 @@ CODEC_OPTIONS = {
     "macro_block_size": 1,
     "ffmpeg_log_level": "error",
 }
+
+
+# a path knows its system only when it is made: what is inherited from is the system's own
+_SystemPath: Any = Path if TYPE_CHECKING else type(Path())
+
+
+class Film(_SystemPath):
+    """The path of a video, which plays where a notebook shows it."""
+
+    def _repr_html_(self) -> str:
+        name = html.escape(str(self))
+        size = self.stat().st_size if self.is_file() else 0
+        if not 0 < size <= LARGEST_SHOWN:
+            return f"<code>{name}</code>" + (f", {size / 1e6:.1f} MB" if size else ", not there")
+        content = base64.b64encode(self.read_bytes()).decode()
+        return (
+            f'<video controls loop autoplay muted title="{name}" '
+            f'src="data:video/mp4;base64,{content}"></video>'
+        )
 
 
 def check_video_size(height: int, width: int) -> None:
@@ -64,7 +88,7 @@ def check_video_path(path: str | Path) -> Path:
 
 def write_video(
     path: str | Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], fps: float | int = 24
-) -> Path:
+) -> Film:
     """Writes exactly the given frames, at exactly their size, as an H.264 mp4.
 
     The output is opened before the first frame is asked for, so that a path that cannot be
@@ -89,7 +113,7 @@ def write_video(
                 f"'{path}' holds {written} of {count} frames after encoding; "
                 "is the disk full? free some space and run again"
             )
-    return path
+    return Film(path)
 
 
 def read_video(path: str | Path) -> UInt8[np.ndarray, "frames height width 3"]:

@@ -8,7 +8,7 @@
 - Pictures: float32 in [0, 1], NCHW, RGB, white background.
 - Angles are radians inside and degrees where a name ends in ``_deg``.
 
-Converters to OpenGL axes and to and from nerfstudio's camera-path JSON are at the end.
+The converter to OpenGL axes is at the end; camera paths as files are in ``io/camera_path.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -143,42 +142,3 @@ _FLIP = (1.0, -1.0, -1.0, 1.0)
 def to_opengl(c2w: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
     """OpenCV camera axes to OpenGL's (x right, y up, z backward); its own inverse."""
     return c2w * torch.tensor(_FLIP, dtype=c2w.dtype, device=c2w.device)
-
-
-def to_nerfstudio_path(camera: Camera, fps: float, seconds: float | None = None) -> dict[str, Any]:
-    """The JSON content of a nerfstudio camera path (``ns-render camera-path``)."""
-    focal = camera.K[:, 1, 1]
-    fov_deg = torch.rad2deg(2 * torch.atan(camera.height / (2 * focal)))
-    aspect = camera.width / camera.height
-    frames = [
-        {"camera_to_world": matrix.flatten().tolist(), "fov": float(fov), "aspect": aspect}
-        for matrix, fov in zip(to_opengl(camera.c2w), fov_deg, strict=True)
-    ]
-    return {
-        "camera_type": "perspective",
-        "render_height": camera.height,
-        "render_width": camera.width,
-        "fps": fps,
-        "seconds": len(frames) / fps if seconds is None else seconds,
-        "camera_path": frames,
-    }
-
-
-def from_nerfstudio_path(path: dict[str, Any]) -> Camera:
-    """Cameras of a nerfstudio camera path; raises ValueError naming what is missing."""
-    for key in ("render_height", "render_width", "camera_path"):
-        if key not in path:
-            raise ValueError(f"camera path has no {key!r}; export it from nerfstudio's viewer")
-    width, height = int(path["render_width"]), int(path["render_height"])
-    frames = path["camera_path"]
-    for number, frame in enumerate(frames):
-        for key in ("camera_to_world", "fov"):
-            if key not in frame:
-                raise ValueError(f"camera {number} of the camera path has no {key!r}")
-    c2w = torch.tensor([frame["camera_to_world"] for frame in frames]).view(-1, 4, 4)
-    fov = torch.deg2rad(torch.tensor([float(frame["fov"]) for frame in frames]))
-    focal = 0.5 * height / torch.tan(fov / 2)
-    K = torch.zeros(len(frames), 3, 3)
-    K[:, 0, 0], K[:, 1, 1], K[:, 2, 2] = focal, focal, 1.0
-    K[:, 0, 2], K[:, 1, 2] = width / 2, height / 2
-    return Camera(to_opengl(c2w), K, width, height)

@@ -16,6 +16,7 @@ from clipnerf.viewer.compare_tab import CompareTab
 from clipnerf.viewer.drawing import Compare, Eye, Scene, View
 from clipnerf.viewer.edit_tab import EditTab
 from clipnerf.viewer.object_tab import ObjectTab
+from clipnerf.viewer.path_tab import PathTab
 from clipnerf.viewer.save_tab import SaveTab
 from clipnerf.viewer.session import Session
 
@@ -44,6 +45,7 @@ class Page:
         self.eye = Eye(viewer.editor.generator, viewer.pace)
         self.compare: Compare = "after"
         self.at, self.lit, self.closed = 0.5, "", False
+        self.played: View | None = None
         self.acts: dict[str, Callable[[str], None]] = {}
         self._tinted: tuple[Codes, str, Codes] | None = None
         prior = viewer.editor.generator.config.camera
@@ -61,7 +63,9 @@ class Page:
 
     @property
     def view(self) -> View:
-        """Where the visitor looks from."""
+        """Where the visitor looks from, or where a camera path that plays has led."""
+        if (played := self.played) is not None:
+            return played
         camera = self.client.camera
         w, x, y, z = (float(value) for value in camera.wxyz)
         c2w = torch.eye(4)
@@ -124,6 +128,7 @@ class Page:
         self.closed = True
         self.viewer.renderer.forget(self)
         self.object_tab.close()
+        self.path_tab.close()
         self.save_tab.close()
         self.session.close()
         self.eye.forget()
@@ -141,6 +146,7 @@ class Page:
             ("Edit", EditTab),
             ("Object", ObjectTab),
             ("Compare", CompareTab),
+            ("Path", PathTab),
             ("Save", SaveTab),
         ):
             with tabs.add_tab(name):
@@ -150,6 +156,7 @@ class Page:
     edit_tab: EditTab
     object_tab: ObjectTab
     compare_tab: CompareTab
+    path_tab: PathTab
     save_tab: SaveTab
 
     def _act(self, event: Any) -> None:

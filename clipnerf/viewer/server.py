@@ -1,6 +1,7 @@
 """Viewer: serves the page; every visitor has a state, all share the editor and one renderer.
 
-viser is imported here alone. Its offer to open the page to the internet is taken away.
+viser is imported here alone. Its offer to open the page to the internet is taken away, and other
+pages in a visitor's browser are kept out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from clipnerf.viewer import parts
 from clipnerf.viewer.drawing import Pace
 from clipnerf.viewer.hearing import Heard, listening
 from clipnerf.viewer.lacks import lacks
+from clipnerf.viewer.origin import LOOPBACK, own_page_only
 from clipnerf.viewer.page import Page
 from clipnerf.viewer.renderer import Renderer
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from clipnerf.editor import Editor
 
 FIRST_PORT, PORTS = 8080, 100
-LOOPBACK = (LOCAL, "localhost", "::1")
 
 
 def check_viser() -> None:
@@ -188,7 +189,7 @@ class Viewer:
     def _serve(self) -> viser.ViserServer:
         import viser
 
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), own_page_only(not self.is_open):
             server = viser.ViserServer(self.address, self.port, label="clipnerf", verbose=False)
         self.port = server.get_port()
         # nobody on the page shall be able to tunnel it to the internet

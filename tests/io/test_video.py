@@ -1,6 +1,10 @@
 """Videos: exact number and size of frames, and nothing half-written."""
 
+import base64
 import errno
+import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +122,17 @@ def test_reading_what_is_no_video(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(UsageError, match="cannot be read as a video"):
         read_video(tmp_path / "a.mp4")
+
+
+def test_a_film_is_a_path_that_plays_in_a_notebook(tmp_path, monkeypatch):
+    path = tmp_path / "a&b.mp4"
+    film = write_video(path, [np.zeros((16, 16, 3), np.uint8)] * 3)
+    assert isinstance(film, Path) and film == path and hash(film) == hash(path)
+    assert pickle.loads(pickle.dumps(film)) == path and film.read_bytes() == path.read_bytes()
+    shown = film._repr_html_()
+    content = re.search(r'src="data:video/mp4;base64,([^"]+)"', shown).group(1)
+    assert base64.b64decode(content) == path.read_bytes() and "a&amp;b" in shown
+    monkeypatch.setattr(video, "LARGEST_SHOWN", 10)
+    assert "base64" not in film._repr_html_() and " MB" in film._repr_html_()
+    film.unlink()
+    assert "not there" in film._repr_html_()

@@ -1,6 +1,5 @@
 """The conventions of rendering/cameras.py, as properties of points seen through cameras."""
 
-import json
 import math
 
 import pytest
@@ -8,9 +7,7 @@ import torch
 
 from clipnerf.rendering.cameras import (
     Camera,
-    from_nerfstudio_path,
     intrinsics,
-    to_nerfstudio_path,
     to_opengl,
 )
 
@@ -111,29 +108,3 @@ def test_opengl_looks_along_minus_z_with_y_up_and_converts_back():
     assert torch.equal(gl[:, :3, 3], camera.c2w[:, :3, 3])
     torch.testing.assert_close(torch.linalg.det(gl[:, :3, :3]), torch.ones(7))
     assert torch.equal(to_opengl(gl), camera.c2w)
-
-
-@pytest.mark.parametrize("width", [64, 96])
-def test_nerfstudios_camera_path_and_back(width):
-    square = Camera.orbit(AZIMUTHS, ELEVATIONS, fov_deg=40.0, size=64)
-    K = square.K.clone()
-    K[:, 0, 2] = width / 2
-    camera = Camera(square.c2w, K, width, 64)
-    path = json.loads(json.dumps(to_nerfstudio_path(camera, fps=10.0)))
-    assert path["seconds"] == pytest.approx(0.7) and path["fps"] == 10
-    frame = path["camera_path"][1]
-    assert len(path["camera_path"]) == 7 and len(frame["camera_to_world"]) == 16
-    assert frame["fov"] == pytest.approx(40, abs=1e-3) and frame["aspect"] == width / 64
-    back = from_nerfstudio_path(path)
-    assert (back.width, back.height) == (width, 64)
-    torch.testing.assert_close(back.c2w, camera.c2w)
-    torch.testing.assert_close(back.K, camera.K)
-
-
-def test_what_a_camera_path_lacks_is_named():
-    path = to_nerfstudio_path(Camera.orbit(AZIMUTHS, ELEVATIONS), fps=10.0)
-    with pytest.raises(ValueError, match="'render_height'"):
-        from_nerfstudio_path({k: v for k, v in path.items() if k != "render_height"})
-    del path["camera_path"][3]["fov"]
-    with pytest.raises(ValueError, match="camera 3 .* 'fov'"):
-        from_nerfstudio_path(path)

@@ -64,6 +64,28 @@ def test_what_a_bundle_lacks_is_gray_with_its_reason(editor):
     assert set(lacks(editor)) <= {"mesh"}
 
 
+def _upgraded(viewer, origin, host) -> int:
+    """What a WebSocket of that origin is answered."""
+    from http.client import HTTPConnection
+
+    connection = HTTPConnection(viewer.address, viewer.port, timeout=20)
+    connection.putrequest("GET", "/", skip_host=True)
+    for name, value in {
+        "Host": host,
+        "Origin": origin,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_viewer_serves_and_ends(editor, bundle):
     pytest.importorskip("viser", reason="needs viser; pip install 'clipnerf[viewer]'")
     from urllib.request import urlopen
@@ -75,6 +97,11 @@ def test_a_viewer_serves_and_ends(editor, bundle):
         with pytest.raises(UsageError, match=str(viewer.port)):
             server.Viewer(editor, port=viewer.port)
         assert viewer._server.request_share_url() is None
+        # as a browser would on behalf of the page, of another page, and of a name that leads here
+        own = viewer.url.removeprefix("http://")
+        assert _upgraded(viewer, viewer.url, own) == 101
+        assert _upgraded(viewer, "https://example.com", own) == 403
+        assert _upgraded(viewer, "http://example.com", "example.com") == 403
     with pytest.raises(OSError):
         urlopen(viewer.url)
     assert not viewer.renderer._thread.is_alive()
