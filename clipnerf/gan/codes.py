@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from clipnerf.fields.masks import Region
 from clipnerf.training.seeds import normal_codes
+
+MOST_NAMES, LONGEST_NAME = 20, 100
+"""Of local edits, in a notebook."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ class Codes:
             detail,
             tuple(layers),
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many objects, and what was done to them."""
+        count, names = len(self), [layer.name or "a region" for layer in self.layers]
+        said = f"{count} object{'' if count == 1 else 's'}: codes of {self.shape.shape[1]} numbers"
+        said += " and details found in a photo" if self.detail is not None else ""
+        shown = "".join(f"<li>{escape(name[:LONGEST_NAME])}</li>" for name in names[:MOST_NAMES])
+        more = f"<li>and {len(names) - MOST_NAMES} more</li>" if len(names) > MOST_NAMES else ""
+        edits = f", with local edits:<ul>{shown}{more}</ul>" if names else ""
+        return f"<div>{said}{edits} <code>editor.render(codes)</code> shows them.</div>"
 
     @property
     def geometry(self) -> Float[Tensor, "batch numbers"]:

@@ -13,12 +13,22 @@ from torch import Tensor
 
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write
+from clipnerf.rendering.shown import row_png
 
 GAP = 4
 LABEL_LINES = 2
 _TINT = torch.tensor([0.95, 0.15, 0.55])
 _SHARE = 0.55
 """Of the tint, over what was found."""
+
+
+class Sheet(np.ndarray):
+    """A picture [height, width, 3], 0 to 255, that a notebook shows as one."""
+
+    def _repr_png_(self) -> bytes | None:
+        plain = np.asarray(self)
+        known = plain.ndim == 3 and plain.shape[2] == 3 and plain.dtype == np.uint8 and plain.size
+        return row_png(plain[None]) if known else None
 
 
 def to_uint8(pictures: Float[Tensor, "batch 3 height width"]) -> list[np.ndarray]:
@@ -31,7 +41,7 @@ def contact_sheet(
     pictures: Float[Tensor, "batch 3 height width"] | Sequence[np.ndarray],
     columns: int,
     labels: Sequence[str] | None = None,
-) -> UInt8[np.ndarray, "sheet_height sheet_width 3"]:
+) -> UInt8[Sheet, "sheet_height sheet_width 3"]:
     """Pictures of one size in rows of `columns`, on white, each with its label beneath.
 
     Args:
@@ -67,7 +77,7 @@ def contact_sheet(
         for number, text in enumerate(texts[index] if texts else []):
             shift = max(0.0, (width - font.getlength(text)) / 2)
             draw.text((left + shift, top + height + number * line), text, "black", font)
-    return np.asarray(sheet)
+    return np.asarray(sheet).view(Sheet)
 
 
 def overlay(

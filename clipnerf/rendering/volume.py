@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.rendering.shown import MOST, row_png
+
 
 @dataclass(frozen=True)
 class RenderOutput:
@@ -32,6 +34,13 @@ class RenderOutput:
             torch.cat([o.opacity for o in outputs]),
             torch.cat([o.depth for o in outputs]),
         )
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the first pictures in a row."""
+        if not self.rgb.numel():
+            return None
+        levels = self.rgb[:MOST].detach().float().clamp(0, 1).mul(255).round().byte()
+        return row_png(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def render_weights(

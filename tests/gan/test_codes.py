@@ -1,10 +1,13 @@
 """Codes: the same numbers everywhere, shape and appearance apart."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from clipnerf.errors import UsageError
-from clipnerf.gan.codes import Codes
+from clipnerf.fields.masks import BoxRegion
+from clipnerf.gan.codes import Codes, LocalEdit
 
 
 def test_seeds_give_these_very_numbers_on_every_machine():
@@ -44,3 +47,12 @@ def test_selections_stay_batches_and_join_again():
     joined = Codes.cat([codes[0], codes[1:]])
     assert torch.equal(joined.shape, codes.shape)
     assert torch.equal(joined.appearance, codes.appearance)
+
+
+def test_codes_say_in_a_notebook_what_they_are():
+    codes = Codes.from_seeds([1, 2], 16)
+    assert "2 objects: codes of 16 numbers" in codes._repr_html_()
+    box = BoxRegion(-torch.ones(2, 3), torch.ones(2, 3))
+    layer = LocalEdit(box, None, codes.appearance, torch.ones(2, 1), "<b>: red" + 9999 * "x")
+    shown = dataclasses.replace(codes, layers=(layer,) * 1000)._repr_html_()
+    assert "&lt;b&gt;: red" in shown and "<b>" not in shown and len(shown) < 5000

@@ -1,5 +1,7 @@
 """Contact sheets: every picture in its place, labels that fit."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +81,11 @@ def test_png_only_and_writable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ClipNerfError, match="file"):
         save_png(tmp_path / "file" / "a.png", _tiles(1)[0])
+
+
+def test_a_sheet_shows_itself_in_a_notebook_and_its_parts_do_not():
+    sheet = contact_sheet(torch.rand(3, 3, 8, 8), 2, ["a", "b", "c"])
+    with Image.open(io.BytesIO(sheet._repr_png_())) as shown:
+        assert np.array_equal(np.asarray(shown), sheet)
+    assert sheet[..., 0]._repr_png_() is None and sheet[:0]._repr_png_() is None
+    assert (sheet / 2)._repr_png_() is None
