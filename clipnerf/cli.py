@@ -1,7 +1,7 @@
 """The command ``clipnerf``: parses, calls one function, prints where the result is. No logic.
 
-Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stderr; the last lines
-on stdout are the paths of what was made.
+Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stderr, and last what
+to do next; the last lines on stdout are the paths of what was made.
 """
 
 import errno
@@ -40,7 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             _one_line_warnings(debug)
             command = parse(argv)
             resumes = command.verb.resumes
-            return _print(_plan(command) if command.dry_run else _run(command))
+            if command.dry_run:
+                return _print(_plan(command))
+            result = _run(command)
+            code = _print(result)
+            if code == 0 and result is not None:
+                _say_what_is_next(command, result)
+            return code
     except KeyboardInterrupt:
         _say("interrupted" + ("; the same command resumes" if resumes else ""))
         return 130
@@ -87,15 +93,29 @@ def _plan(command: Command) -> list[str]:
 
 def _print(result: Any) -> int:
     """Paths one a line, a report as it says itself; a report that is not ok is a failure."""
-    if os.environ.get("RANK", "0") != "0":
+    if not _speaks():
         return 0
-    if isinstance(result, str | Path):
-        result = [result]
-    lines = result.lines() if hasattr(result, "lines") else result
-    for line in lines or []:
+    for line in _lines(result):
         print(line)
     sys.stdout.flush()
     return 0 if getattr(result, "ok", True) else 1
+
+
+def _lines(result: Any) -> list[str]:
+    if isinstance(result, str | Path):
+        return [str(result)]
+    return [str(line) for line in (result.lines() if hasattr(result, "lines") else result or [])]
+
+
+def _say_what_is_next(command: Command, result: Any) -> None:
+    lines = _lines(result)
+    if command.verb.next and lines and _speaks():
+        _say(f"next: {command.verb.advice(command.config, lines[-1])}")
+
+
+def _speaks() -> bool:
+    """Whether this process is the one of several that does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _one_line_warnings(debug: bool) -> None:

@@ -1,5 +1,7 @@
 import importlib
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 import clipnerf
 from clipnerf.cli import main
+from clipnerf.config.parse import parse
 from clipnerf.config.verbs import VERBS, load
 from clipnerf.errors import ClipNerfError, UsageError
 
@@ -72,11 +75,55 @@ def test_what_is_printed(monkeypatch, capsys, result, printed, code):
     assert capsys.readouterr().out == printed
 
 
+NEEDED = {
+    "data synthesize": ["chairs"],
+    "data check": ["a b"],
+    "segment": ["a.png", "--text", "the seat"],
+    "invert": ["a", "a.png"],
+    "train-region": ["--phrases", "the seat"],
+    "pretrain": ["--data.path", "a"],
+    "edit": ["--text", "red"],
+    "study variety": ["--data", "a", "--clip", "a"],
+}
+WORDS = {"WORDS": "red", "PART": "seat", "PHOTO": "a.png", "FOLDER": "a", "BUNDLE": "a"}
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_ends_with_what_to_do_next(monkeypatch, capsys, verb):
+    """And what it says to type is understood; view makes nothing, and is ended by Ctrl-C."""
+    made = "x/made here.out"
+    _with(monkeypatch, verb.name, lambda config: [Path("x/other"), Path(made)])
+    assert main([*verb.name.split(), *NEEDED.get(verb.name, [])]) == 0, capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == made
+    if verb.name == "view":
+        assert captured.err == ""
+        return
+    (line,) = captured.err.splitlines()
+    assert line.startswith("clipnerf: next: ") and len(line) < 220
+    for page in re.findall(r"docs/\w+\.md", line):
+        assert (ROOT / page).is_file()
+    for command in re.findall(r"clipnerf (?!next)((?:data |study )?[a-z][a-z-]*[^;)]*)", line[10:]):
+        words = [WORDS.get(word, word) for word in shlex.split(command)]
+        # what follows the command is a sentence
+        end = next((n for n, w in enumerate(words) if w in SENTENCE), len(words))
+        assert parse(words[:end]).verb.name in line
+
+
+SENTENCE = ("opens", "edits", "films", "teaches", "changes", "blends", "measures")
+
+
+def test_a_failed_report_and_a_plan_say_nothing_of_what_is_next(monkeypatch, capsys):
+    _with(monkeypatch, "demo", lambda config: Report(ok=False))
+    assert main(["demo"]) == 1 and main(["demo", "--dry-run"]) == 0
+    assert "next" not in capsys.readouterr().err
+
+
 def test_other_ranks_print_nothing(monkeypatch, capsys):
     _with(monkeypatch, "demo", lambda config: Path("a"))
     monkeypatch.setenv("RANK", "1")
     assert main(["demo"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

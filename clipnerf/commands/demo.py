@@ -13,6 +13,7 @@ from clipnerf.gan.codes import Codes
 from clipnerf.io.atomic import writable_dir, writable_file
 from clipnerf.io.sheet import contact_sheet, save_png
 from clipnerf.io.video import check_video_size
+from clipnerf.training.progress import Progress
 
 DEMO_AZIMUTHS_DEG = (30.0, 210.0)
 
@@ -35,12 +36,17 @@ def demo(config: DemoConfig) -> list[Path]:
     edited = editor.edit(codes, config.text, config.shape, config.appearance)
     _say(f"rendering {png}")
     pictures, labels = [], []
-    for row, seed in enumerate(config.seeds):
-        for some, label in ((codes, f"seed {seed}"), (edited, config.text)):
-            view = editor.render(some[row], DEMO_AZIMUTHS_DEG, config.elevation_deg, config.size)
-            pictures.append(view.rgb.cpu())
-            labels.extend([label] * len(DEMO_AZIMUTHS_DEG))
-    save_png(png, contact_sheet(torch.cat(pictures), 2 * len(DEMO_AZIMUTHS_DEG), labels))
+    each = len(DEMO_AZIMUTHS_DEG)
+    with Progress(2 * each * len(codes), desc="sheet", unit="view") as progress:
+        for row, seed in enumerate(config.seeds):
+            for some, label in ((codes, f"seed {seed}"), (edited, config.text)):
+                view = editor.render(
+                    some[row], DEMO_AZIMUTHS_DEG, config.elevation_deg, config.size
+                )
+                pictures.append(view.rgb.cpu())
+                labels.extend([label] * each)
+                progress.update(each)
+    save_png(png, contact_sheet(torch.cat(pictures), 2 * each, labels))
     _say(f"rendering {mp4}")
     both = Codes.cat([codes[0], edited[0]])
     editor.orbit(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from clipnerf.config.editing import EditConfig, EditedConfig, parts_of
 from clipnerf.editor import Editor, Painted
@@ -14,6 +16,10 @@ from clipnerf.gan.codes import Codes
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.atomic import writable_file
 from clipnerf.io.sheet import check_png_path, contact_sheet, overlay, save_png
+from clipnerf.training.progress import Progress
+
+ROWS = 4
+"""Objects that are rendered at a time."""
 
 
 def edit(config: EditConfig) -> list[Path]:
@@ -28,16 +34,30 @@ def edit(config: EditConfig) -> list[Path]:
     codes, names = load_objects(editor, config)
     after = edit_objects(editor, codes, config)
     place = (config.azimuth_deg, config.elevation_deg, config.size)
-    rows, labels = [editor.render(codes, *place).rgb], list(names)
     parts = {part: part for part, _ in parts_of(config.edit)}
-    for name, where in [*_own_region(config), *parts.items()]:
-        mask = editor.region_picture(codes, where, *place, threshold=config.threshold)
-        rows.append(overlay(rows[0], mask))
-        labels += [name] * len(names)
-    rows.append(editor.render(after, *place).rgb)
+    regions, labels = [*_own_region(config), *parts.items()], list(names)
+    with Progress(len(codes) * (2 + len(regions)), desc="edit", unit="view") as progress:
+        rows = [rendered(editor, codes, place, progress)]
+        for name, where in regions:
+            mask = editor.region_picture(codes, where, *place, threshold=config.threshold)
+            rows.append(overlay(rows[0], mask))
+            labels += [name] * len(names)
+            progress.update(len(codes))
+        rows.append(rendered(editor, after, place, progress))
     labels += [_label(config)] * len(names) + ["exemplar"] * len(exemplar)
     pictures = torch.cat([*(row.cpu() for row in rows), *exemplar])
     return [save_png(path, contact_sheet(pictures, len(codes), labels))]
+
+
+def rendered(
+    editor: Editor, codes: Codes, place: tuple[float, float, int], progress: Progress
+) -> Float[Tensor, "batch 3 size size"]:
+    """A view of each object, some at a time, from azimuth and elevation (degrees), so large."""
+    views = []
+    for rows in torch.arange(len(codes)).split(ROWS):
+        views.append(editor.render(codes[rows], *place).rgb)
+        progress.update(len(rows))
+    return torch.cat(views)
 
 
 def load_objects(editor: Editor, config: EditedConfig) -> tuple[Codes, list[str]]:

@@ -13,6 +13,7 @@ from clipnerf.evaluation.metrics.disentanglement import disentanglement
 from clipnerf.gan.generator import Generator
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.training.precision import pick_device
+from clipnerf.training.progress import Progress
 from clipnerf.vision.recognizer import Recognizer
 
 
@@ -46,7 +47,9 @@ def study_variety(config: VarietyConfig) -> list[str]:
         judge=judge,
     )
     writable_dir(path.parent)
-    report = variety.measure(generator)
+    with Progress(config.samples, desc="variety") as progress:
+        pictures = variety.generated(generator, on_progress=progress.update)
+    report = variety.measure(generator, pictures)
     codes = disentanglement(generator, size=config.size)
     with atomic_write(path) as temporary:
         content = report.as_json() | {"disentanglement": vars(codes)}

@@ -6,6 +6,8 @@ Places are named as ``module:name`` and imported when a verb is used, so that he
 from __future__ import annotations
 
 import importlib
+import shlex
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,12 @@ class Verb:
     """The function that says what would be done, for ``--dry-run``; by default all keys."""
     resumes: bool = False
     """Whether the same command goes on where an interrupted one stopped."""
+    next: str = ""
+    """What to do with what was made: {key} stands for a key's value, {made} for the last path."""
+
+    def advice(self, config: Any, made: str) -> str:
+        """:attr:`next` for what was asked for; values can be typed into a shell as they stand."""
+        return _Quoting().vformat(self.next, (), {**vars(config), "made": made})
 
     @property
     def schema(self) -> Any:
@@ -41,6 +49,8 @@ VERBS = (
         "editing:DemoConfig",
         "commands.demo:demo",
         "edit the chairs that come along: video and sheet",
+        next="clipnerf view {bundle} opens them in the browser; clipnerf edit {bundle} --text "
+        "WORDS edits",
     ),
     Verb(
         "data synthesize",
@@ -49,6 +59,7 @@ VERBS = (
         "draw pictures of a procedural category, with captions and poses",
         ("category",),
         resumes=True,
+        next="clipnerf data check {made}",
     ),
     Verb(
         "data check",
@@ -56,6 +67,7 @@ VERBS = (
         "commands.data:check_data",
         "say what a folder of pictures holds, and what would spoil training",
         ("path",),
+        next="clipnerf pretrain --data.path {path} --out runs/pretrain",
     ),
     Verb(
         "pretrain",
@@ -64,6 +76,8 @@ VERBS = (
         "learn a conditional NeRF from unposed pictures",
         plan="gan.train:plan",
         resumes=True,
+        next="clipnerf orbit {out} films what it learned; clipnerf train-mapper --generator "
+        "{out} --clip CLIP teaches it words",
     ),
     Verb(
         "train-clip",
@@ -72,6 +86,7 @@ VERBS = (
         "fit a compact CLIP on captioned pictures",
         plan="clip.train:plan",
         resumes=True,
+        next="clipnerf train-mapper --generator GENERATOR --clip {out}/clip.safetensors",
     ),
     Verb(
         "train-mapper",
@@ -80,6 +95,8 @@ VERBS = (
         "learn what words do to the codes",
         plan="mappers.train:plan",
         resumes=True,
+        next="put {made} into a folder with generator.safetensors and clip.safetensors: "
+        "clipnerf edit FOLDER --text WORDS",
     ),
     Verb(
         "train-encoder",
@@ -88,6 +105,7 @@ VERBS = (
         "learn to see pose and codes in a picture: where inversion starts",
         plan="inversion.encoder_train:plan",
         resumes=True,
+        next="put encoder.safetensors of {out} into the bundle: clipnerf invert BUNDLE PHOTO",
     ),
     Verb(
         "invert",
@@ -95,6 +113,7 @@ VERBS = (
         "commands.invert:invert",
         "find pose and codes of the object in a photo, to be edited like any other",
         ("bundle", "photo"),
+        next="clipnerf orbit {bundle} --codes {out}/codes.safetensors --text WORDS",
     ),
     Verb(
         "train-segmenter",
@@ -103,6 +122,7 @@ VERBS = (
         "learn which pixels words speak of (CRIS)",
         plan="segmentation.train:plan",
         resumes=True,
+        next="clipnerf train-region --segmenter {out} --config configs/train-region-chairs.yaml",
     ),
     Verb(
         "train-region",
@@ -111,6 +131,8 @@ VERBS = (
         "lift a segmenter's masks to the objects of a bundle: where local edits apply",
         plan="segmentation.distill:plan",
         resumes=True,
+        next="put region.safetensors of {out} into the bundle, with its segmenter: clipnerf "
+        "edit BUNDLE --region PART --text WORDS",
     ),
     Verb(
         "segment",
@@ -118,6 +140,7 @@ VERBS = (
         "commands.segment:segment",
         "find the pixels of a picture that a phrase names",
         ("image",),
+        next="clipnerf edit {bundle} --region {text[0]} --text red changes that part of objects",
     ),
     Verb(
         "edit",
@@ -125,6 +148,7 @@ VERBS = (
         "commands.edit:edit",
         "edit objects by words or a picture: a sheet",
         ("bundle",),
+        next="the same options film it (clipnerf orbit) or make meshes of it (clipnerf export)",
     ),
     Verb(
         "orbit",
@@ -132,6 +156,7 @@ VERBS = (
         "commands.orbit:orbit",
         "film objects, edited or not",
         ("bundle",),
+        next="look at {made}; the same options make meshes of it: clipnerf export",
     ),
     Verb(
         "morph",
@@ -139,6 +164,7 @@ VERBS = (
         "commands.morph:morph",
         "film objects as they become others, or as edits change them",
         ("bundle",),
+        next="look at {made}; clipnerf view {bundle} blends by hand",
     ),
     Verb(
         "export",
@@ -146,6 +172,7 @@ VERBS = (
         "commands.export:export",
         "write objects, edited or not, as meshes: .glb, .obj, .ply, .stl",
         ("bundle",),
+        next="open {made} in Blender or another program",
     ),
     Verb(
         "view",
@@ -160,18 +187,21 @@ VERBS = (
         "evaluation.views.run:study_view_consistency",
         "measure whether CLIP knows an object again from another side",
         ("bundle",),
+        next="docs/view_consistency.md says what the figures mean",
     ),
     Verb(
         "study variety",
         "evaluation:VarietyConfig",
         "commands.variety:study_variety",
         "measure how much of the data a generator covers",
+        next="clipnerf evaluate BUNDLE measures edits as well",
     ),
     Verb(
         "train-recognizer",
         "evaluation:TrainRecognizerConfig",
         "commands.recognizer:train",
         "learn to read attributes off pictures: what edits are judged by",
+        next="clipnerf evaluate BUNDLE --recognizer {out}",
     ),
     Verb(
         "evaluate",
@@ -180,20 +210,30 @@ VERBS = (
         "measure all that is promised of a bundle: table, JSON, a page with pictures",
         ("bundle",),
         plan="commands.evaluate:plan",
+        next="look at {made}; docs/evaluation.md says what the figures mean",
     ),
     Verb(
         "bench",
         "machine:BenchConfig",
         "commands.bench:bench",
         "measure speed on this machine",
+        next="docs/performance.md says what other machines do",
     ),
     Verb(
         "doctor",
         "machine:DoctorConfig",
         "commands.doctor:doctor",
         "say what this machine offers and lacks",
+        next="clipnerf demo",
     ),
 )
+
+
+class _Quoting(string.Formatter):
+    """Values as a shell takes them."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return shlex.quote(str(value))
 
 
 def load(place: str) -> Any:
