@@ -33,7 +33,7 @@ class Alarms:
         kimg: float,
         real: Float[Tensor, "batch 3 size size"],
         fake: Float[Tensor, "batch 3 size size"],
-        opacity: Float[Tensor, "batch 1 size size"],
+        opacity: Float[Tensor, "batch 1 rays rays"],
     ) -> None:
         """Judge a batch of reals and fakes on the same patches; raise when a symptom lasts."""
         if kimg < self.grace_kimg or len(fake) < 2:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf.rendering.shown import MOST, row_png
@@ -37,10 +38,16 @@ class RenderOutput:
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows: the first pictures in a row."""
-        if not self.rgb.numel():
-            return None
-        levels = self.rgb[:MOST].detach().float().clamp(0, 1).mul(255).round().byte()
-        return row_png(levels.permute(0, 2, 3, 1).cpu().numpy())
+        return row_png(RenderOutput._levels(self.rgb[:MOST])) if self.rgb.numel() else None
+
+    def pictures(self) -> list[UInt8[np.ndarray, "height width 3"]]:
+        """The colors as arrays, 0 to 255."""
+        return list(self._levels(self.rgb))
+
+    @staticmethod
+    def _levels(rgb: Float[Tensor, "batch 3 height width"]) -> UInt8[np.ndarray, "b h w 3"]:
+        levels = rgb.detach().float().clamp(0, 1).mul(255).round().byte()
+        return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def render_weights(

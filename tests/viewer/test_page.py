@@ -1,5 +1,6 @@
 """The page, in a real browser: clicks, drags, typing, and pictures compared by what they show."""
 
+import functools
 import gc
 import io
 import shutil
@@ -11,9 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from clipnerf.commands.orbit import orbit
+from clipnerf.config.editing import OrbitConfig
+from clipnerf.config.inversion import InversionConfig
+from clipnerf.editor import Editor
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
+from clipnerf.viewer import path
 from clipnerf.viewer.hearing import listening
 from clipnerf.viewer.state import BLEND_STEPS, State
 
@@ -299,6 +305,24 @@ def test_a_photograph_is_dropped_in_and_found_with_progress(visitor, photo, inve
     assert visitor.state.source.photo == "mine.png"
 
 
+@pytest.mark.filterwarnings("ignore:.*reconstructed poorly")
+def test_a_photograph_is_really_inverted(visitor, photo, editor, monkeypatch):
+    """In few steps: what comes out is an object of its own, which is shown and edited."""
+    quick = InversionConfig(size=32, starts=1, rough_steps=2, steps=3)
+    monkeypatch.setattr(editor, "invert", functools.partial(editor.invert, config=quick))
+    visitor.open("Object")
+    visitor.tab.locator("input[type=file]").set_input_files(photo)
+    waits(visitor, lambda: visitor.state.source.photo)
+    found = visitor.state.source.found
+    assert found is not None and not torch.equal(found.shape, editor.sample([3]).shape)
+    waits(visitor, lambda: "of the picture is shown again" in visitor.page._message.content)
+    waits(visitor, lambda: visitor.shows(visitor.page.scene()))
+    visitor.open("Edit")
+    visitor.type("a red chair")
+    waits(visitor, lambda: visitor.state.edits)
+    waits(visitor, lambda: visitor.shows(visitor.page.scene()))
+
+
 def test_what_is_no_picture_is_said_and_changes_nothing(visitor, tmp_path):
     visitor.open("Object")
     broken = tmp_path / "broken.png"
@@ -347,6 +371,77 @@ def test_pictures_and_codes_are_saved(visitor, editor, tmp_path):
     codes = load_codes(saved["codes"], editor.generator.hash).codes
     assert torch.equal(codes.shape, editor.sample([2]).shape)
     assert "editor.sample([2])" in visitor.tab.locator("pre").nth(1).inner_text()
+
+
+def test_a_mesh_is_saved(visitor, editor, monkeypatch, tmp_path):
+    pytest.importorskip("skimage", reason="needs scikit-image; pip install 'clipnerf[mesh]'")
+    monkeypatch.setattr(editor, "mesh", functools.partial(editor.mesh, resolution=24))
+    visitor.type("a red chair")
+    waits(visitor, lambda: visitor.state.edits)
+    visitor.open("Save")
+    with visitor.tab.expect_download() as download:
+        visitor.act("save mesh")
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    (mesh,) = editor.mesh(visitor.page.session.edited())
+    assert saved.suffix == ".glb"
+    assert saved.read_bytes() == mesh.save(tmp_path / "same.glb").read_bytes()
+
+
+def test_a_camera_path_is_kept_played_saved_and_filmed(visitor, editor, monkeypatch, tmp_path):
+    page, tab = visitor.page, visitor.page.path_tab
+    tab.views.clear()
+    tab.refresh()
+    visitor.open("Path")
+    assert visitor.tab.locator('button[data-act="play"]').is_disabled()
+    visitor.act("keep")
+    waits(visitor, lambda: len(tab.views) == 1)
+    mouse = visitor.tab.mouse
+    mouse.move(300, 300)
+    mouse.down()
+    mouse.move(180, 280, steps=6)
+    mouse.up()
+    before = tab.views[0].c2w
+    waits(visitor, lambda: (page.view.c2w - before).abs().max() > 0.3)
+    visitor.act("keep")
+    waits(visitor, lambda: len(tab.views) == 2)
+    seen = []
+    ask = page.ask
+    monkeypatch.setattr(page, "ask", lambda: (seen.append(page.played), ask()) and None)
+    visitor.act("play")
+    waits(visitor, lambda: seen and seen[-1] is None and not tab._playing.locked())
+    assert len({id(view) for view in seen if view}) >= 4  # it moved
+    waits(visitor, lambda: visitor.shows(page.scene()))
+    with visitor.tab.expect_download() as download:
+        visitor.act("path")
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    filmed = []
+
+    def film(*args, camera, **options):
+        filmed.append(camera)
+        return tmp_path / "a.mp4"
+
+    monkeypatch.setattr(Editor, "orbit", film)
+    orbit(OrbitConfig(page.viewer.bundle, camera_path=str(file), out=str(tmp_path / "a.mp4")))
+    wanted = path.cameras(path.along(tab.views), path.HEIGHT)
+    assert len(filmed[0]) == path.STEP_FRAMES + 1 and filmed[0].height == path.HEIGHT
+    torch.testing.assert_close(filmed[0].c2w, wanted.c2w, atol=1e-5, rtol=0)
+    torch.testing.assert_close(filmed[0].K, wanted.K, atol=0.01, rtol=0)
+    visitor.act("forget")
+    waits(visitor, lambda: len(tab.views) == 1)
+
+
+def test_a_path_can_be_stopped(visitor):
+    page, tab = visitor.page, visitor.page.path_tab
+    tab.views[:] = [page.view] * 50  # a hundred seconds
+    tab.refresh()
+    visitor.open("Path")
+    visitor.act("play")
+    waits(visitor, lambda: page.played is not None)
+    visitor.act("rest")
+    waits(visitor, lambda: page.played is None and not tab._playing.locked())
+    tab.views.clear()
 
 
 def test_a_video_can_be_stopped(visitor, monkeypatch):
