@@ -61,7 +61,7 @@ def camera_path_json(
         "smoothness_value": 0.0,
         "camera_path": frames,
     }
-    return json.dumps(content, indent=1)
+    return json.dumps(content)
 
 
 def read_camera_path(path: str | Path, front_azimuth_deg: float | int = 0.0) -> CameraPath:
