@@ -1,4 +1,4 @@
-"""The gallery is what its script makes: the page, a picture for each line, small, lines understood."""
+"""The gallery is what its script makes: the page, small pictures, lines that are understood."""
 
 import runpy
 import shlex

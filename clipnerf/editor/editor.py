@@ -31,7 +31,7 @@ from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import film
 from clipnerf.editor.recolor import random_appearances
 from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
-from clipnerf.editor.views import Angle, camera_at, finite_degrees
+from clipnerf.editor.views import Angle, camera_at, finite_degrees, one_turn
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -286,7 +286,7 @@ class Editor:
         samples: int | None = None,
         camera: Camera | None = None,
     ) -> Film:
-        """A video of a camera that goes once around; several objects turn side by side.
+        """A video of a camera that goes once around objects side by side; notebooks play it.
 
         Args:
             path: an .mp4 file; it is opened before the first frame is rendered.
@@ -294,10 +294,7 @@ class Editor:
             size: width and height of each object's tile, pixels; even, for H.264.
             elevation_deg: height of the camera above the horizon, degrees.
             fps: frames a second.
-            camera: one a frame, in the place of the turn, such as ``read_camera_path(file).camera``
-                of ``clipnerf.io.camera_path``; frames, size and elevation are then its own.
-        Returns:
-            The path, which plays in a notebook.
+            camera: one a frame, in the place of frames, size and elevation; see io/camera_path.py.
         Raises:
             UsageError: a value out of range, or no .mp4.
             ClipNerfError: the video cannot be written; nothing is left behind.
@@ -360,11 +357,7 @@ class Editor:
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255."""
         if camera is None:
-            if frames < 1:
-                raise UsageError(f"frames is {frames}; a video has at least 1")
-            finite_degrees("elevation_deg", elevation_deg)
-            azimuths = torch.arange(frames) * (360.0 / frames)
-            camera = self.generator.camera(azimuths, float(elevation_deg), size)
+            camera = one_turn(self.generator, frames, elevation_deg, size)
         return film(self.generator, codes, camera, samples)
 
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:

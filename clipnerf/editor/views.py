@@ -44,6 +44,19 @@ def camera_at(generator: Generator, azimuth_deg: Angle, elevation_deg: Angle, si
     return generator.camera(azimuth, elevation, size)
 
 
+def one_turn(generator: Generator, frames: int, elevation_deg: float | int, size: int) -> Camera:
+    """Cameras of a film that goes once around, beginning at the front.
+
+    Raises:
+        UsageError: no frame, or no finite elevation.
+    """
+    if frames < 1:
+        raise UsageError(f"frames is {frames}; a video has at least 1")
+    finite_degrees("elevation_deg", elevation_deg)
+    azimuths = torch.arange(frames) * (360.0 / frames)
+    return generator.camera(azimuths, float(elevation_deg), size)
+
+
 def finite_degrees(
     name: str, value: Angle, device: torch.device | str = "cpu"
 ) -> Float[Tensor, " batch"]:
