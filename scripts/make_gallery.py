@@ -165,10 +165,10 @@ clipnerf edit chairs --codes found/codes.safetensors --text "a red chair" --out 
     Work(
         "mesh",
         "Meshes to take along",
-        'clipnerf export chairs --text "a red chair" --seeds 0 --out red.glb',
-        "red.glb",
-        "Seed 0 from four sides, as its .glb: 128 cells along the longest side, vertex colors, "
-        "shaded here by its normals.",
+        'clipnerf export chairs --text "a red chair" --seeds 0 --out red.ply',
+        "red.ply",
+        "Seed 0 from four sides; .glb, .obj and .stl likewise. 128 cells along the longest side, "
+        "vertex colors, shaded here by the normals.",
     ),
 )
 
@@ -231,7 +231,7 @@ def inside(folder: str):
 
 def keep(made: Path, shown: Path) -> None:
     """What was made, as a PNG or an animated WebP of at most LARGEST bytes."""
-    if made.suffix == ".glb":
+    if made.suffix == ".ply":
         save_png(shown, mesh_picture(made))
     elif made.suffix == ".mp4":
         frames = [Image.fromarray(frame) for frame in read_video(made)]
@@ -256,13 +256,9 @@ def keep(made: Path, shown: Path) -> None:
 
 
 def mesh_picture(file: Path, size: int = 160) -> np.ndarray:
-    """A .glb from four sides, in its vertex colors, darker where it turns away."""
+    """A .ply from four sides, in its vertex colors, darker where it turns away."""
     solid = trimesh.load(file, force="mesh", process=False)
-    vertices = solid.vertices[:, [2, 0, 1]]  # +Y up to +Z up
-    linear = solid.visual.vertex_attributes["color"]
-    colors = (linear / np.iinfo(linear.dtype).max)[solid.faces].mean(1)[:, :3]
-    colors = np.where(colors <= 0.0031308, 12.92 * colors, 1.055 * colors ** (1 / 2.4) - 0.055)
-    solid = trimesh.Trimesh(vertices, solid.faces, process=False)
+    colors = solid.visual.vertex_colors[solid.faces].mean(1)[:, :3] / 255
     caster, views = RayMeshIntersector(solid), []
     for azimuth in (30.0, 120.0, 210.0, 300.0):
         camera = Camera.orbit(azimuth, 20.0, size=2 * size)
