@@ -168,7 +168,7 @@ clipnerf edit chairs --codes found/codes.safetensors --text "a red chair" --out 
         'clipnerf export chairs --text "a red chair" --seeds 0 --out red.ply',
         "red.ply",
         "Seed 0 from four sides; .glb, .obj and .stl likewise. 128 cells along the longest side, "
-        "vertex colors, shaded here by the normals.",
+        "vertex colors, shaded here by the normals. A leg is torn, in the field as well.",
     ),
 )
 
