@@ -53,7 +53,7 @@ HOMES = {
     "jsonargparse": ("config.parse",),
     "docstring_parser": ("config.parse",),
     "tqdm": ("training.progress",),
-    "PIL": ("data", "io.html", "io.sheet", "training.run_folder"),
+    "PIL": ("data", "io.html", "io.sheet", "rendering.shown", "training.run_folder"),
     "jinja2": ("io.html",),
     "matplotlib": ("evaluation.views.plot",),
     "pycocotools": ("data.coco_masks",),

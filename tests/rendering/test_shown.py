@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from clipnerf.rendering.shown import MOST, WIDEST, png
+from clipnerf.rendering.shown import MOST, WIDEST, row_png
 from clipnerf.rendering.volume import RenderOutput
 
 
@@ -23,7 +23,7 @@ def output(batch: int, height: int, width: int) -> RenderOutput:
 
 def test_a_png_is_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    assert np.array_equal(read(png(picture)), picture)
+    assert np.array_equal(read(row_png(picture[None])), picture)
 
 
 def test_renderings_stand_in_a_row():
