@@ -1,13 +1,16 @@
 """Weights as safetensors that describe themselves: kind, configuration, versions, commit.
 
 Nothing is ever unpickled. The configuration travels in the file's metadata, so that a file is
-enough to rebuild the module that it belongs to.
+enough to rebuild the module that it belongs to. So does a digest of all that the file holds: a bit
+that has flipped is found. Files from before there were digests are vouched for by a list beside
+them, ``SHA256SUMS``, where there is one.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,17 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from clipnerf.config.documents import parse_json
+from clipnerf.config.ranges import shown
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.atomic import atomic_write
 from clipnerf.io.provenance import git_commit
 from clipnerf.version import __version__
 
-FORMAT_VERSION = 1
-_RESERVED = ("format_version", "project_version", "git_commit", "kind", "config")
+FORMAT_VERSION = 2
+"""From 2 on a file holds a digest of itself."""
+SUMS = "SHA256SUMS"
+"""Digests of a folder's files, as ``sha256sum`` writes and checks them."""
+_RESERVED = ("format_version", "project_version", "git_commit", "kind", "config", "digest")
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ def save_weights(
     }
     # Clones, because safetensors refuses tensors that share memory (tied weights).
     whole = {name: t.detach().to("cpu").contiguous().clone() for name, t in tensors.items()}
+    metadata["digest"] = _digest(whole, metadata)
     path = Path(path)
     with atomic_write(path) as temporary:
         # Through Python's own file, so that a full disk is an OSError like any other.
@@ -85,7 +93,8 @@ def load_weights(path: str | Path, kind: str) -> Weights:
     """Reads a file written by :func:`save_weights`.
 
     Raises:
-        UsageError: one line: missing, truncated, foreign, of another kind or of a newer format.
+        UsageError: one line: missing, truncated, damaged, foreign, of another kind or of a newer
+            format.
     """
     path = Path(path)
     if not path.is_file():
@@ -96,14 +105,17 @@ def load_weights(path: str | Path, kind: str) -> Weights:
             metadata = dict(file.metadata() or {})
             _check(path, metadata, kind)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+            _refuse_damaged(path, tensors, metadata)
             config = parse_json(metadata.pop("config"))
+            if not isinstance(config, dict):
+                raise ValueError(f"its configuration is {shown(config)}, not keys and values")
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
         size = path.stat().st_size
         raise UsageError(
             f"{str(path)!r} ({size:,} bytes) is truncated or no safetensors file "
-            f"({' '.join(str(error).split())}); copy or make it again"
+            f"({' '.join(str(error).split())[:200]}); copy or make it again"
         ) from error
     bad = list(not_finite(tensors))
     if bad:
@@ -111,6 +123,43 @@ def load_weights(path: str | Path, kind: str) -> Weights:
             f"{str(path)!r} holds NaN or infinity ({', '.join(bad[:4])}); copy or make it again"
         )
     return Weights(tensors=tensors, config=config, metadata=metadata)
+
+
+@contextmanager
+def rebuilding(path: str | Path) -> Iterator[None]:
+    """Of what the body builds from a file's content, whatever does not fit is the file's fault.
+
+    Raises:
+        UsageError: one line that names the file, for the errors of building; others pass.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"{str(path)!r} does not fit its own configuration ({reason}); it was written by "
+            "another version, or is damaged: copy or make it again"
+        ) from error
+
+
+def listed_files(folder: str | Path) -> dict[str, str]:
+    """Name and SHA-256 of the files that ``SHA256SUMS`` of a folder lists; empty without one.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    path = Path(folder) / SUMS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+        return {name.removeprefix("*"): digest for digest, name in pairs}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{str(path)!r} is no list of digests; remove it, or write it again: cd "
+            f"{str(folder)!r} && sha256sum *.safetensors > {SUMS}"
+        ) from error
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -135,12 +184,40 @@ def not_finite(values: Any, name: str = "") -> Iterator[str]:
 
 def weights_hash(tensors: Mapping[str, Tensor]) -> str:
     """16 hexadecimal digits that change with any name, dtype, shape or bit of ``tensors``."""
-    digest = hashlib.sha256()
+    return _digest(tensors)[:16]
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    digest = hashlib.sha256(
+        b"" if metadata is None else json.dumps(metadata, sort_keys=True).encode()
+    )
     for name in sorted(tensors):
         tensor = tensors[name].detach().to("cpu").contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+def _refuse_damaged(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """UsageError where a digest does not match: the file's own, or without one that of SHA256SUMS.
+
+    A file that was put in the place of a listed one is none that is damaged, and has its own.
+    """
+    known = {key: value for key, value in metadata.items() if key != "digest"}
+    if "digest" in metadata:
+        if metadata["digest"] != _digest(tensors, known):
+            raise UsageError(
+                f"{str(path)!r} is damaged: its digest does not match; copy or make it again"
+            )
+    elif int(metadata["format_version"]) > 1:
+        raise UsageError(f"{str(path)!r} is damaged: it lacks its digest; copy or make it again")
+    else:
+        listed = listed_files(path.parent).get(path.name)
+        if listed not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+            raise UsageError(
+                f"{str(path)!r} is damaged, or another file than {SUMS} beside it lists; copy or "
+                f"make it again, or take it off that list"
+            )
 
 
 def _check(path: Path, metadata: dict[str, str], kind: str) -> None:

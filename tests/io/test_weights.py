@@ -1,13 +1,20 @@
 import errno
+import json
 import os
+import random
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from clipnerf.config.inversion import EncoderConfig
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.inversion.encoder import Encoder
+from clipnerf.io.weights import SUMS, listed_files, load_weights, save_weights, weights_hash
+from tests.tiny_bundle import tiny_bundle, tiny_parts, tiny_universal
 
 
 def _tensors():
@@ -115,3 +122,94 @@ def test_hash_changes_with_anything():
     renamed["new"] = renamed.pop("half")
     changed.append(weights_hash(renamed))
     assert known not in changed and len(set(changed)) == len(changed)
+
+
+def _all_kinds(folder):
+    tiny_parts(tiny_bundle(folder, layers=3))
+    Encoder(EncoderConfig(width=4, hidden=8, bins=4, size=32), 16, "x").save(
+        folder / "e.safetensors"
+    )
+    hashes = {"generator_hash": "", "clip_hash": ""}
+    tiny_universal(**hashes).save(folder / "mapper_universal.safetensors")
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _kind(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata()["kind"]
+
+
+def test_every_flipped_bit_is_found_or_changes_nothing(tmp_path):
+    """Of files of every kind: in their tensors, their metadata and the offsets between the two."""
+    draw, silent = random.Random(0), 0
+    for path in _all_kinds(tmp_path):
+        kind, whole = _kind(path), path.read_bytes()
+        known = load_weights(path, kind)
+        head = 8 + int.from_bytes(whole[:8], "little")
+        places = [draw.randrange(head) for _ in range(30)]
+        places += [draw.randrange(head, len(whole)) for _ in range(20)]
+        for place in places:
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << draw.randrange(8)
+            path.write_bytes(damaged)
+            try:
+                found = load_weights(path, kind)
+            except UsageError as error:
+                assert str(path) in str(error) and "\n" not in str(error)
+                continue
+            silent += 1  # e.g. the blanks that fill up the head
+            assert found.config == known.config and found.metadata == known.metadata
+            assert weights_hash(found.tensors) == weights_hash(known.tensors)
+        path.write_bytes(whole)
+    assert silent < 10
+
+
+def _without_digest(path, kind):
+    """As it was written before there were digests."""
+    weights = load_weights(path, kind)
+    metadata = {k: v for k, v in weights.metadata.items() if k != "digest"}
+    metadata |= {"format_version": "1", "config": json.dumps(weights.config)}
+    save_file(weights.tensors, path, metadata=metadata)
+
+
+def test_files_of_before_are_read_and_a_list_beside_them_vouches_for_them(tmp_path):
+    path = save_weights(tmp_path / "w.safetensors", _tensors(), kind="mapper", config={"a": 1})
+    _without_digest(path, "mapper")
+    assert load_weights(path, "mapper").config == {"a": 1}
+    sums = tmp_path / SUMS
+    sums.write_text(
+        subprocess.run(["sha256sum", path.name], cwd=tmp_path, stdout=-1, text=True).stdout
+    )
+    assert list(listed_files(tmp_path)) == ["w.safetensors"]
+    load_weights(path, "mapper")
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match="w.safetensors' is damaged, or another file than SHA256"):
+        load_weights(path, "mapper")
+    # one that was made since is its own witness
+    save_weights(path, _tensors(), kind="mapper", config={"a": 2})
+    assert load_weights(path, "mapper").config == {"a": 2}
+    sums.write_bytes(b"\xff\xfe")
+    _without_digest(path, "mapper")
+    with pytest.raises(UsageError, match="is no list of digests; remove it"):
+        load_weights(path, "mapper")
+
+
+def test_a_digest_cannot_be_left_out(tmp_path):
+    path = save_weights(tmp_path / "w.safetensors", _tensors(), kind="mapper", config={})
+    metadata = load_weights(path, "mapper").metadata
+    without = {k: v for k, v in metadata.items() if k != "digest"} | {"config": "{}"}
+    save_file(_tensors(), path, metadata=without)
+    with pytest.raises(UsageError, match="it lacks its digest"):
+        load_weights(path, "mapper")
+
+
+@pytest.mark.parametrize("config", ["null", "[]", "3", '"a"', "{", "NaN", "[" * 4000])
+def test_a_configuration_that_is_none(tmp_path, config):
+    path = tmp_path / "w.safetensors"
+    metadata = {"kind": "mapper", "format_version": "1", "config": config}
+    save_file({"a": torch.zeros(2)}, path, metadata=metadata)
+    with pytest.raises(UsageError) as caught:
+        load_weights(path, "mapper")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
