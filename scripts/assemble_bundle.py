@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.discriminator import OPPONENT, Discriminator
 from clipnerf.gan.front import find_front
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.trainer import HEADS
@@ -45,13 +45,14 @@ def main() -> None:
     kept = {key: said[key] for key in ("feature_network", "kimg") if key in said}
     generator.save(out / "generator.safetensors", kept)
 
-    discriminator = Discriminator.load(run / "discriminator.safetensors")
+    discriminator = Discriminator.load(run / "discriminator.safetensors", generator.hash)
     halves = {name: t.to(torch.float16) for name, t in discriminator.state_dict().items()}
     save_weights(
         out / "discriminator.safetensors",
         halves,
         kind="discriminator",
         config=dataclasses.asdict(discriminator.config),
+        extra={OPPONENT: generator.hash},
     )
     # the feature discriminator's heads, for a training that goes on from the bundle
     copies = {run / HEADS: HEADS} if (run / HEADS).is_file() else {}

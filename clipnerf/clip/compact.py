@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clipnerf.errors import UsageError
-from clipnerf.io.weights import load_weights, save_weights
+from clipnerf.config.ranges import Count, check
+from clipnerf.io.weights import load_weights, rebuilding, save_weights
 
 FILE_NAME = "clip.safetensors"
 KIND = "clip"
@@ -77,16 +77,15 @@ def load(path: str | Path) -> CompactClip:
     """
     weights = load_weights(path, KIND)
     tensors = dict(weights.tensors)
-    try:
+    with rebuilding(path):
         ids = tensors.pop(_IDS).long()
         rows, unknown = tensors.pop(_ROWS).float(), tensors.pop(_UNKNOWN).float()
         model_cfg, preprocess_cfg = weights.config["model_cfg"], weights.config["preprocess_cfg"]
         vocabulary = model_cfg["text_cfg"]["vocab_size"]
-    except KeyError as error:
-        raise UsageError(f"{str(path)!r} lacks {error}; make it again by train-clip") from error
-    table = unknown.expand(vocabulary, -1).clone()
-    table[ids] = rows
-    prefix = "text." if model_cfg.get("custom_text") else ""
+        check("vocab_size", vocabulary, Count)
+        table = unknown.expand(vocabulary, -1).clone()
+        table[ids] = rows
+        prefix = "text." if model_cfg.get("custom_text") else ""
     state_dict = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()

@@ -113,7 +113,7 @@ class Clip:
         with _one_line(str(file)):
             model = build(loaded.model_cfg, loaded.preprocess_cfg)
             model.load_state_dict(loaded.state_dict, strict=True)
-        return cls(model, tokenizer_for(loaded.model_cfg), str(file), loaded.known_tokens)
+            return cls(model, tokenizer_for(loaded.model_cfg), str(file), loaded.known_tokens)
 
     def encode_image(
         self, pictures: Float[Tensor, "batch 3 height width"]

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.ranges import Positive, Width, check, require
+
 _SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}
 _FIXED_POINT = 2.0**22  # Pillow keeps its coefficients in 22 bits for 8-bit pictures.
 
@@ -42,11 +44,15 @@ class Preprocess:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Preprocess":
-        """From an open_clip preprocessing configuration (its ``preprocess_cfg``)."""
+        """From an open_clip preprocessing configuration (its ``preprocess_cfg``).
+
+        Raises:
+            UsageError: sizes, means or deviations out of range.
+        """
         size = config["size"]
         height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[-1]))
         interpolation = config.get("interpolation") or "bicubic"
-        return cls(
+        made = cls(
             size=(height, width),
             mean=_three(config["mean"]),
             std=_three(config["std"]),
@@ -55,6 +61,12 @@ class Preprocess:
             resize_mode=config.get("resize_mode") or "shortest",
             fill=config.get("fill_color", 0) / 255,
         )
+        check("size", made.size, tuple[Width, ...])
+        check("std", made.std, tuple[Positive, ...])
+        check("mean", [*made.mean, made.fill], list[float])
+        for key, values in (("mean", made.mean), ("std", made.std)):
+            require(len(values) == 3, key, values, "one number, or one for each channel")
+        return made
 
     def __call__(
         self, pictures: Float[Tensor, "batch 3 height width"], round_8bit: bool = True

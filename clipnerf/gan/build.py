@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from clipnerf.config.generator import CameraPriorConfig, FieldConfig, GeneratorConfig
-from clipnerf.errors import UsageError
 from clipnerf.fields.field import ConditionalField
 from clipnerf.fields.layout import GridLayout
 
@@ -40,13 +39,8 @@ def build_field(config: GeneratorConfig) -> ConditionalField:
 
 
 def generator_config(values: dict) -> GeneratorConfig:
-    """GeneratorConfig from the nested dict that travels in a file; unknown keys are an error."""
-    try:
-        rest = {k: v for k, v in values.items() if k not in ("field", "camera")}
-        return GeneratorConfig(
-            field=FieldConfig(**values["field"]),
-            camera=CameraPriorConfig(**values["camera"]),
-            **rest,
-        )
-    except (TypeError, KeyError) as error:
-        raise UsageError(f"the generator's configuration cannot be read: {error}") from error
+    """GeneratorConfig from the nested dict that travels in a file; TypeError or KeyError for one
+    with unknown keys, or without the nested ones."""
+    rest = {k: v for k, v in values.items() if k not in ("field", "camera")}
+    field, camera = FieldConfig(**values["field"]), CameraPriorConfig(**values["camera"])
+    return GeneratorConfig(field=field, camera=camera, **rest)

@@ -12,8 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clipnerf.config.generator import DiscriminatorConfig
+from clipnerf.errors import UsageError
 from clipnerf.gan.patches import Patches
-from clipnerf.io.weights import load_weights, save_weights
+from clipnerf.io.weights import Weights, load_weights, rebuilding, save_weights, weights_hash
+
+OPPONENT = "generator_hash"
+"""What a discriminator's file calls the generator that it was trained with."""
 
 
 class Discriminator(nn.Module):
@@ -82,9 +86,33 @@ class Discriminator(nn.Module):
         )
 
     @staticmethod
-    def load(path: str | Path) -> Discriminator:
-        """Read a discriminator, frozen."""
+    def load(path: str | Path, generator_hash: str | None = None) -> Discriminator:
+        """Read a discriminator, frozen.
+
+        Args:
+            generator_hash: of the generator whose pictures it is to judge; None: any.
+        Raises:
+            UsageError: a file that is missing, damaged, foreign or of another generator.
+        """
         weights = load_weights(Path(path), "discriminator")
-        discriminator = Discriminator(DiscriminatorConfig(**weights.config))
-        discriminator.load_state_dict(weights.tensors)
+        if generator_hash is not None:
+            refuse_stranger(path, weights, generator_hash)
+        with rebuilding(path):
+            discriminator = Discriminator(DiscriminatorConfig(**weights.config))
+            discriminator.load_state_dict(weights.tensors)
         return discriminator.requires_grad_(False).eval()
+
+
+def refuse_stranger(path: str | Path, weights: Weights, generator_hash: str) -> None:
+    """UsageError where a discriminator, or a head, was trained with another generator.
+
+    Its file says with which; a file that does not is that of the generator beside it.
+    """
+    own, beside = weights.metadata.get(OPPONENT, ""), Path(path).with_name("generator.safetensors")
+    if not own and beside.is_file():
+        own = weights_hash(load_weights(beside, "generator").tensors)
+    if own not in ("", generator_hash):
+        raise UsageError(
+            f"{str(path)!r} was trained with the generator {own}, and this one is "
+            f"{generator_hash}; give the one that was saved with it"
+        )

@@ -21,8 +21,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from clipnerf.config.pretrain import FeatureConfig
 from clipnerf.errors import UsageError
+from clipnerf.gan.discriminator import refuse_stranger
 from clipnerf.gan.patches import Patches
-from clipnerf.io.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, rebuilding, save_weights
 from clipnerf.vision.feature_network import FeatureNetwork
 
 
@@ -61,15 +62,17 @@ class FeatureDiscriminator(nn.Module):
         self.network._apply(fn)  # moves with the heads
         return super()._apply(fn, recurse)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
         """Write heads and mixtures, in half precision, and the configuration."""
         tensors = {name: t.to(torch.float16) for name, t in self.state_dict().items()}
         config = dataclasses.asdict(self.config)
-        save_weights(path, tensors, kind="feature_discriminator", config=config)
+        save_weights(path, tensors, kind="feature_discriminator", config=config, extra=extra)
 
-    def take_up(self, path: str | Path) -> None:
-        """Heads and mixtures of a file; UsageError if they belong to another network or size."""
+    def take_up(self, path: str | Path, generator_hash: str) -> None:
+        """Heads and mixtures of a file; UsageError if they belong to another network, size or
+        generator."""
         weights = load_weights(path, "feature_discriminator")
+        refuse_stranger(path, weights, generator_hash)
         for key in ("network", "size", "mix_width", "head_width"):
             found, wanted = weights.config.get(key), getattr(self.config, key)
             if found != wanted:
@@ -77,7 +80,8 @@ class FeatureDiscriminator(nn.Module):
                     f"features.{key} is {wanted!r}, but {path} was trained with {found!r}; "
                     "use the same, or leave the file out"
                 )
-        self.load_state_dict(weights.tensors)
+        with rebuilding(path):
+            self.load_state_dict(weights.tensors)
 
     def features(self, pictures: Float[Tensor, "batch 3 size size"]) -> list[Tensor]:
         """Mixed maps of patches in [0, 1], finest first; gradients reach the pictures."""

@@ -20,7 +20,7 @@ from clipnerf.gan.local_edits import with_layers
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.step_inputs import CPU_STEP, sample_cameras
 from clipnerf.gan.tracing import trace, trace_sparingly
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import DensityGrid, grid_cells
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
@@ -313,16 +313,11 @@ class Generator(nn.Module):
     def load(path: str | Path) -> Generator:
         """Read a generator; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(Path(path), "generator")
-        generator = Generator(generator_config(weights.config))
-        # a file belongs to no backend: it is read where another one runs
-        generator.field.grid.backend = "auto"
-        try:
+        with rebuilding(path):
+            generator = Generator(generator_config(weights.config))
+            # a file belongs to no backend: it is read where another one runs
+            generator.field.grid.backend = "auto"
             generator.load_state_dict(weights.tensors)
-        except RuntimeError as error:
-            raise UsageError(
-                f"generator {path} does not fit its own configuration "
-                f"({str(error).splitlines()[0]}); it was written by another version"
-            ) from error
         return generator.requires_grad_(False).eval()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.errors import UsageError
-from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.discriminator import OPPONENT, Discriminator, refuse_stranger
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.graphs import StepGraphs
@@ -30,7 +30,7 @@ from clipnerf.gan.losses import (
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.schedules import Schedules
 from clipnerf.gan.step_inputs import StepInputs, draw
-from clipnerf.io.weights import load_weights
+from clipnerf.io.weights import load_weights, weights_hash
 from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
 from clipnerf.training.seeds import seed_for
@@ -307,9 +307,10 @@ class Trainer(Schedules):
         self.average.config = dataclasses.replace(self.average.config, field=field)
         files = [folder / "generator.safetensors", folder / "discriminator.safetensors"]
         self.average.save(files[0], self.provenance())
-        self.discriminator.save(files[1])
+        opponent = {OPPONENT: self.average.hash}
+        self.discriminator.save(files[1], opponent)
         if self.features is not None:
-            self.features.save(folder / HEADS)
+            self.features.save(folder / HEADS, opponent)
             files.append(folder / HEADS)
         return files
 
@@ -317,10 +318,13 @@ class Trainer(Schedules):
         """Begin with the files of another run or of a bundle, at the kimg of its generator.
 
         Raises:
-            UsageError: files that are missing, or of other sizes than the configuration's.
+            UsageError: files that are missing, of other sizes than the configuration's, or do not
+                belong together.
         """
         weights = load_weights(folder / "generator.safetensors", "generator")
         judge = load_weights(folder / "discriminator.safetensors", "discriminator")
+        own = weights_hash(weights.tensors)
+        refuse_stranger(folder / "discriminator.safetensors", judge, own)
         try:
             self.generator.load_state_dict(weights.tensors)
             self.average.load_state_dict(weights.tensors)
@@ -336,7 +340,7 @@ class Trainer(Schedules):
         if wrong or missing.unexpected_keys:
             raise UsageError(f"start_from is {str(folder)!r}, whose discriminator is another one")
         if self.features is not None and (folder / HEADS).is_file():
-            self.features.take_up(folder / HEADS)
+            self.features.take_up(folder / HEADS, own)
         self.step = round(float(weights.metadata.get("kimg", 0)) * 1000 / self.config.batch)
 
     def load(self, step: int, state: dict) -> None:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.config.inversion import EncoderConfig
+from clipnerf.config.ranges import Width, check
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.pose import Pose
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
 from clipnerf.vision.conv_blocks import Residual, convolution
 
 FILE_NAME = "encoder.safetensors"
@@ -160,16 +161,12 @@ class Encoder(nn.Module):
                 f"encoder '{path}' belongs to the generator {own or '(unknown)'}, and this one is "
                 f"{generator_hash}; train one for it with clipnerf train-encoder"
             )
-        try:
+        with rebuilding(path):
             values = dict(weights.config)
             code_dim = values.pop("code_dim")
+            check("code_dim", code_dim, Width)
             encoder = Encoder(EncoderConfig(**values), code_dim, own)
             encoder.load_state_dict(weights.tensors)
-        except (TypeError, KeyError, RuntimeError) as error:
-            raise UsageError(
-                f"encoder '{path}' does not fit its own configuration "
-                f"({str(error).splitlines()[0]}); it was written by another version"
-            ) from error
         return encoder.requires_grad_(False).eval()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.generator import CameraPriorConfig
+from clipnerf.config.ranges import Width, check
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes, Detail
 from clipnerf.inversion.pose import Pose
-from clipnerf.io.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, rebuilding, save_weights
 from clipnerf.rendering.cameras import Camera
 
 FILE_NAME = "codes.safetensors"
@@ -155,24 +155,25 @@ def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCode
             f"the codes in '{path}' belong to the generator {own or '(unknown)'}, and this one is "
             f"{generator_hash}; invert the photo again with this bundle"
         )
-    tensors = weights.tensors
-    try:
-        detail = None
+    with rebuilding(path):
+        tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
+        count, width = tensors["shape"].shape
+        sizes = {"shape": (width,), "appearance": (width,), "rotation": (3, 3), "distance": ()}
         # called "explained" by earlier versions
-        share = tensors["explained" if "explained" in tensors else "foreground_r2"]
+        share = tensors.setdefault("foreground_r2", tensors.pop("explained", torch.empty(0)))
+        for name, size in {**sizes, "shift": (2,), "psnr": (), "foreground_r2": ()}.items():
+            if tensors[name].shape != (count, *size):
+                raise ValueError(f"{name} is of shape {tuple(tensors[name].shape)}")
+        detail = None
         if "detail_shape" in tensors:
             detail = Detail(tensors["detail_shape"], tensors["detail_appearance"])
-        count = len(tensors["shape"])
-        names = tuple(str(name) for name in weights.config.get("names", []))
+        check("size", weights.config["size"], Width)
+        check("names", names := weights.config.get("names", []), list[str])
         return SavedCodes(
             Codes(tensors["shape"], tensors["appearance"], detail),
             Pose(tensors["rotation"], tensors["distance"], tensors["shift"]),
-            names if len(names) == count else tuple(f"object {i}" for i in range(count)),
-            int(weights.config["size"]),
+            tuple(names) if len(names) == count else tuple(f"object {i}" for i in range(count)),
+            weights.config["size"],
             tensors["psnr"],
             share,
         )
-    except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
-        raise UsageError(
-            f"the codes in '{path}' are not complete ({error}); invert the photo again"
-        ) from error

@@ -31,7 +31,7 @@ def load_objective(config: TrainMapperConfig, device: torch.device) -> Objective
                 f"no discriminator.safetensors beside '{config.generator}'; give --discriminator, "
                 "or train without it by --loss.discriminator 0"
             )
-        discriminator = Discriminator.load(path)
+        discriminator = Discriminator.load(path, generator.hash)
     clip = Clip.load(config.clip)
     prompts = embed_library(clip, library, config.which)
     for model in (generator, discriminator):

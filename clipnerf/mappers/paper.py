@@ -11,15 +11,16 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_args, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from clipnerf.config.mapper import MapperConfig, Which
+from clipnerf.config.ranges import Width, check, require
 from clipnerf.errors import UsageError
-from clipnerf.io.weights import Weights, load_weights, save_weights
+from clipnerf.io.weights import Weights, load_weights, rebuilding, save_weights
 
 KIND = "mapper"
 
@@ -56,12 +57,11 @@ class Mapper(nn.Module):
     ) -> None:
         super().__init__()
         config = config or MapperConfig()
-        if which not in get_args(Which):
-            raise UsageError(f"mapper.which is '{which}'; allowed: shape, appearance")
-        if config.kind != "paper":
-            raise UsageError(f"mapper.kind is '{config.kind}'; allowed: paper")
-        if config.hidden < 1:
-            raise UsageError(f"mapper.hidden is {config.hidden}; it has to be at least 1")
+        check("mapper.which", which, Which)
+        config.validate("mapper.")
+        require(config.kind == "paper", "mapper.kind", config.kind, "paper")
+        for name, size in (("embed_dim", embed_dim), ("code_dim", code_dim)):
+            check(f"mapper.{name}", size, Width)
         self.which: Which = which
         self.config = config
         self.embed_dim = embed_dim
@@ -186,13 +186,8 @@ def read_mapper(
         UsageError: missing, broken or foreign file, or a hash that differs.
     """
     weights = load_weights(Path(path), kind)
-    try:
+    with rebuilding(path):
         mapper = build(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise UsageError(
-            f"'{path}' is a mapper that this version cannot read "
-            f"({str(error).splitlines()[0]}); train it again with clipnerf train-mapper"
-        ) from error
     for name, own, other in (
         ("generator", mapper.generator_hash, generator_hash),
         ("CLIP", mapper.clip_hash, clip_hash),

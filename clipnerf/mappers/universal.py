@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.config.mapper import MapperConfig, Which
-from clipnerf.errors import UsageError
+from clipnerf.config.ranges import Width, check
 from clipnerf.fields.modulated import CodeMapping
 from clipnerf.io.weights import Weights, save_weights
 from clipnerf.mappers.paper import check_strength, read_mapper
@@ -63,8 +63,8 @@ class UniversalMapper(nn.Module):
         config: MapperConfig,
     ) -> None:
         super().__init__()
-        if which not in WHICH:
-            raise UsageError(f"mapper.which is '{which}'; allowed: shape, appearance")
+        check("mapper.which", which, Which)
+        config.validate("mapper.")
         self.which: Which = which
         self.config = config
         self.code_dim = code_dim
@@ -239,6 +239,10 @@ def saturate_strength(strength: float | Float[Tensor, "*any"]) -> float | Float[
 
 
 def _empty(config: dict) -> Universal:
+    for name in ("embed_dim", "code_dim", "style_dim"):
+        check(name, config[name], Width)
+    for name in ("kept", "rejected"):
+        check(name, config[name], dict[str, Width])
     embed, mapper = config["embed_dim"], MapperConfig(**config["mapper"])
     halves = []
     for which in WHICH:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clipnerf.config.ranges import Width, check
 from clipnerf.errors import UsageError
 from clipnerf.fields.region import RegionField
-from clipnerf.io.weights import load_weights, save_weights
+from clipnerf.io.weights import load_weights, rebuilding, save_weights
 
 FILE_NAME = "region.safetensors"
 KIND = "region"
@@ -52,12 +53,9 @@ def load_region(
                 f"the region field '{path}' belongs to the {what} {found}, this one is {wanted}; "
                 "make one for it with clipnerf train-region"
             )
-    try:
+    with rebuilding(path):
+        for name, size in weights.config.items():
+            check(name, size, Width)
         field = RegionField(**weights.config)
         field.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
-    except (TypeError, RuntimeError) as error:
-        raise UsageError(
-            f"region field '{path}' does not fit its own configuration "
-            f"({str(error).splitlines()[0]}); it was written by another version"
-        ) from error
     return field.requires_grad_(False).eval(), weights.metadata.get("noun", "")

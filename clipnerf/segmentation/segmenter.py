@@ -23,7 +23,7 @@ from clipnerf.clip.model import Clip
 from clipnerf.config.documents import parse_json
 from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.errors import UsageError
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
 from clipnerf.segmentation.backbone import Backbone, Words
 from clipnerf.segmentation.decoder import Decoder
 from clipnerf.segmentation.facing import CHANNELS, Facing, placed
@@ -208,7 +208,7 @@ class Segmenter(nn.Module):
                 f"{weights.metadata.get('clip_hash')}, this one is {clip.hash} ({clip.name}); give "
                 "its own CLIP"
             )
-        try:
+        with rebuilding(file):
             # files from before there was a switch have it off
             before = {"sharp": False, "facing": False}
             segmenter = Segmenter(SegmenterConfig(**before | weights.config), clip)
@@ -222,11 +222,6 @@ class Segmenter(nn.Module):
             missing = [n for n in result.missing_keys if not n.startswith(_BACKBONE)]
             if missing or result.unexpected_keys:
                 raise RuntimeError(f"{(missing + result.unexpected_keys)[0]} does not fit")
-        except (TypeError, KeyError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"segmenter {str(file)!r} does not fit its own configuration "
-                f"({' '.join(str(error).split())[:120]}); it was written by another version"
-            ) from error
         return segmenter.requires_grad_(False).eval()
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from clipnerf.config.evaluation import RecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
 from clipnerf.training.precision import network_dtype
 from clipnerf.vision.conv_blocks import Residual, convolution
 
@@ -196,12 +196,7 @@ class Recognizer(nn.Module):
     def load(path: str | Path) -> Recognizer:
         """Read a recognizer; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(Path(path), "recognizer")
-        try:
+        with rebuilding(path):
             recognizer = Recognizer(RecognizerConfig(**weights.config))
             recognizer.load_state_dict(weights.tensors)
-        except (TypeError, RuntimeError) as error:
-            raise UsageError(
-                f"recognizer {path} does not fit its own configuration "
-                f"({str(error).splitlines()[0]}); it was written by another version"
-            ) from error
         return recognizer.requires_grad_(False).eval()

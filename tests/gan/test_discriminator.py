@@ -5,7 +5,7 @@ import torch
 
 from clipnerf.config.generator import DiscriminatorConfig
 from clipnerf.errors import UsageError
-from clipnerf.gan.discriminator import Discriminator
+from clipnerf.gan.discriminator import OPPONENT, Discriminator
 from clipnerf.gan.patches import Patches
 
 
@@ -55,3 +55,21 @@ def test_a_file_gives_the_same_discriminator_frozen(tmp_path):
 def test_a_patch_that_cannot_be_halved_down_is_named(patch):
     with pytest.raises(UsageError, match=f"discriminator.patch is {patch}"):
         make(patch)
+
+
+def test_one_of_another_generator_is_refused(make_generator, pretrain_config, tmp_path):
+    """By what its file says; where that says nothing, by the generator beside it."""
+    own, other = make_generator(), make_generator(stir=0.3)
+    path = tmp_path / "discriminator.safetensors"
+    discriminator = Discriminator(pretrain_config().discriminator)
+    discriminator.save(path, {OPPONENT: own.hash})
+    Discriminator.load(path)
+    Discriminator.load(path, own.hash)
+    with pytest.raises(UsageError, match=f"generator {own.hash}, and this one is {other.hash}"):
+        Discriminator.load(path, other.hash)
+    discriminator.save(path)
+    Discriminator.load(path, other.hash)
+    own.save(tmp_path / "generator.safetensors")
+    Discriminator.load(path, own.hash)
+    with pytest.raises(UsageError, match="trained with the generator"):
+        Discriminator.load(path, other.hash)

@@ -135,3 +135,16 @@ def test_files_of_other_sizes_are_refused_in_one_line(pretrain_config, tmp_path)
     other = dataclasses.replace(config, features=dataclasses.replace(UNTRAINED, head_width=16))
     with pytest.raises(UsageError, match="features.head_width is 16"):
         Trainer(other, torch.device("cpu")).start_from(tmp_path / "first")
+
+
+@pytest.mark.parametrize("name", ["generator", "discriminator", "features"])
+def test_files_that_do_not_belong_together_are_refused(pretrain_config, tmp_path, name):
+    for seed, run in enumerate(("chairs", "cars")):
+        pretrain(pretrain_config(features=UNTRAINED, out=str(tmp_path / run), steps=1, seed=seed))
+    file = f"{name}.safetensors"
+    (tmp_path / "chairs" / file).write_bytes((tmp_path / "cars" / file).read_bytes())
+    trainer = Trainer(pretrain_config(features=UNTRAINED), torch.device("cpu"))
+    with pytest.raises(UsageError, match="was trained with the generator") as caught:
+        trainer.start_from(tmp_path / "chairs")
+    assert "\n" not in str(caught.value)
+    trainer.start_from(tmp_path / "cars")

@@ -3,6 +3,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,11 @@ def test_a_configuration_that_is_none(tmp_path, config):
     with pytest.raises(UsageError) as caught:
         load_weights(path, "mapper")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_whatever_is_altered_in_a_file_is_one_line():
+    """A configuration's every leaf, the rest of the metadata, tensors; by hand, so no digest."""
+    run = [sys.executable, "-m", "tests.io.altered_weights", "12"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    *faults, count = done.stdout.splitlines()
+    assert not faults and int(count) > 300
