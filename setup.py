@@ -76,7 +76,11 @@ class WithBundles(build_py):
         """Source of each file, by its place in the wheel."""
         folder = Path("data", "pretrained")
         target = Path(self.build_lib, "clipnerf", "pretrained")
-        files = [*folder.glob("*/*.safetensors"), *folder.glob("*/README.md")]
+        files = [
+            *folder.glob("*/*.safetensors"),
+            *folder.glob("*/README.md"),
+            *folder.glob("*/SHA256SUMS"),
+        ]
         return {
             str(target / file.relative_to(folder)): str(file)
             for file in sorted(files)

@@ -73,4 +73,7 @@ if [ "$category" = chairs ]; then # to compare with: the paper's mappers, the pa
     --generator.field.conditioning entangled --out "$work/entangled"
   cp "$work/entangled/generator.safetensors" "$bundle/evaluation/entangled.safetensors"
 fi
+for folder in "$bundle" "$bundle/evaluation"; do # what was left out later, or damaged, is then said
+  (cd "$folder" && sha256sum ./*.safetensors | sed 's:\./::' >SHA256SUMS)
+done
 $clipnerf evaluate "$bundle" --data "$work/test" --out "$work/evaluation"

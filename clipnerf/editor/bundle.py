@@ -11,10 +11,11 @@ import torch
 
 from clipnerf.config.paths import bundle_names, bundle_path
 from clipnerf.editor.regions import PhraseGrounding, RegionFinder
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.invert import load_encoder
+from clipnerf.io.weights import SUMS, listed_files
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import FILE_NAME, WHICH, Universal
 from clipnerf.training.precision import pick_device
@@ -39,6 +40,7 @@ def load_bundle(
             f"mapper is '{mapper}'; '{folder}' has: {', '.join(kinds) or 'none'}; train it with "
             f"clipnerf train-mapper --mapper.kind {mapper}"
         )
+    _warn_of_lost(folder, mapper)
     device = pick_device(device)
     generator = Generator.load(folder / "generator.safetensors").to(device)
     clip_path = folder / "clip.safetensors"
@@ -62,6 +64,20 @@ def mapper_kinds(folder: str | Path) -> list[str]:
     folder = Path(folder)
     kinds = ["paper"] if _paper_files(folder) else []
     return [*kinds, "universal"] if (folder / FILE_NAME).exists() else kinds
+
+
+def _warn_of_lost(folder: Path, mapper: str | None) -> None:
+    """Warns of files that the bundle came with, by its SHA256SUMS, and that are gone."""
+    kept = {f"{name}.safetensors" for name in ("discriminator", "features")}  # for training alone
+    kept |= {FILE_NAME} if mapper == "paper" else set()
+    lost = [name for name in listed_files(folder) if not (folder / name).exists()]
+    lost = [name for name in lost if name not in kept]
+    if lost:
+        instead = "; words are followed by the paper's mappers" if FILE_NAME in lost else ""
+        warn(
+            f"'{folder}' has lost {', '.join(lost)}, which {SUMS} lists: what needs it is done "
+            f"otherwise, or not at all{instead}; copy it again, or take it off that list"
+        )
 
 
 def _paper_files(folder: Path) -> list[Path]:

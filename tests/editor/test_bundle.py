@@ -1,5 +1,7 @@
 """Bundles with two kinds of mapper, and what the universal one decides by default."""
 
+import hashlib
+import shutil
 import warnings
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from clipnerf.clip.prompts import load_library, text_embedding
 from clipnerf.editor import Editor, mapper_kinds
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
+from clipnerf.io.weights import listed_files
 from clipnerf.vision.recognizer import Recognizer
 from tests.tiny_bundle import tiny_bundle, tiny_universal
 
@@ -209,3 +212,51 @@ def test_the_cars_bundle_does_what_is_said_and_leaves_the_rest(cars):
 def test_a_bundle_is_judged_by_the_wishes_of_configs(category):
     own = Path(f"data/pretrained/{category}/evaluation/wishes.yaml").read_text(encoding="utf-8")
     assert own == Path(f"configs/wishes-{category}.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["mapper_universal", "mapper_shape", "clip", "region", "generator"]
+)
+def test_what_a_bundle_has_lost_is_said(folder, tmp_path, name):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    lines = [f"{'0' * 64}  {file.name}" for file in sorted(copy.glob("*.safetensors"))]
+    lines += [f"{'0' * 64}  region.safetensors", f"{'0' * 64}  features.safetensors"]
+    (copy / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    (copy / f"{name}.safetensors").unlink(missing_ok=True)
+    if name == "generator":
+        with pytest.raises(UsageError, match="holds no generator"):
+            Editor.load(copy, "cpu")
+        return
+    with pytest.warns(UserWarning, match=rf"has lost .*{name}.safetensors.*copy it again") as said:
+        Editor.load(copy, "cpu")
+    assert len(said) == 1 and "features" not in str(said[0].message)
+    assert ("the paper's mappers" in str(said[0].message)) == (name == "mapper_universal")
+    if name == "mapper_universal":
+        (copy / "region.safetensors").touch()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            Editor.load(copy, "cpu", mapper="paper")  # nothing is missed
+
+
+SUMS_OF = sorted(Path("data/pretrained").glob("**/SHA256SUMS"))
+
+
+@pytest.mark.parametrize("sums", SUMS_OF, ids=lambda sums: sums.parent.as_posix())
+def test_the_lists_of_the_bundles_are_true(sums):
+    """If not: cd FOLDER && sha256sum *.safetensors > SHA256SUMS."""
+    held = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sums.parent.glob("*.safetensors")
+    }
+    assert listed_files(sums.parent) == held and len(SUMS_OF) == 6
+
+
+def test_a_flipped_bit_of_a_bundle_of_before_is_found(tmp_path):
+    shutil.copytree("data/pretrained/cars", tmp_path / "cars", ignore=shutil.ignore_patterns("e*"))
+    path = tmp_path / "cars" / "mapper_universal.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1000] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match="mapper_universal.safetensors' is damaged"):
+        Editor.load(tmp_path / "cars", "cpu")
