@@ -1,16 +1,19 @@
 """The command ``clipnerf``: parses, calls one function, prints where the result is. No logic.
 
-Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted. Progress goes to stderr, and last what
-to do next; the last lines on stdout are the paths of what was made.
+Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted, 143 terminated. Progress goes to stderr,
+and last what to do next; the last lines on stdout are the paths of what was made.
 """
 
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if code == 0 and result is not None:
                 _say_what_is_next(command, result)
             return code
-    except KeyboardInterrupt:
-        _say("interrupted" + ("; the same command resumes" if resumes else ""))
-        return 130
+    except (KeyboardInterrupt, _Terminated) as error:
+        how, code = ("terminated", 143) if isinstance(error, _Terminated) else ("interrupted", 130)
+        _say(how + ("; the same command resumes" if resumes else ""))
+        return code
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -81,7 +85,76 @@ def _run(command: Command) -> Any:
     from clipnerf.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # before the verb allocates; the process is ours
-    return load(command.verb.run)(command.config)
+    run = load(command.verb.run)
+    with _stoppable():
+        return run(command.config)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM: what has been begun is taken back, as after Ctrl-C."""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, and SIGTERM raises too, where somebody sees it.
+
+    In the midst of an import, or of what the garbage collector calls, exceptions are swallowed:
+    there they wait for its end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    mine, hook = os.getpid(), sys.unraisablehook
+    raised: list[BaseException] = []
+
+    def stop(number: int, frame: Any) -> None:
+        if os.getpid() != mine:  # a forked worker: as if nobody had asked
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not (_importing(frame) and _again(number)):
+            how = KeyboardInterrupt() if number == signal.SIGINT else _Terminated(128 + number)
+            raised.append(how)
+            raise how
+
+    def _again(number: int) -> bool:
+        if not hasattr(signal, "setitimer"):
+            return False
+        signal.signal(signal.SIGALRM, lambda _, frame: stop(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return True
+
+    def unraisable(said: Any) -> None:
+        if isinstance(said.exc_value, KeyboardInterrupt | _Terminated):
+            _again(signal.SIGINT if said.exc_type is KeyboardInterrupt else signal.SIGTERM)
+        else:
+            hook(said)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    try:
+        sys.unraisablehook = unraisable
+        for number in ours:
+            signal.signal(number, stop)
+        yield
+    except Exception as error:
+        if raised:  # a library has made an error of its own of it
+            raise raised[0] from error
+        raise
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in ours:
+            signal.signal(number, before[number])
+        sys.unraisablehook = hook
+
+
+def _importing(frame: Any) -> bool:
+    """Whether a module is being imported by what :func:`_run` runs."""
+    while frame and frame.f_code is not _run.__code__:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _plan(command: Command) -> list[str]:

@@ -1,5 +1,6 @@
 import importlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -249,6 +250,95 @@ def test_ctrl_c_while_working(tmp_path):
     assert said.strip().endswith("clipnerf: interrupted; the same command resumes")
     assert "Traceback" not in said
     assert not (tmp_path / "chairs" / "metadata.jsonl").exists()
+
+
+def _catches(process: subprocess.Popen, number: int) -> bool:
+    """Whether a process has its own handler; Python has none for SIGTERM."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+def _stopped(argv, number, ready, seconds: float) -> subprocess.CompletedProcess:
+    """Runs a command and sends it a signal so many seconds after it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clipnerf", *argv],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while not ready(process):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.002)
+    time.sleep(seconds)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_at_any_moment_of_starting_up(number):
+    draw = random.Random(number)
+    for _ in range(5):
+        done = _stopped(
+            ["doctor"], number, lambda p: _catches(p, signal.SIGTERM), 2 * draw.random() ** 2
+        )
+        if done.returncode != 0:  # a fast machine may have ended before
+            assert done.returncode == 128 + number, done
+            assert "Traceback" not in done.stderr and done.stderr.count("\n") <= 1, done
+
+
+def test_an_exception_that_a_library_swallows_while_it_is_imported_comes_again(
+    monkeypatch, capsys, tmp_path
+):
+    """In an import and in a finalizer, and with both signals."""
+    (tmp_path / "swallows.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    signal.raise_signal(NUMBER)\n    time.sleep(0.2)\n"
+        "except BaseException:\n    pass\n"
+        "open('imported', 'w').close()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Last:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def imports(config):
+        __import__("swallows")
+        time.sleep(5)
+
+    def collects(config):
+        last = Last()
+        del last
+        time.sleep(5)
+
+    def converts(config):
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise ValueError("no sequence") from error
+
+    source = (tmp_path / "swallows.py").read_text()
+    for number, code, said in ((2, 130, "interrupted"), (15, 143, "terminated")):
+        (tmp_path / "swallows.py").write_text(source.replace("NUMBER", str(number)))
+        for action in (imports, collects, converts):
+            sys.modules.pop("swallows", None)
+            importlib.invalidate_caches()
+            _with(monkeypatch, "demo", action)
+            before = signal.getsignal(number)
+            assert main(["demo"]) == code
+            assert capsys.readouterr().err == f"clipnerf: {said}\n"
+            assert signal.getsignal(number) is before
+        assert (tmp_path / "imported").exists()
+        (tmp_path / "imported").unlink()
+        sys.dont_write_bytecode = True
 
 
 @pytest.mark.parametrize(("set_to", "found"), [(None, "passive"), ("active", "active")])

@@ -34,7 +34,7 @@ from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.config.ranges import Caption, check, check_texts
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.io.weights import weights_hash
+from clipnerf.io.weights import rebuilding, weights_hash
 
 WAYS = (
     "give 'ARCH:TAG' (downloaded), 'ARCH:/path/to/weights' (a file), a folder with "
@@ -110,7 +110,7 @@ class Clip:
     @classmethod
     def _load_compact(cls, file: Path) -> "Clip":
         loaded = compact.load(file)
-        with _one_line(str(file)):
+        with _one_line(str(file)), rebuilding(file):
             model = build(loaded.model_cfg, loaded.preprocess_cfg)
             model.load_state_dict(loaded.state_dict, strict=True)
             return cls(model, tokenizer_for(loaded.model_cfg), str(file), loaded.known_tokens)

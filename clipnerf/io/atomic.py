@@ -5,8 +5,12 @@ and then renamed, so that a crash, a full disk or a kill leaves the old file or 
 """
 
 import errno
+import hashlib
 import os
+import platform
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +30,15 @@ _WAYS_OUT = {
 }
 
 
+_HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+_TEMPORARY = re.compile(r"\..*\.(\d{1,10})-([0-9a-f]{4})[0-9a-f]{8}\.tmp(\..*)?", re.DOTALL)
+"""A temporary's process and machine."""
+_ABANDONED_S = 86_400
+"""Nobody writes for so long; only by this are those of other machines, or of a PID that has been
+given away again, known to be left."""
+_SWEPT: dict[Path, float] = {}
+
+
 def cannot_write(path: str | Path, error: OSError) -> ClipNerfError:
     """The one-line error for an ``OSError`` met while writing ``path``."""
     reason = _WAYS_OUT.get(error.errno or 0)
@@ -39,19 +52,18 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success it becomes ``path``, else it is removed.
 
     The temporary name keeps the suffix of ``path``, because writers choose the format by it.
-    Missing parent folders are made.
+    Missing parent folders are made, and what killed processes left in the folder is removed.
 
     Raises:
         ClipNerfError: no space, not writable, or a parent that cannot be made; one line.
     """
     path = Path(path)
-    temporary = path.with_name(
-        f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}"
-    )
+    temporary = _temporary(path)
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_abandoned(path.parent)
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
@@ -93,7 +105,7 @@ def writable_dir(path: str | Path) -> Path:
         UsageError: one line that names the path and the reason.
     """
     path = Path(path)
-    probe = path / f".probe.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    probe = _temporary(path / "probe")
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -114,6 +126,39 @@ def writable_file(path: str | Path) -> Path:
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder; give another --out")
     return path
+
+
+def _temporary(path: Path) -> Path:
+    own = f"{os.getpid()}-{_HERE}{secrets.token_hex(4)}"
+    return path.with_name(f".{path.stem}.{own}.tmp{path.suffix}")
+
+
+def _sweep_abandoned(folder: Path) -> None:
+    """Removes temporaries of processes that are no more; once a second, for large folders."""
+    now = time.monotonic()
+    if now - _SWEPT.get(folder, -1.0) < 1:
+        return
+    _SWEPT[folder] = now
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            named = _TEMPORARY.fullmatch(entry.name)
+            if named and _is_abandoned(entry, int(named[1]), named[2]):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_abandoned(entry: os.DirEntry[str], process: int, machine: str) -> bool:
+    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S:
+        return True
+    if machine != _HERE or os.name == "nt":  # there, asking for a process may end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # somebody else's
+        pass
+    return False
 
 
 def _is_ours(filename: str, path: Path, temporary: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -101,15 +102,17 @@ def load_weights(path: str | Path, kind: str) -> Weights:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UsageError(f"{str(path)!r} {what}; give the {kind} weights, a .safetensors file")
     try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            metadata = dict(file.metadata() or {})
-            _check(path, metadata, kind)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            _refuse_damaged(path, tensors, metadata)
-            config = parse_json(metadata.pop("config"))
-            if not isinstance(config, dict):
-                raise ValueError(f"its configuration is {shown(config)}, not keys and values")
-    except (SafetensorError, OSError, ValueError) as error:
+        # Not by safe_open, in which torch would take Ctrl-C for a fault of the file.
+        content = path.read_bytes()
+        tensors = from_bytes(content)
+        head = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        metadata = dict(head.get("__metadata__", {}))
+        _check(path, metadata, kind)
+        _refuse_damaged(path, content, tensors, metadata)
+        config = parse_json(metadata.pop("config"))
+        if not isinstance(config, dict):
+            raise ValueError(f"its configuration is {shown(config)}, not keys and values")
+    except (SafetensorError, OSError, ValueError, LookupError, AssertionError) as error:
         if isinstance(error, UsageError):
             raise
         size = path.stat().st_size
@@ -198,7 +201,9 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = 
     return digest.hexdigest()
 
 
-def _refuse_damaged(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def _refuse_damaged(
+    path: Path, content: bytes, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
     """UsageError where a digest does not match: the file's own, or without one that of SHA256SUMS.
 
     A file that was put in the place of a listed one is none that is damaged, and has its own.
@@ -213,7 +218,7 @@ def _refuse_damaged(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping
         raise UsageError(f"{str(path)!r} is damaged: it lacks its digest; copy or make it again")
     else:
         listed = listed_files(path.parent).get(path.name)
-        if listed not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+        if listed not in (None, hashlib.sha256(content).hexdigest()):
             raise UsageError(
                 f"{str(path)!r} is damaged, or another file than {SUMS} beside it lists; copy or "
                 f"make it again, or take it off that list"

@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,3 +110,83 @@ def test_writable_dir(tmp_path):
         writable_dir(tmp_path / "file")
     with pytest.raises(UsageError, match="file.*choose another path"):
         writable_dir(tmp_path / "file" / "deeper")
+
+
+def _dead() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_process_left_goes_with_the_next_file_in_the_folder(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from clipnerf.io.atomic import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("o.mp4", "a b.tar.gz", "plain"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)])
+        assert len(os.listdir(tmp_path)) == 1  # its own; what the one before it left is gone
+    with atomic_write(tmp_path / "e.png") as temporary:
+        temporary.write_text("e")
+    assert os.listdir(tmp_path) == ["e.png"]
+
+
+def test_nothing_else_is_swept(tmp_path):
+    """A process at work, another machine's, and whatever only looks like a temporary of ours."""
+    here, dead = atomic._HERE, _dead()
+    other = "0000" if here != "0000" else "1111"
+    kept = [
+        f".o.{os.getpid()}-{here}01234567.tmp.mp4",
+        f".o.{dead}-{other}01234567.tmp.mp4",
+        f"o.{dead}-{here}01234567.tmp.mp4",
+        f".o.{dead}-{here}0123456.tmp.mp4",
+        f".o.{dead}.tmp.mp4",
+        ".hidden",
+        ".tmp",
+    ]
+    gone = [f".o.{dead}-{here}01234567.tmp.mp4", f".o.{os.getpid()}-{other}89abcdef.tmp"]
+    for name in kept + gone:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / gone[1], (0, 0))  # nobody writes for so long
+    with atomic_write(tmp_path / "e.png") as temporary:
+        temporary.write_text("e")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "e.png"])
+
+
+def test_a_folder_of_thousands_is_looked_through_once(tmp_path, monkeypatch):
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(atomic.os, "scandir", lambda folder: looked.append(1) or scandir(folder))
+    monkeypatch.setattr(atomic.time, "monotonic", lambda: 100.0)
+    for number in range(20):
+        with atomic_write(tmp_path / f"{number}.png") as temporary:
+            temporary.write_text("x")
+    assert len(looked) == 1
+
+
+def test_sigterm_while_a_video_is_written_leaves_nothing(tmp_path):
+    code = (
+        "import sys, time\n"
+        "import numpy as np\n"
+        "from clipnerf.commands import demo\n"
+        "from clipnerf.io.video import write_video\n"
+        "def frames():\n"
+        "    for number in range(10000):\n"
+        "        yield np.full((32, 32, 3), number % 255, np.uint8)\n"
+        "        time.sleep(0.01)\n"
+        "demo.demo = lambda config: write_video(sys.argv[1], frames())\n"
+        "from clipnerf.cli import main\n"
+        "sys.exit(main(['demo']))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "o.mp4")], stderr=-1)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".o.*.tmp.mp4")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143 and said == b"clipnerf: terminated\n"
+    assert os.listdir(tmp_path) == []
