@@ -12,7 +12,7 @@ from clipnerf.editor import Editor
 from clipnerf.gan.codes import Codes
 from clipnerf.io.atomic import writable_dir, writable_file
 from clipnerf.io.sheet import contact_sheet, save_png
-from clipnerf.io.video import check_video_size
+from clipnerf.io.video import check_video_path, check_video_size
 from clipnerf.training.progress import Progress
 
 DEMO_AZIMUTHS_DEG = (30.0, 210.0)
@@ -31,6 +31,7 @@ def demo(config: DemoConfig) -> list[Path]:
     png, mp4 = (
         writable_file(folder / f"{file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
     )
+    check_video_path(mp4)
     editor = Editor.load(config.bundle, config.device, config.mapper)
     codes = editor.sample(config.seeds)
     edited = editor.edit(codes, config.text, config.shape, config.appearance)

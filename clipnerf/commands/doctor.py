@@ -206,11 +206,15 @@ def _package(name: str, module: str, distribution: str) -> Finding:
 
 
 def _ffmpeg() -> Finding:
-    # The metadata alone: imageio has its one home in clipnerf/io/video.py.
-    found = _version("imageio-ffmpeg")
-    if not found:
-        return Finding("ffmpeg", MISSING, "not installed", "pip install imageio-ffmpeg")
-    return Finding("ffmpeg", OK, f"imageio-ffmpeg {found}")
+    try:
+        from clipnerf.io.video import video_problem
+
+        what, _, advice = video_problem().partition("; ")
+    except (ImportError, OSError) as error:
+        what, advice = _reason(error), "pip install imageio-ffmpeg"
+    if what:
+        return Finding("ffmpeg", MISSING, what, advice)
+    return Finding("ffmpeg", OK, f"imageio-ffmpeg {_version('imageio-ffmpeg')}")
 
 
 def _disk() -> Finding:

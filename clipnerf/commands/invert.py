@@ -13,9 +13,8 @@ from torch import Tensor
 from clipnerf.config.inversion import InvertConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import Editor
-from clipnerf.errors import UsageError
 from clipnerf.inversion.result import FILE_NAME, Inversion
-from clipnerf.io.atomic import writable_dir
+from clipnerf.io.atomic import writable_dir, writable_file
 from clipnerf.io.sheet import contact_sheet, save_png, to_uint8
 from clipnerf.io.video import check_video_path, write_video
 
@@ -58,13 +57,10 @@ def invert(config: InvertConfig) -> Report:
     config.validate()
     folder = writable_dir(config.out)
     codes, sheet, video = (
-        folder / FILE_NAME,
-        folder / "inversion.png",
-        check_video_path(folder / "inversion.mp4"),
+        writable_file(folder / name) for name in (FILE_NAME, "inversion.png", "inversion.mp4")
     )
-    for path in (codes, sheet, video):
-        if path.is_dir():
-            raise UsageError(f"'{path}' is a folder; give another --out")
+    if config.video:
+        check_video_path(video)
     editor = Editor.load(bundle_path(config.bundle), config.device)
     generator = editor.generator
     found = editor.invert(

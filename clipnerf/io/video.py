@@ -7,10 +7,15 @@ the whole video or what it held before.
 from __future__ import annotations
 
 import base64
+import errno
 import html
+import os
+import shutil
+import subprocess
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +24,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.io.atomic import atomic_write
+from clipnerf.io.atomic import atomic_write, cannot_write
 
 FRAMES_AHEAD = 64
 """Frames that may wait for the encoder, and so memory."""
 
 LARGEST_SHOWN = 4_000_000
 """Bytes of a video that a notebook takes into itself."""
+LEAST_ROOM = 2**20
+"""Free bytes below which a disk counts as full."""
 
 CODEC_OPTIONS = {
     "format": "FFMPEG",
@@ -33,7 +40,8 @@ CODEC_OPTIONS = {
     "pixelformat": "yuv420p",
     # 1 switches off imageio's silent resize to a multiple of 16.
     "macro_block_size": 1,
-    "ffmpeg_log_level": "error",
+    # what goes wrong is said by us, in one line
+    "ffmpeg_log_level": "quiet",
 }
 
 
@@ -71,18 +79,29 @@ def video_problem() -> str:
     try:
         import imageio_ffmpeg
 
-        imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        encoders = _encoders(program)
+    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        reason = " ".join(str(error).split())[:200]
         return f"ffmpeg is missing ({reason}); pip install imageio-ffmpeg brings it"
-    return ""
+    if CODEC_OPTIONS["codec"] in encoders:
+        return ""
+    return (
+        f"{program!r} was built without libx264, which writes H.264; give another ffmpeg by "
+        "IMAGEIO_FFMPEG_EXE, or unset that: pip install imageio-ffmpeg brings one"
+    )
 
 
 def check_video_path(path: str | Path) -> Path:
-    """The path, if it names an mp4; UsageError otherwise."""
+    """The path, if it names an mp4 and videos can be written at all; UsageError otherwise.
+
+    Asked before anything is loaded or rendered.
+    """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise UsageError(f"video path is '{path}'; only .mp4 is written; end the name in .mp4")
+    if problem := video_problem():
+        raise UsageError(f"no video can be written: {problem}")
     return path
 
 
@@ -109,10 +128,7 @@ def write_video(
         count = _encode(temporary, path, frames, fps)
         written = _count_frames(temporary)
         if written != count:
-            raise ClipNerfError(
-                f"'{path}' holds {written} of {count} frames after encoding; "
-                "is the disk full? free some space and run again"
-            )
+            raise _encoding_failed(path, f"it holds {written} of {count} frames")
     return Film(path)
 
 
@@ -164,15 +180,36 @@ def _encode(temporary: Path, path: Path, frames: Iterable[np.ndarray], fps: floa
         if count == 0:
             raise UsageError(f"no frame was given for '{path}'; a video has at least one")
     except OSError as error:
-        raise ClipNerfError(
-            f"'{path}' cannot be encoded ({_first_line(error)}); "
-            "see that the disk has space and that imageio-ffmpeg is installed"
-        ) from error
+        raise _encoding_failed(path, f"at frame {count}: {_first_line(error)}") from error
     finally:
         feeder.shutdown(cancel_futures=True)
         if writer is not None:
             writer.close()
     return count
+
+
+def _encoding_failed(path: Path, reason: str) -> ClipNerfError:
+    """The disk's fault where it has no room left; ffmpeg itself does not tell us."""
+    if shutil.disk_usage(path.parent).free < LEAST_ROOM:
+        return cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return ClipNerfError(
+        f"'{path}' cannot be encoded ({reason}): ffmpeg has ended early; see that memory is free "
+        "and no disk quota used up, and run again"
+    )
+
+
+@cache
+def _encoders(program: str) -> frozenset[str]:
+    """Names of what an ffmpeg can encode."""
+    done = subprocess.run(
+        [program, "-hide_banner", "-encoders"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return frozenset(line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 1)
 
 
 def _count_frames(path: Path) -> int:

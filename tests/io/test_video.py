@@ -5,10 +5,13 @@ import errno
 import pickle
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from clipnerf.cli import main
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io import video
 from clipnerf.io.video import read_video, write_video
@@ -136,3 +139,72 @@ def test_a_film_is_a_path_that_plays_in_a_notebook(tmp_path, monkeypatch):
     assert "base64" not in film._repr_html_() and " MB" in film._repr_html_()
     film.unlink()
     assert "not there" in film._repr_html_()
+
+
+def _ffmpeg(folder, says):
+    """A program that answers what it can encode, and can do nothing."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def clumsy(monkeypatch):
+    """Puts another ffmpeg in the place of imageio's."""
+
+    def use(program):
+        for module in (imageio_ffmpeg, imageio_ffmpeg._io):
+            monkeypatch.setattr(module, "get_ffmpeg_exe", lambda: str(program))
+
+    return use
+
+
+def _missing():
+    raise RuntimeError("No ffmpeg exe could be found.\nInstall ffmpeg on your system")
+
+
+def _unasked():
+    pytest.fail("a frame was asked for")
+    yield
+
+
+def test_a_missing_or_poor_ffmpeg_is_found_before_the_first_frame(tmp_path, clumsy, monkeypatch):
+    other = " V....D libx265              H.265"
+    for program, said in (
+        (tmp_path / "none", "ffmpeg is missing"),
+        (_ffmpeg(tmp_path, other), "built without libx264"),
+        (tmp_path, "ffmpeg is missing"),
+    ):
+        clumsy(program)
+        with pytest.raises(UsageError, match=f"no video can be written: .*{said}.*pip") as caught:
+            write_video(tmp_path / "a.mp4", _unasked())
+        assert "\n" not in str(caught.value)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", _missing)
+    with pytest.raises(UsageError, match="No ffmpeg exe could be found. Install"):
+        write_video(tmp_path / "a.mp4", _unasked())
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+@pytest.mark.parametrize("verb", ["orbit", "morph", "demo", "invert"])
+def test_every_verb_asks_for_ffmpeg_before_it_loads_anything(tmp_path, clumsy, capsys, verb):
+    clumsy(tmp_path / "none")
+    out = {"demo": tmp_path, "invert": tmp_path}.get(verb, tmp_path / "o.mp4")
+    options = {"invert": ["none", "photo.png", "--video"], "demo": ["--bundle", "none"]}
+    assert main([verb, *options.get(verb, ["none"]), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "no video can be written: ffmpeg is missing" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("free", "said"), [(0, "disk is full"), (10**9, "ffmpeg has ended early")])
+def test_an_encoder_that_ends_is_one_line_and_the_disk_is_blamed_if_it_is_full(
+    tmp_path, clumsy, monkeypatch, capfd, free, said
+):
+    clumsy(_ffmpeg(tmp_path, " V....D libx264              H.264"))
+    monkeypatch.setattr(video.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    frames = [np.zeros((256, 256, 3), np.uint8)] * 20
+    with pytest.raises(ClipNerfError, match=said) as caught:
+        write_video(tmp_path / "a.mp4", frames)
+    assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ffmpeg"]
