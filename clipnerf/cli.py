@@ -82,8 +82,12 @@ def _let_threads_sleep() -> None:
 
 
 def _run(command: Command) -> Any:
+    from clipnerf.io.atomic import check_writable
     from clipnerf.training.allocator import keep_freed_memory
 
+    out = getattr(command.config, "out", "")
+    if out and os.environ.get("RANK", "0") == "0":
+        check_writable(out, file=command.verb.makes_file)
     keep_freed_memory()  # before the verb allocates; the process is ours
     run = load(command.verb.run)
     with _stoppable():

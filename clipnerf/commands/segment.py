@@ -13,6 +13,7 @@ from clipnerf.config.paths import bundle_path
 from clipnerf.config.segmentation import SegmentConfig
 from clipnerf.data.photo import read_photo
 from clipnerf.errors import UsageError
+from clipnerf.io.atomic import check_writable
 from clipnerf.io.sheet import overlay, save_png, to_uint8
 from clipnerf.segmentation.metrics import found
 from clipnerf.segmentation.segmenter import FILE_NAME, Segmenter
@@ -26,6 +27,7 @@ def segment(config: SegmentConfig) -> list[Path]:
         UsageError: no picture, no segmenter, or an empty phrase.
     """
     config.validate()
+    files = _files(Path(config.out), len(config.text))
     picture = read_photo(config.image).rgb
     folder = bundle_path(config.bundle)
     if folder.is_dir() and not (folder / FILE_NAME).is_file():
@@ -46,19 +48,24 @@ def segment(config: SegmentConfig) -> list[Path]:
     masks = found(segmenter.segment(_square(picture)[None], config.text).cpu(), config.threshold)
     masks = masks[..., : picture.shape[1], : picture.shape[2]]
     paths = []
-    for number, text in enumerate(config.text):
-        path = Path(config.out)
-        if len(config.text) > 1:
-            path = path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
-        mask = masks[number]
+    for text, mask, (path, beside) in zip(config.text, masks, files, strict=True):
         if not mask.any():
             warnings.warn(
                 f"no such part: {text!r} is not in {config.image}", UserWarning, stacklevel=2
             )
         paths.append(save_png(path, to_uint8(mask.float().expand(1, 3, -1, -1))[0]))
-        beside = path.with_name(f"{path.stem}-overlay{path.suffix}")
         paths.append(save_png(beside, to_uint8(overlay(picture, mask.float())[None])[0]))
     return paths
+
+
+def _files(out: Path, count: int) -> list[tuple[Path, Path]]:
+    """Mask and overlay of each phrase; UsageError where one cannot be written."""
+    stems = [out.stem] if count == 1 else [f"{out.stem}-{n + 1}" for n in range(count)]
+    files = [(out.with_stem(stem), out.with_stem(f"{stem}-overlay")) for stem in stems]
+    for pair in files:
+        for path in pair:
+            check_writable(path, file=True)
+    return files
 
 
 def _square(picture: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 side side"]:

@@ -28,6 +28,8 @@ class Verb:
     """Keys that may be given without their name, in this order."""
     plan: str = ""
     """The function that says what would be done, for ``--dry-run``; by default all keys."""
+    makes_file: bool = False
+    """Whether ``out`` is a file; a folder otherwise."""
     resumes: bool = False
     """Whether the same command goes on where an interrupted one stopped."""
     next: str = ""
@@ -141,6 +143,7 @@ VERBS = (
         "find the pixels of a picture that a phrase names",
         ("image",),
         next="clipnerf edit {bundle} --region {text[0]} --text red changes that part of objects",
+        makes_file=True,
     ),
     Verb(
         "edit",
@@ -149,6 +152,7 @@ VERBS = (
         "edit objects by words or a picture: a sheet",
         ("bundle",),
         next="the same options film it (clipnerf orbit) or make meshes of it (clipnerf export)",
+        makes_file=True,
     ),
     Verb(
         "orbit",
@@ -157,6 +161,7 @@ VERBS = (
         "film objects, edited or not",
         ("bundle",),
         next="look at {made}; the same options make meshes of it: clipnerf export",
+        makes_file=True,
     ),
     Verb(
         "morph",
@@ -165,6 +170,7 @@ VERBS = (
         "film objects as they become others, or as edits change them",
         ("bundle",),
         next="look at {made}; clipnerf view {bundle} blends by hand",
+        makes_file=True,
     ),
     Verb(
         "export",
@@ -173,6 +179,7 @@ VERBS = (
         "write objects, edited or not, as meshes: .glb, .obj, .ply, .stl",
         ("bundle",),
         next="open {made} in Blender or another program",
+        makes_file=True,
     ),
     Verb(
         "view",
@@ -195,6 +202,7 @@ VERBS = (
         "commands.variety:study_variety",
         "measure how much of the data a generator covers",
         next="clipnerf evaluate BUNDLE measures edits as well",
+        makes_file=True,
     ),
     Verb(
         "train-recognizer",
@@ -202,6 +210,7 @@ VERBS = (
         "commands.recognizer:train",
         "learn to read attributes off pictures: what edits are judged by",
         next="clipnerf evaluate BUNDLE --recognizer {out}",
+        makes_file=True,
     ),
     Verb(
         "evaluate",
@@ -218,6 +227,7 @@ VERBS = (
         "commands.bench:bench",
         "measure speed on this machine",
         next="docs/performance.md says what other machines do",
+        makes_file=True,
     ),
     Verb(
         "doctor",

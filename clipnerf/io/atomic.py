@@ -24,6 +24,7 @@ _WAYS_OUT = {
     errno.EPERM: "permission denied; choose a folder that you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EISDIR: "it is a folder; give the name of a file",
+    errno.ENOENT: "a part of the path is a link to nowhere; choose another path",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
@@ -113,6 +114,27 @@ def writable_dir(path: str | Path) -> Path:
     except OSError as error:
         raise UsageError(str(cannot_write(path, error))) from error
     return path
+
+
+def check_writable(path: str | Path, *, file: bool) -> None:
+    """Asks whether a file, or a folder for files, can be made; makes neither, nor what is missing
+    above it.
+
+    Raises:
+        UsageError: one line that names the path and the reason.
+    """
+    path = Path(path)
+    try:
+        if file and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        there = path.parent if file else path
+        while not os.path.lexists(there) and there != there.parent:
+            there = there.parent
+        probe = _temporary(there / "probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(str(cannot_write(path, error))) from error
 
 
 def writable_file(path: str | Path) -> Path:

@@ -20,7 +20,7 @@ from clipnerf.commands.bench.views import editor_of, views
 from clipnerf.config.machine import BenchConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.pretrain import PretrainConfig
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, writable_file
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.training.allocator import keep_freed_memory
 from clipnerf.training.precision import pick_device
@@ -33,9 +33,7 @@ def bench(config: BenchConfig) -> Path | None:
         UsageError: an unusable preset or bundle, or an output path that cannot be written.
     """
     config.validate()
-    out = Path(config.out) if config.out else None
-    if out is not None:
-        writable_dir(out.parent)
+    out = writable_file(config.out) if config.out else None
     keep_freed_memory()  # as every training does
     if config.threads:
         torch.set_num_threads(config.threads)
