@@ -16,7 +16,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
-from clipnerf.config.ranges import Caption, check, check_texts
+from clipnerf.config.ranges import Caption, check, texts_of
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.weights import rebuilding, weights_hash
 
@@ -74,6 +74,7 @@ class Clip:
             UsageError: unknown architecture or tag, missing, truncated or foreign file.
             ClipNerfError: the weights cannot be downloaded. One line each.
         """
+        check("clip", source, str)
         source, path = str(source), Path(source)
         if path.is_dir():
             if (path / compact.FILE_NAME).is_file():
@@ -122,7 +123,7 @@ class Clip:
         return self.model.encode_image(self.preprocess(pictures), normalize=True).float()
 
     @torch.no_grad()
-    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
+    def encode_text(self, texts: str | Iterable[str]) -> Float[Tensor, "texts embedding"]:
         """Unit embeddings of texts; each text is encoded once and remembered.
 
         Warns when a text is longer than the model reads, and says what was cut.
@@ -130,9 +131,7 @@ class Clip:
         Raises:
             UsageError: no text, an empty one, or one of thousands of letters.
         """
-        if isinstance(texts, str):
-            texts = [texts]
-        check_texts("text", texts)
+        texts = texts_of("text", texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         cut = [said for said in map(self._cut, new) if said]
         if cut:

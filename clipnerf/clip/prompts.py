@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.documents import read_yaml
+from clipnerf.config.ranges import Caption, check
 from clipnerf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def text_embedding(
     Raises:
         UsageError: an empty prompt, or a template without ``{}``.
     """
+    check("text", prompt, Caption)
+    check("text", prompt, Caption)
     if not prompt.strip():
         raise UsageError(f"text is empty ({prompt!r}); give at least one word")
     for template in templates:

@@ -13,11 +13,11 @@ import os
 import reprlib
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from clipnerf.errors import UsageError
 
@@ -104,6 +104,7 @@ Width = Annotated[int, Range(1, 16384)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Threads = Annotated[int, Range(0, 1024)]
 RaySamples = Annotated[int, Range(2, 4096)]
+Samples = Annotated[int, Range(1, 4096)]
 Pixels = Annotated[int, Range(8, 2048, note=" pixels")]
 
 LearningRate = Annotated[float, Range(above=0, below=1)]
@@ -116,6 +117,8 @@ OpenShare = Annotated[float, Range(above=0, below=1)]
 PositiveShare = Annotated[float, Range(above=0, most=1)]
 Strength = Annotated[float, Range(-4, 4, note="; 0 is no edit, 1 as trained")]
 Azimuth = Annotated[float, Range(-3600, 3600, note=" degrees")]
+Degrees = Annotated[float, Range(-1e6, 1e6, note=" degrees")]
+Turns = Annotated[float, Range(-1e6, 1e6)]
 Elevation = Annotated[float, Range(-90, 90, note=" degrees")]
 
 
@@ -151,7 +154,12 @@ class Config:
 def require(holds: bool, key: str, value: object, allowed: str) -> None:
     """UsageError ``key is VALUE; allowed: …`` unless it holds."""
     if not holds:
-        raise UsageError(f"{key} is {shown(value)}; allowed: {allowed}")
+        refuse(key, value, allowed)
+
+
+def refuse(key: str, value: object, allowed: str) -> NoReturn:
+    """UsageError ``key is VALUE; allowed: …``, for those who build the words only now."""
+    raise UsageError(f"{key} is {shown(value)}; allowed: {allowed}")
 
 
 def check(key: str, value: Any, hint: Any) -> None:
@@ -170,7 +178,7 @@ def check(key: str, value: Any, hint: Any) -> None:
             check(key, name, arguments[0])
             check(f"{key}.{name[:60]}", item, arguments[1])
     elif origin is Literal:
-        ok = any(value is each or (value == each and isinstance(value, str)) for each in arguments)
+        ok = any(value is each or (isinstance(value, str) and value == each) for each in arguments)
         require(ok, key, value, one_of(arguments))
     elif is_dataclass(hint):
         require(isinstance(value, typing.cast(type, hint)), key, value, "keys and values below it")
@@ -178,10 +186,11 @@ def check(key: str, value: Any, hint: Any) -> None:
             value.validate(f"{key}.")
     else:
         allowed, kind = allowed_by(hint), arguments[0] if origin is Annotated else hint
-        require(_is(value, kind), key, value, words_for(hint))
-        if allowed is not None:
-            value = os.fspath(value) if kind is str else value
-            require(value in allowed, key, value, str(allowed))
+        path = isinstance(value, os.PathLike)
+        if not _is(value, kind) or (path and isinstance(allowed, Letters)):
+            refuse(key, value, words_for(hint))
+        if allowed is not None and (os.fspath(value) if path else value) not in allowed:
+            refuse(key, value, str(allowed))
 
 
 def allowed_by(hint: Any) -> Range | Letters | _Name | None:
@@ -212,11 +221,45 @@ def range_of(hint: Any) -> Range | None:
     return next(filter(None, map(range_of, typing.get_args(hint))), None)
 
 
-def check_texts(key: str, texts: Sequence[str]) -> None:
-    """UsageError for one that is no text, is empty, or too long to be read in reasonable time."""
-    for text in texts:
+def texts_of(key: str, texts: object) -> list[str]:
+    """A text, or several in whatever they can be taken from, as a list.
+
+    Raises:
+        UsageError: none, or one that is no text, is empty, or too long to be read in reasonable
+            time.
+    """
+    several = _several(key, texts, str, "words, or a list of them")
+    for text in several:
         check(key, text, Caption)
-    require(bool(texts) and all(map(str.strip, texts)), key, list(texts), "words; none is empty")
+        if not text.strip():
+            refuse(key, text, "words; none is empty")
+    return several
+
+
+def seeds_of(key: str, seeds: object) -> list[int]:
+    """A seed, or several in whatever they can be taken from, as a list.
+
+    Raises:
+        UsageError: none, or one that is no whole number, or out of range.
+    """
+    several = _several(key, seeds, Integral, "seeds, such as [0]")
+    # those of torch's tensors are no numbers to Python
+    several = [seed.item() if hasattr(seed, "item") else seed for seed in several]
+    for seed in several:
+        check(key, seed, Seed)
+    return list(map(int, several))
+
+
+def _several(key: str, values: Any, kind: type, allowed: str) -> list[Any]:
+    if isinstance(values, kind):
+        return [values]
+    try:
+        if isinstance(values, str | bytes | bytearray | Mapping):
+            raise TypeError("these have parts, but no values")
+        several = list(values)
+    except TypeError:
+        refuse(key, values, allowed)
+    return several or refuse(key, values, allowed)
 
 
 def shown(value: object) -> str:

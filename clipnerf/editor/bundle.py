@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from clipnerf.config.paths import bundle_names, bundle_path
+from clipnerf.config.ranges import Text, check
 from clipnerf.editor.regions import PhraseGrounding, RegionFinder
 from clipnerf.errors import UsageError, warn
 from clipnerf.gan.generator import Generator
@@ -28,6 +29,7 @@ def load_bundle(
     path: str | Path, device: str | torch.device | None = None, mapper: str | None = None
 ) -> tuple[Generator, Clip | None, Sequence[Mapper] | Universal, Encoder | None, RegionFinder]:
     """What an Editor is made of; `Editor.load` says the rest."""
+    check("path", path, str)
     folder = bundle_path(str(path))
     if not (folder / "generator.safetensors").is_file():
         raise UsageError(
@@ -35,6 +37,7 @@ def load_bundle(
             f"one that comes with the project: {', '.join(bundle_names())}"
         )
     kinds = mapper_kinds(folder)
+    check("mapper", mapper, Text | None)
     if mapper is not None and mapper not in kinds:
         raise UsageError(
             f"mapper is '{mapper}'; '{folder}' has: {', '.join(kinds) or 'none'}; train it with "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from clipnerf.clip.prompts import text_embedding
 from clipnerf.config.mapper import Which
+from clipnerf.config.ranges import Caption, Range, check, shown, texts_of
 from clipnerf.data.procedural.wording import article
 from clipnerf.editor.exemplar import Exemplar, OwnPictures, exemplar_pictures, own_pictures
 from clipnerf.errors import UsageError, warn
@@ -24,6 +24,7 @@ from clipnerf.mappers.universal import WHICH, Universal, UniversalMapper
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip
 
+PromptWeight = Annotated[float, Range(-1e6, 1e6, note="; 1 is as trained")]
 Text = str | Sequence[str] | Mapping[str, float | int]
 """A prompt for all objects, a list with one for each, or several at once with their weights."""
 
@@ -48,12 +49,7 @@ class Prompts:
             UsageError: no text, a number of prompts other than of objects, or a weight that is no
                 finite number.
         """
-        prompts = (text,) if isinstance(text, str) else tuple(text)
-        if not prompts or not all(prompt.strip() for prompt in prompts):
-            raise UsageError(
-                "the text of an edit is empty; say what the object is to become, "
-                "such as 'a red chair'"
-            )
+        prompts = tuple(texts_of("text", list(text) if isinstance(text, Mapping) else text))
         if not isinstance(text, Mapping) and len(prompts) not in (1, objects):
             raise UsageError(
                 f"{len(prompts)} prompts for {objects} objects; give one, one for each, or "
@@ -61,13 +57,9 @@ class Prompts:
             )
         if not isinstance(text, Mapping):
             return cls((prompts,), (1.0,))
+        for prompt, weight in zip(prompts, text.values(), strict=True):
+            check(f"the weight of {shown(prompt)}", weight, PromptWeight)
         weights = tuple(map(float, text.values()))
-        for prompt, weight in zip(prompts, weights, strict=True):
-            if not math.isfinite(weight):
-                raise UsageError(
-                    f"the weight of '{prompt}' is {weight}; it has to be a finite number, such as "
-                    "1 (as trained) or 0.5"
-                )
         return cls(tuple((prompt,) for prompt in prompts), weights)
 
 
@@ -119,13 +111,11 @@ class ConditionEncoder:
         Args:
             objects: how many are edited.
         """
-        strengths = {
-            which: None if strength is None else float(strength)
-            for which, strength in zip(WHICH, (shape, appearance), strict=True)
-        }
-        for which, strength in strengths.items():
+        strengths: dict[Which, float | None] = {}
+        for which, strength in zip(WHICH, (shape, appearance), strict=True):
             if strength is not None:
                 check_strength(which, strength)
+            strengths[which] = None if strength is None else float(strength)
         if (text is None) == (image is None):
             given = "neither text nor image was" if text is None else "both text and image were"
             raise UsageError(
@@ -157,6 +147,7 @@ class ConditionEncoder:
 
     def route(self, text: str) -> dict[str, float]:
         """As ``Editor.route``."""
+        check("text", text, Caption)
         prompts = Prompts.parse(text, 1)
         if self.clip is None:
             self._check("shape")

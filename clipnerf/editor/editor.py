@@ -8,7 +8,7 @@ docs/editing.md tells the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
+from clipnerf.config.ranges import Count, Degrees, Samples, Turns, Width, check, refuse
 from clipnerf.config.verbs import load
 from clipnerf.data.pictures import Picture
 from clipnerf.editor import morph
@@ -31,7 +32,7 @@ from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import film
 from clipnerf.editor.recolor import random_appearances
 from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
-from clipnerf.editor.views import Angle, camera_at, finite_degrees, one_turn
+from clipnerf.editor.views import Angle, camera_at, one_turn
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -105,12 +106,10 @@ class Editor:
     from_pretrained = load
     """:meth:`load`, under the name that other libraries have for it."""
 
-    def sample(self, seeds: Sequence[int]) -> Codes:
+    def sample(self, seeds: int | Iterable[int]) -> Codes:
         """One object a seed, 0 to 4294967295; the same codes on every machine."""
-        if len(seeds) == 0:
-            raise UsageError("seeds is empty; give at least one, such as [0]")
         dim = self.generator.config.field.code_dim
-        return Codes.from_seeds(list(seeds), dim).to(self.device)
+        return Codes.from_seeds(seeds, dim).to(self.device)
 
     @torch.no_grad()
     def edit(
@@ -150,7 +149,8 @@ class Editor:
             UserWarning: words that the CLIP model does not know, text too long for it, or a
                 prompt that lies outside what the model can do.
         """
-        bare, asked = None, text or "the exemplar"
+        Codes.check(codes)
+        bare, asked = None, "the exemplar" if text is None else text
         if region is not None and isinstance(text, str):
             bare = bare_prompt(text, self.parts.noun)
         if bare is not None:  # a color, which leaves the shape alone
@@ -193,7 +193,7 @@ class Editor:
         """How much of each pixel shows a region, 0 to 1; cameras as for :meth:`render`."""
         if camera is None:
             camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
-        codes = codes.to(self.device)
+        codes = Codes.check(codes).to(self.device)
         return self.parts.picture(codes, self.parts.find(codes, region, threshold), camera)
 
     @torch.no_grad()
@@ -264,8 +264,12 @@ class Editor:
                 One object may be seen by many cameras.
             samples: samples a ray; the generator's own where None.
         """
+        Codes.check(codes)
+        check("samples", samples, Samples | None)
         if camera is None:
             camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
+        elif not isinstance(camera, Camera):
+            refuse("camera", camera, "a Camera, such as editor.generator.camera(30, 20, 64)")
         if len(codes) == 1 and len(camera) > 1:
             codes = codes[torch.zeros(len(camera), dtype=torch.long)]
         if len(camera) not in (1, len(codes)):
@@ -300,12 +304,13 @@ class Editor:
             ClipNerfError: the video cannot be written; nothing is left behind.
         """
         path = check_video_path(path)
+        check("size", size, Width)
         height, width = (size, size) if camera is None else (camera.height, camera.width)
-        check_video_size(height, width * len(codes))
+        check_video_size(height, width * len(Codes.check(codes)))
         pictures = self.frames(
             codes, frames, size, elevation_deg=elevation_deg, samples=samples, camera=camera
         )
-        return write_video(path, pictures, fps=float(fps))
+        return write_video(path, pictures, fps=fps)
 
     def morph(
         self,
@@ -336,14 +341,17 @@ class Editor:
         """
         path = check_video_path(path)
         way = morph.along(stops, frames, loop)
+        check("size", size, Width)
+        check("samples", samples, Samples | None)
         check_video_size(size, size * len(way[0]))
-        start = finite_degrees("azimuth_deg", azimuth_deg)
-        azimuths = start + finite_degrees("turns", turns) * 360 * torch.arange(frames) / frames
-        finite_degrees("elevation_deg", elevation_deg)
+        check("turns", turns, Turns)
+        check("azimuth_deg", azimuth_deg, Degrees)
+        check("elevation_deg", elevation_deg, Degrees)
+        azimuths = azimuth_deg + turns * 360 * torch.arange(frames) / frames
         pictures = morph.render_morph(
             self.generator, way, azimuths, float(elevation_deg), size, samples
         )
-        return write_video(path, pictures, fps=float(fps))
+        return write_video(path, pictures, fps=fps)
 
     def frames(
         self,
@@ -356,13 +364,22 @@ class Editor:
         camera: Camera | None = None,
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255."""
+        Codes.check(codes)
+        for key, value, allowed in (
+            ("frames", frames, Count),
+            ("size", size, Width),
+            ("elevation_deg", elevation_deg, Degrees),
+            ("samples", samples, Samples | None),
+        ):
+            check(key, value, allowed)
         if camera is None:
             camera = one_turn(self.generator, frames, elevation_deg, size)
         return film(self.generator, codes, camera, samples)
 
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
-        return [surface(self.generator, codes[n], resolution, crumbs) for n in range(len(codes))]
+        count = len(Codes.check(codes))
+        return [surface(self.generator, codes[n], resolution, crumbs) for n in range(count)]
 
     def view(self, **options: Any) -> None:
         """A page in the browser, until Ctrl-C; see :func:`clipnerf.viewer.server.serve`."""

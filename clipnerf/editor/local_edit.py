@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from clipnerf.config.ranges import Caption, check, refuse
 from clipnerf.editor.mapping import CodeChange
 from clipnerf.editor.recolor import recolored
 from clipnerf.editor.regions import RegionFinder, Where
@@ -99,7 +100,12 @@ def last_of(edits: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[
     Warns:
         UserWarning: a phrase that is named twice.
     """
-    pairs = list(edits.items()) if isinstance(edits, Mapping) else list(edits)
+    try:
+        pairs = [(p, t) for p, t in (edits.items() if isinstance(edits, Mapping) else list(edits))]
+    except (TypeError, ValueError):
+        refuse("edits", edits, "pairs of phrase and text, such as {'the seat': 'red'}")
+    for phrase, _ in pairs:
+        check("edits", phrase, Caption)
     if not pairs:
         raise UsageError("no local edit is given; give some, such as {'the seat': 'red'}")
     last = {" ".join(phrase.lower().split()): number for number, (phrase, _) in enumerate(pairs)}

@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.export import CRUMBS, LEAST, MOST, RESOLUTION
+from clipnerf.config.ranges import Range, Share, check
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
@@ -66,10 +67,8 @@ def surface(
         UsageError: a value out of range, or scikit-image is missing.
         ClipNerfError: there is nothing that stops half of the light, or crumbs alone.
     """
-    if not LEAST <= resolution <= MOST:
-        raise UsageError(f"resolution is {resolution}; allowed: {LEAST} to {MOST} cells")
-    if not 0 <= crumbs <= 1:
-        raise UsageError(f"crumbs is {crumbs}; allowed: 0 to 1, a share of the object's volume")
+    check("resolution", resolution, Annotated[int, Range(LEAST, MOST, note=" cells")])
+    check("crumbs", crumbs, Share)
     if missing := mesh_absence():
         raise UsageError(missing)
     cells = grid_cells(generator.config.box, resolution)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.ranges import Range, check, refuse
 from clipnerf.editor.views import frames_at_once
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes, Detail, LocalEdit
 from clipnerf.gan.generator import Generator
 from clipnerf.io.sheet import to_uint8
 from clipnerf.training.progress import Progress
+
+TwoOrMore = Annotated[int, Range(2, 10_000_000)]
 
 Code = TypeVar("Code", Tensor, Tensor | None)
 
@@ -117,8 +120,7 @@ def interpolate(before: Codes, after: Codes, steps: int = 9) -> list[Codes]:
     Raises:
         UsageError: fewer than 2 steps, or two batches of different size.
     """
-    if steps < 2:
-        raise UsageError(f"steps is {steps}; an interpolation has at least 2, its ends")
+    check("steps", steps, TwoOrMore)
     _check_stops([before, after])
     return [between(before, after, step / (steps - 1)) for step in range(steps)]
 
@@ -133,10 +135,11 @@ def along(stops: Sequence[Codes], frames: int, loop: bool = True) -> list[Codes]
     Raises:
         UsageError: fewer than 2 stops, or of different sizes, or fewer than 2 frames.
     """
+    if not isinstance(stops, list | tuple):
+        refuse("stops", stops, "a list of two Codes or more")
     if len(stops) < 2:
         raise UsageError(f"a morph of {len(stops)} stop has no way; give two or more")
-    if frames < 2:
-        raise UsageError(f"frames is {frames}; a morph has at least 2")
+    check("frames", frames, TwoOrMore)
     _check_stops(stops)
     ways = len(stops) if loop else len(stops) - 1
     some = []
@@ -175,7 +178,7 @@ def render_morph(
 
 
 def _check_stops(stops: Sequence[Codes]) -> None:
-    sizes = {len(stop) for stop in stops}
+    sizes = {len(Codes.check(stop)) for stop in stops}
     if len(sizes) > 1 or 0 in sizes:
         raise UsageError(
             f"the stops of a morph hold {', '.join(str(len(stop)) for stop in stops)} objects; "

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.ranges import Caption, OpenShare, check, shown
 from clipnerf.data.masks import read_mask
 from clipnerf.data.pictures import Picture
 from clipnerf.errors import UsageError, warn
@@ -146,8 +147,7 @@ class RegionFinder:
         Warns:
             UserWarning: words of the phrase that were never met.
         """
-        if not (isinstance(threshold, float | int) and 0 < threshold < 1):
-            raise UsageError(f"threshold is {threshold}; allowed: above 0, below 1")
+        check("threshold", threshold, OpenShare)
         if isinstance(where, Painted):
             return self._painted(codes, where)
         if isinstance(where, str):
@@ -204,6 +204,7 @@ class RegionFinder:
     def _phrase(self, codes: Codes, phrase: str, threshold: float) -> PhraseRegion:
         if not phrase.strip():
             raise UsageError("region is empty; name a part, such as 'the seat'")
+        check("region", phrase, Caption)
         known = self.grounding
         if known is None:
             raise UsageError(
@@ -224,7 +225,11 @@ class RegionFinder:
         return PhraseRegion(known.field, projected.expand(batch, -1), limit)
 
     def _box(self, codes: Codes, box: Sequence[float | int]) -> BoxRegion:
-        numbers = [float(number) for number in box]
+        try:
+            box = [] if isinstance(box, bytes | bytearray) else list(box)
+            numbers = [float(number) for number in box]
+        except (TypeError, ValueError, OverflowError):
+            numbers = []
         low, high = numbers[:3], numbers[3:]
         if (
             len(numbers) != 6
@@ -232,7 +237,7 @@ class RegionFinder:
             or any(a >= b for a, b in zip(low, high, strict=True))
         ):
             raise UsageError(
-                f"region is {list(box)}; a box is x0, y0, z0, x1, y1, z1, the lowest and the "
+                f"region is {shown(box)}; a box is x0, y0, z0, x1, y1, z1, the lowest and the "
                 "highest corner, such as [-1, -1, 0, 1, 1, 1]"
             )
         device = self.generator.device

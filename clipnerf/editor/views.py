@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.ranges import Width, check, refuse
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
@@ -31,8 +32,7 @@ def camera_at(generator: Generator, azimuth_deg: Angle, elevation_deg: Angle, si
     Raises:
         UsageError: an angle that is no finite number, numbers of them that differ, or no size.
     """
-    if size < 1:
-        raise UsageError(f"size is {size}; a picture has at least 1 pixel a side")
+    check("size", size, Width)
     azimuth = finite_degrees("azimuth_deg", azimuth_deg, generator.device)
     elevation = finite_degrees("elevation_deg", elevation_deg, generator.device)
     if len(azimuth) != len(elevation) and 1 not in (len(azimuth), len(elevation)):
@@ -61,7 +61,12 @@ def finite_degrees(
     name: str, value: Angle, device: torch.device | str = "cpu"
 ) -> Float[Tensor, " batch"]:
     """Angles as a tensor; UsageError, which names them, unless all are finite."""
-    angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=device))
-    if not bool(torch.isfinite(angle).all()):
-        raise UsageError(f"{name} is {value}; it has to be a finite number of degrees")
-    return angle
+    try:
+        if isinstance(value, str | bytes | bytearray | bool):
+            raise TypeError("no number")
+        angle = torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32, device=device))
+        if angle.ndim == 1 and len(angle) and bool(torch.isfinite(angle).all()):
+            return angle
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    refuse(name, value, "a finite number of degrees, or one for each picture")

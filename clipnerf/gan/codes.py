@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.ranges import refuse, seeds_of
 from clipnerf.fields.masks import Region
 from clipnerf.training.seeds import normal_codes
 
@@ -121,6 +123,13 @@ class Codes:
         return Codes(self.shape.to(device), self.appearance.to(device), detail, layers)
 
     @staticmethod
+    def check(codes: object) -> Codes:
+        """These very codes; UsageError for anything else, such as seeds."""
+        if not isinstance(codes, Codes):
+            refuse("codes", codes, "Codes, such as editor.sample([0])")
+        return codes
+
+    @staticmethod
     def cat(parts: Sequence[Codes]) -> Codes:
         """Several batches as one; those without detail get none that shows."""
         detail = None
@@ -180,9 +189,14 @@ class Codes:
         return torch.cat(numbers, dim=1)
 
     @staticmethod
-    def from_seeds(seeds: Sequence[int], dim: int = 128) -> Codes:
-        """One object a seed; the same numbers on every machine."""
-        both = torch.stack([torch.from_numpy(normal_codes(seed, 2 * dim)) for seed in seeds])
+    def from_seeds(seeds: int | Iterable[int], dim: int = 128) -> Codes:
+        """One object a seed; the same numbers on every machine.
+
+        Raises:
+            UsageError: no seed, or one that is no whole number from 0 to 4294967295.
+        """
+        each = [normal_codes(seed, 2 * dim) for seed in seeds_of("seeds", seeds)]
+        both = torch.from_numpy(np.stack(each))
         return Codes(both[:, :dim].contiguous(), both[:, dim:].contiguous())
 
     @staticmethod

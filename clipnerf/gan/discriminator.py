@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
         Raises:
             UsageError: a file that is missing, damaged, foreign or of another generator.
         """
-        weights = load_weights(Path(path), "discriminator")
+        weights = load_weights(path, "discriminator")
         if generator_hash is not None:
             refuse_stranger(path, weights, generator_hash)
         with rebuilding(path):

@@ -312,7 +312,7 @@ class Generator(nn.Module):
     @staticmethod
     def load(path: str | Path) -> Generator:
         """Read a generator; UsageError names a file that is missing, foreign or truncated."""
-        weights = load_weights(Path(path), "generator")
+        weights = load_weights(path, "generator")
         with rebuilding(path):
             generator = Generator(generator_config(weights.config))
             # a file belongs to no backend: it is read where another one runs

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
+from clipnerf.config.ranges import check
 from clipnerf.data.arrays import is_rendered, rendered_pictures
 from clipnerf.data.pictures import label
 from clipnerf.errors import UsageError
@@ -66,8 +67,8 @@ def invert_photos(
     Warns:
         UserWarning: a reconstruction shows less than ``result.LEAST_R2`` of its picture.
     """
-    config = config or InversionConfig()
-    config.validate()
+    config = InversionConfig() if config is None else config
+    check("config", config, InversionConfig)
     each_photo = list(photos) if isinstance(photos, list | tuple) else [photos]
     if not each_photo:
         raise UsageError("the list of photos is empty; give at least one")

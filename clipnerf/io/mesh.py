@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clipnerf.config.export import SUFFIXES
+from clipnerf.config.ranges import Caption, Positive, check
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write
 
@@ -53,8 +54,8 @@ class Mesh:
             ClipNerfError: the file cannot be written; nothing is left behind.
         """
         path = check_mesh_path(path)
-        if not 0 < scale < float("inf"):
-            raise UsageError(f"scale is {scale}; allowed: above 0, meters a world unit")
+        check("scale", scale, Positive)
+        check("name", name, Caption)
         scaled = replace(self, vertices=(self.vertices * np.float32(scale)))
         with atomic_write(path) as temporary:
             temporary.write_bytes(_WRITERS[path.suffix.lower()](scaled, name))
@@ -68,6 +69,7 @@ class Mesh:
 
 def check_mesh_path(path: str | Path) -> Path:
     """The path, if its suffix is one that is written; UsageError otherwise."""
+    check("mesh path", path, str)
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"mesh path is '{path}'; end the name in {', '.join(SUFFIXES)}")

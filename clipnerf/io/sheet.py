@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from clipnerf.config.ranges import check
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write
 from clipnerf.rendering.shown import row_png
@@ -98,6 +99,7 @@ def save_png(path: str | Path, picture: UInt8[np.ndarray, "height width 3"]) -> 
 
 def check_png_path(path: str | Path) -> Path:
     """The path, if it names a png; UsageError otherwise."""
+    check("picture path", path, str)
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise UsageError(f"picture path is '{path}'; only .png is written; end the name in .png")

@@ -23,6 +23,7 @@ import imageio.v2 as imageio
 import numpy as np
 from jaxtyping import UInt8
 
+from clipnerf.config.ranges import Positive, check
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.atomic import atomic_write, cannot_write
 
@@ -67,6 +68,7 @@ class Film(_SystemPath):
 def check_video_size(height: int, width: int) -> None:
     """UsageError unless both are even: yuv420p stores color for blocks of 2 x 2 pixels."""
     for name, value in (("height", height), ("width", width)):
+        check(f"video {name}", value, int)
         if value < 2 or value % 2:
             raise UsageError(
                 f"video {name} is {value}; H.264 (yuv420p) needs an even number of pixels; "
@@ -97,6 +99,7 @@ def check_video_path(path: str | Path) -> Path:
 
     Asked before anything is loaded or rendered.
     """
+    check("video path", path, str)
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise UsageError(f"video path is '{path}'; only .mp4 is written; end the name in .mp4")
@@ -122,8 +125,7 @@ def write_video(
         ClipNerfError: the encoder or the disk failed; nothing is left behind.
     """
     path = check_video_path(path)
-    if not (np.isfinite(fps) and fps > 0):
-        raise UsageError(f"fps is {fps}; it has to be a number above 0, such as 24")
+    check("fps", fps, Positive)
     with atomic_write(path) as temporary:
         count = _encode(temporary, path, frames, fps)
         written = _count_frames(temporary)

@@ -22,7 +22,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from clipnerf.config.documents import parse_json
-from clipnerf.config.ranges import shown
+from clipnerf.config.ranges import check, shown
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.atomic import atomic_write
 from clipnerf.io.provenance import git_commit
@@ -97,6 +97,7 @@ def load_weights(path: str | Path, kind: str) -> Weights:
         UsageError: one line: missing, truncated, damaged, foreign, of another kind or of a newer
             format.
     """
+    check(f"{kind} weights", path, str)
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clipnerf.config.mapper import MapperConfig, Which
-from clipnerf.config.ranges import Width, check, require
+from clipnerf.config.ranges import Width, check, require, shown
 from clipnerf.errors import UsageError
 from clipnerf.io.weights import Weights, load_weights, rebuilding, save_weights
 
@@ -148,10 +149,10 @@ class Mapper(nn.Module):
 
 def check_strength(which: str, strength: float | int) -> None:
     """UsageError unless the strength is a finite number."""
-    if not math.isfinite(strength):
+    if not (isinstance(strength, Real) and -1e6 <= strength <= 1e6):
         raise UsageError(
-            f"strength of {which} is {strength}; it has to be a finite number, as a rule from 0 "
-            "(no change) to 1 (full change)"
+            f"strength of {which} is {shown(strength)}; it has to be a finite number, as a rule "
+            "from 0 (no change) to 1 (full change)"
         )
 
 
@@ -185,7 +186,7 @@ def read_mapper(
     Raises:
         UsageError: missing, broken or foreign file, or a hash that differs.
     """
-    weights = load_weights(Path(path), kind)
+    weights = load_weights(path, kind)
     with rebuilding(path):
         mapper = build(weights)
     for name, own, other in (

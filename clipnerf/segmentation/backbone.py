@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clipnerf.clip.model import Clip
-from clipnerf.config.ranges import check_texts
+from clipnerf.config.ranges import texts_of
 from clipnerf.errors import UsageError
 
 _TABLE = "token_embedding.weight"
@@ -118,7 +118,7 @@ class Backbone(nn.Module):
         Raises:
             UsageError: no text, or an empty one.
         """
-        check_texts("text", texts)
+        texts = texts_of("text", texts)
         tokens = self._clip[0].tokens(texts).to(self.device)
         out = self.model.forward_intermediates(
             text=tokens, text_indices=1, normalize=False, normalize_intermediates=True

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from clipnerf.clip.model import Clip
 from clipnerf.config.documents import parse_json
+from clipnerf.config.ranges import check, texts_of
 from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.errors import UsageError
 from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
@@ -127,6 +128,7 @@ class Segmenter(nn.Module):
         Raises:
             UsageError: an empty phrase, or other numbers of pictures and phrases.
         """
+        texts = texts_of("text", texts)
         if len(pictures) not in (1, len(texts)):
             raise UsageError(
                 f"{len(texts)} phrases for {len(pictures)} pictures; give one for each"
@@ -160,6 +162,7 @@ class Segmenter(nn.Module):
     @torch.no_grad()
     def sentence(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
         """F_s of phrases, of unit length; each is encoded once and remembered."""
+        texts = texts_of("text", texts)
         new = [text for text in dict.fromkeys(texts) if text not in self._sentences]
         if new:
             found = functional.normalize(self.backbone.words(new).sentence, dim=1)
@@ -198,6 +201,7 @@ class Segmenter(nn.Module):
         Raises:
             UsageError: missing, broken or foreign file, or another CLIP.
         """
+        check("segmenter", path, str)
         path = Path(path)
         file = path / FILE_NAME if path.is_dir() else path
         weights = load_weights(file, KIND)

@@ -6,6 +6,7 @@ from functools import cache
 
 import torch
 
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 
 
@@ -15,12 +16,12 @@ def pick_device(asked: str | torch.device | None = "auto") -> torch.device:
     Raises:
         UsageError: no such device, or no GPU for it.
     """
-    if asked in (None, "auto"):
+    if asked is None or (isinstance(asked, str) and asked == "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(asked)
-    except (RuntimeError, TypeError) as error:
-        raise UsageError(f"device is {asked!r}; allowed: auto, cpu, cuda") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"device is {shown(asked)}; allowed: auto, cpu, cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device is '{asked}', but torch sees no GPU; give --device cpu or auto")
     return device

@@ -195,7 +195,7 @@ class Recognizer(nn.Module):
     @staticmethod
     def load(path: str | Path) -> Recognizer:
         """Read a recognizer; UsageError names a file that is missing, foreign or truncated."""
-        weights = load_weights(Path(path), "recognizer")
+        weights = load_weights(path, "recognizer")
         with rebuilding(path):
             recognizer = Recognizer(RecognizerConfig(**weights.config))
             recognizer.load_state_dict(weights.tensors)

@@ -3,15 +3,19 @@ import math
 import typing
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache, reduce
+from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
+import torch
 
+from clipnerf.config import ranges
 from clipnerf.config.evaluation import RecognizerConfig, TrainRecognizerConfig
 from clipnerf.config.parse import keys_of, parse
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.pretrain import DataConfig, PretrainConfig
-from clipnerf.config.ranges import Config, Letters, Range, check_texts, range_of
+from clipnerf.config.ranges import Config, Letters, Range, range_of, seeds_of, texts_of
 from clipnerf.config.verbs import VERBS
 from clipnerf.errors import UsageError
 
@@ -173,7 +177,7 @@ def test_nested_keys_choices_and_rules(changes, said):
 @pytest.mark.parametrize("texts", [[], [""], ["a", " "], ["a" * 501], ["a b " * 6000]])
 def test_texts_that_networks_read(texts):
     with pytest.raises(UsageError, match="text is .*; allowed: ") as caught:
-        check_texts("text", texts)
+        texts_of("text", texts)
     assert len(str(caught.value)) < 300
 
 
@@ -205,3 +209,77 @@ def test_long_words_on_the_command_line_cost_one_line(argv):
 def test_a_bundle_of_a_long_name():
     with pytest.raises(UsageError, match="bundle is 'bbb.*255 between slashes"):
         bundle_path("b" * 300)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (3, [3]),
+        ([3, 1], [3, 1]),
+        (range(2), [0, 1]),
+        (np.arange(2), [0, 1]),
+        (np.uint32(7), [7]),
+        (torch.tensor([2, 5]), [2, 5]),
+        ({2**32 - 1: "x"}.keys(), [2**32 - 1]),
+    ],
+)
+def test_seeds_in_whatever_they_can_be_taken_from(given, taken):
+    found = seeds_of("seeds", given)
+    assert found == taken and all(type(seed) is int for seed in found)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "12",
+        b"12",
+        bytearray(b"1"),
+        1.0,
+        True,
+        [True],
+        [1.0],
+        [None],
+        -1,
+        2**32,
+        [],
+        {},
+        {1: 2},
+    ]
+    + [np.array([1.0]), torch.tensor([1.0]), object()],
+)
+def test_what_is_no_seed(given):
+    with pytest.raises(UsageError, match="seeds is .*; allowed: ") as caught:
+        seeds_of("seeds", given)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["a", ["a"], ("a",), {"a": 1}.keys(), np.array(["a"]), np.str_("a"), (x for x in "a")],
+    ids=range(7),
+)
+def test_texts_in_whatever_they_can_be_taken_from(given):
+    assert texts_of("text", given) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, 5, b"a", [b"a"], ["a", None], [["a"]], {"a": 1}, Path("a"), [Path("a")], object()],
+)
+def test_what_is_no_text(given):
+    with pytest.raises(UsageError, match="text is .*; allowed: "):
+        texts_of("text", given)
+
+
+def test_words_for_an_error_are_made_for_an_error_alone(monkeypatch):
+    def never(*_):
+        pytest.fail("nothing is wrong")
+
+    monkeypatch.setattr(ranges, "words_for", never)
+    monkeypatch.setattr(ranges, "shown", never)
+    for kind in (Range, Letters):
+        monkeypatch.setattr(kind, "__str__", never)
+    texts_of("text", ["a red chair"] * 20)
+    seeds_of("seeds", range(20))
+    TrainRecognizerConfig(data="x").validate()

@@ -277,3 +277,17 @@ def test_a_missing_mapper_is_named_only_if_it_is_needed(editor):
 def test_the_mappers_are_the_bundles(editor):
     assert set(editor.mappers) == {"shape", "appearance"}
     assert all(isinstance(mapper, Mapper) for mapper in editor.mappers.values())
+
+
+def test_things_of_any_other_type_are_taken_or_refused_in_one_line():
+    """Texts, seeds, paths, numbers, codes: in a process of its own, where nothing checks types."""
+    quick = r"^(?!invert (mask|background|framing)|mesh resolution)"
+    run = [sys.executable, "-m", "tests.editor.odd_arguments", "tell", quick]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    *said, count = done.stdout.splitlines()
+    taken = {line.removeprefix("TAKEN ") for line in said if line.startswith("TAKEN ")}
+    assert len(taken) == len([line for line in said if line.startswith("TAKEN ")])
+    assert [line for line in said if not line.startswith("TAKEN ")] == []
+    assert int(count) > 1500
+    assert {"sample seeds: 5", "sample seeds: [5]", "sample seeds: {1, 2}"} <= taken
+    assert not any("b'words'" in line or "bytearray" in line for line in taken)
