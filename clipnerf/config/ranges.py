@@ -228,7 +228,7 @@ def texts_of(key: str, texts: object) -> list[str]:
         UsageError: none, or one that is no text, is empty, or too long to be read in reasonable
             time.
     """
-    several = _several(key, texts, str, "words, or a list of them")
+    several = _several(key, texts, str, "words, or a list of them; none is empty")
     for text in several:
         check(key, text, Caption)
         if not text.strip():
