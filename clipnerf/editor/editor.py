@@ -19,7 +19,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clipnerf.config.inversion import InversionConfig
-from clipnerf.config.ranges import Count, Degrees, Samples, Turns, Width, check, refuse
 from clipnerf.config.verbs import load
 from clipnerf.data.pictures import Picture
 from clipnerf.editor import morph
@@ -32,7 +31,7 @@ from clipnerf.editor.mesh import CRUMBS, Mesh, surface
 from clipnerf.editor.orbit import film
 from clipnerf.editor.recolor import random_appearances
 from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
-from clipnerf.editor.views import Angle, camera_at, one_turn
+from clipnerf.editor.views import Angle, camera_at, check_film, one_turn
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -149,13 +148,14 @@ class Editor:
             UserWarning: words that the CLIP model does not know, text too long for it, or a
                 prompt that lies outside what the model can do.
         """
-        Codes.check(codes)
         bare, asked = None, "the exemplar" if text is None else text
         if region is not None and isinstance(text, str):
             bare = bare_prompt(text, self.parts.noun)
         if bare is not None:  # a color, which leaves the shape alone
             text, shape = bare, 0 if shape is None else shape
-        conditions = self._conditions.encode(len(codes), text, shape, appearance, image)
+        conditions = self._conditions.encode(
+            len(Codes.check(codes)), text, shape, appearance, image
+        )
         if region is None:
             return self._mapping.change(codes, conditions).after
         plain = replace(codes.to(self.device), layers=())
@@ -264,13 +264,10 @@ class Editor:
                 One object may be seen by many cameras.
             samples: samples a ray; the generator's own where None.
         """
-        Codes.check(codes)
-        check("samples", samples, Samples | None)
+        check_film(camera, samples=samples)
         if camera is None:
             camera = camera_at(self.generator, azimuth_deg, elevation_deg, size)
-        elif not isinstance(camera, Camera):
-            refuse("camera", camera, "a Camera, such as editor.generator.camera(30, 20, 64)")
-        if len(codes) == 1 and len(camera) > 1:
+        if len(Codes.check(codes)) == 1 and len(camera) > 1:
             codes = codes[torch.zeros(len(camera), dtype=torch.long)]
         if len(camera) not in (1, len(codes)):
             raise UsageError(
@@ -304,7 +301,7 @@ class Editor:
             ClipNerfError: the video cannot be written; nothing is left behind.
         """
         path = check_video_path(path)
-        check("size", size, Width)
+        check_film(camera, size=size)
         height, width = (size, size) if camera is None else (camera.height, camera.width)
         check_video_size(height, width * len(Codes.check(codes)))
         pictures = self.frames(
@@ -341,12 +338,9 @@ class Editor:
         """
         path = check_video_path(path)
         way = morph.along(stops, frames, loop)
-        check("size", size, Width)
-        check("samples", samples, Samples | None)
+        given = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "turns": turns}
+        check_film(size=size, samples=samples, **given)
         check_video_size(size, size * len(way[0]))
-        check("turns", turns, Turns)
-        check("azimuth_deg", azimuth_deg, Degrees)
-        check("elevation_deg", elevation_deg, Degrees)
         azimuths = azimuth_deg + turns * 360 * torch.arange(frames) / frames
         pictures = morph.render_morph(
             self.generator, way, azimuths, float(elevation_deg), size, samples
@@ -364,17 +358,10 @@ class Editor:
         camera: Camera | None = None,
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The pictures of :meth:`orbit`, one after another: objects side by side, 0 to 255."""
-        Codes.check(codes)
-        for key, value, allowed in (
-            ("frames", frames, Count),
-            ("size", size, Width),
-            ("elevation_deg", elevation_deg, Degrees),
-            ("samples", samples, Samples | None),
-        ):
-            check(key, value, allowed)
+        check_film(camera, samples=samples)
         if camera is None:
             camera = one_turn(self.generator, frames, elevation_deg, size)
-        return film(self.generator, codes, camera, samples)
+        return film(self.generator, Codes.check(codes), camera, samples)
 
     def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""

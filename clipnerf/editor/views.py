@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.config.ranges import Width, check, refuse
+from clipnerf.config.ranges import Count, Degrees, Samples, Turns, Width, check, refuse
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
 from clipnerf.rendering.cameras import Camera
@@ -19,6 +20,24 @@ CUDA_ORBIT_PIXELS = 2**20
 """Pixels of a video rendered at a time; a GPU wants large launches."""
 
 Angle = float | int | Sequence[float] | np.ndarray | Tensor
+
+
+_FILM: dict[str, Any] = {
+    "frames": Count,
+    "size": Width,
+    "samples": Samples | None,
+    "azimuth_deg": Degrees,
+    "elevation_deg": Degrees,
+    "turns": Turns,
+}
+
+
+def check_film(camera: object = None, **given: object) -> None:
+    """UsageError for what describes a film or a picture, and is no number or out of range."""
+    if camera is not None and not isinstance(camera, Camera):
+        refuse("camera", camera, "a Camera, such as editor.generator.camera(30, 20, 64)")
+    for key, value in given.items():
+        check(key, value, _FILM[key])
 
 
 def frames_at_once(device: torch.device, pixels: int) -> int:
@@ -50,9 +69,7 @@ def one_turn(generator: Generator, frames: int, elevation_deg: float | int, size
     Raises:
         UsageError: no frame, or no finite elevation.
     """
-    if frames < 1:
-        raise UsageError(f"frames is {frames}; a video has at least 1")
-    finite_degrees("elevation_deg", elevation_deg)
+    check_film(frames=frames, elevation_deg=elevation_deg, size=size)
     azimuths = torch.arange(frames) * (360.0 / frames)
     return generator.camera(azimuths, float(elevation_deg), size)
 

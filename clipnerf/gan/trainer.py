@@ -307,8 +307,7 @@ class Trainer(Schedules):
         self.average.config = dataclasses.replace(self.average.config, field=field)
         files = [folder / "generator.safetensors", folder / "discriminator.safetensors"]
         self.average.save(files[0], self.provenance())
-        opponent = {OPPONENT: self.average.hash}
-        self.discriminator.save(files[1], opponent)
+        self.discriminator.save(files[1], opponent := {OPPONENT: self.average.hash})
         if self.features is not None:
             self.features.save(folder / HEADS, opponent)
             files.append(folder / HEADS)
@@ -318,13 +317,11 @@ class Trainer(Schedules):
         """Begin with the files of another run or of a bundle, at the kimg of its generator.
 
         Raises:
-            UsageError: files that are missing, of other sizes than the configuration's, or do not
-                belong together.
+            UsageError: files that are missing, of other sizes than configured, or of several runs.
         """
         weights = load_weights(folder / "generator.safetensors", "generator")
-        judge = load_weights(folder / "discriminator.safetensors", "discriminator")
-        own = weights_hash(weights.tensors)
-        refuse_stranger(folder / "discriminator.safetensors", judge, own)
+        judge = load_weights(file := folder / "discriminator.safetensors", "discriminator")
+        refuse_stranger(file, judge, own := weights_hash(weights.tensors))
         try:
             self.generator.load_state_dict(weights.tensors)
             self.average.load_state_dict(weights.tensors)
@@ -336,8 +333,7 @@ class Trainer(Schedules):
                 f"start_from is {str(folder)!r}, whose networks are of other sizes ({reason}); "
                 "give the configuration that they were trained with"
             ) from error
-        wrong = [k for k in missing.missing_keys if not k.startswith("direction.")]
-        if wrong or missing.unexpected_keys:
+        if {*missing.unexpected_keys, *(k for k in missing.missing_keys if k[:10] != "direction.")}:
             raise UsageError(f"start_from is {str(folder)!r}, whose discriminator is another one")
         if self.features is not None and (folder / HEADS).is_file():
             self.features.take_up(folder / HEADS, own)
