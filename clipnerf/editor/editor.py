@@ -153,9 +153,8 @@ class Editor:
             bare = bare_prompt(text, self.parts.noun)
         if bare is not None:  # a color, which leaves the shape alone
             text, shape = bare, 0 if shape is None else shape
-        conditions = self._conditions.encode(
-            len(Codes.check(codes)), text, shape, appearance, image
-        )
+        count = len(Codes.check(codes))
+        conditions = self._conditions.encode(count, text, shape, appearance, image)
         if region is None:
             return self._mapping.change(codes, conditions).after
         plain = replace(codes.to(self.device), layers=())
@@ -342,9 +341,7 @@ class Editor:
         check_film(size=size, samples=samples, **given)
         check_video_size(size, size * len(way[0]))
         azimuths = azimuth_deg + turns * 360 * torch.arange(frames) / frames
-        pictures = morph.render_morph(
-            self.generator, way, azimuths, float(elevation_deg), size, samples
-        )
+        pictures = morph.render_morph(self.generator, way, azimuths, elevation_deg, size, samples)
         return write_video(path, pictures, fps=fps)
 
     def frames(

@@ -155,7 +155,7 @@ def render_morph(
     generator: Generator,
     codes: Sequence[Codes],
     azimuths_deg: Float[Tensor, " frames"],
-    elevation_deg: float,
+    elevation_deg: float | int,
     size: int,
     samples: int | None,
 ) -> Iterator[np.ndarray]:
