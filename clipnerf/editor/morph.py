@@ -170,7 +170,7 @@ def render_morph(
         for start in range(0, len(codes), at_once):
             some = Codes.cat(codes[start : start + at_once]).to(generator.device)
             azimuths = azimuths_deg[start : start + at_once].repeat_interleave(objects)
-            camera = generator.camera(azimuths.to(generator.device), elevation_deg, size)
+            camera = generator.camera(azimuths.to(generator.device), float(elevation_deg), size)
             tiles = to_uint8(generator.render(some, camera, samples=samples).rgb)
             for first in range(0, len(tiles), objects):
                 yield np.concatenate(tiles[first : first + objects], axis=1)
