@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.documents import read_yaml
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,12 +73,16 @@ def load_library(path: str | Path) -> Library:
         if not isinstance(prompts, list) or not all(
             isinstance(p, str) and p.strip() for p in prompts
         ):
-            raise UsageError(f"{key} in {str(path)!r} is {prompts!r}; needed is a list of texts")
+            raise UsageError(
+                f"{key} in {str(path)!r} is {shown(prompts)}; needed is a list of texts"
+            )
         double = sorted({p for p in prompts if prompts.count(p) > 1})
         if double:
             raise UsageError(f"{key} in {str(path)!r} lists {double[0]!r} twice; remove one")
     if not found["shape"] and not found["appearance"]:
         raise UsageError(f"the text library {str(path)!r} holds no prompt; give at least one")
     if not isinstance(found["neutral"], str) or not found["neutral"].strip():
-        raise UsageError(f"neutral in {str(path)!r} is {found['neutral']!r}; needed is one text")
+        raise UsageError(
+            f"neutral in {str(path)!r} is {shown(found['neutral'])}; needed is one text"
+        )
     return Library(tuple(found["shape"]), tuple(found["appearance"]), found["neutral"])
