@@ -1,6 +1,7 @@
-"""Kills every training with SIGKILL, at random moments and at every boundary between two writes.
+"""Kills every training with SIGKILL at random moments, and resumes it from what a kill leaves at
+every boundary between two writes.
 
-    python scripts/kill_trainings.py                          all of it: about an hour of one core
+    python scripts/kill_trainings.py                          all of it: about ten minutes of a core
     python scripts/kill_trainings.py --moments 3 --boundaries 5 --only train-encoder
 
 After each kill the same command is given once more. What it makes has to be what an undisturbed
@@ -24,7 +25,7 @@ from tests.training.kills import Kills, Tally  # noqa: E402
 
 def main() -> int:
     """Reads the arguments, kills, prints."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition(".")[0])
     parser.add_argument("--moments", type=int, default=30, help="random moments for each training")
     parser.add_argument(
         "--boundaries", type=int, default=0, help="so many, drawn at random; 0: each of them"
@@ -35,7 +36,7 @@ def main() -> int:
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
         kills = Kills(Path(folder).resolve() / "kills")
-        print("| training | boundaries | killed there | at random moments | not as promised |")
+        print("| training | boundaries | resumed there | kills at moments | not as promised |")
         print("|---|---|---|---|---|")
         for name in kills.commands:
             if asked.only and not name.startswith(tuple(asked.only)):
@@ -50,7 +51,7 @@ def main() -> int:
 
 def row(tally: Tally) -> str:
     """A line of the table."""
-    told = (tally.boundaries, tally.at_boundaries, tally.at_moments, len(tally.faults))
+    told = (tally.boundaries, tally.resumed, tally.killed, len(tally.faults))
     return f"| {tally.training} | " + " | ".join(map(str, told)) + " |"
 
 

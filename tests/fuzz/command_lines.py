@@ -7,6 +7,8 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
+
 from clipnerf.config.parse import keys_of
 from clipnerf.config.ranges import Range, range_of
 from clipnerf.config.verbs import VERBS, Verb
@@ -37,7 +39,6 @@ _WORDS = (
     "!!python/name:os.system",
     "\ud800",
     "é" * 150,
-    "/",
     "/dev/null",
     "/dev/zero",
     "/proc/self/mem",
@@ -73,7 +74,7 @@ def command_line(world: World, folder: Path, draw: random.Random) -> tuple[str, 
         wrong, told = wrong or known_wrong, f"{told}{said}; "
     if not wrong and (verb.name in _COSTLY or "out" not in keys_of(verb.schema)):
         argv.append("--dry-run")
-    before, here = _tree(folder), os.getcwd()
+    before, here = _tree(folder), Path.cwd()
     os.chdir(folder)
     try:
         said = command(argv)
@@ -90,7 +91,9 @@ def command_line(world: World, folder: Path, draw: random.Random) -> tuple[str, 
 
 
 def _tree(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    # Not empty folders: they wait for a `writable_dir` that takes back the folders it has made.
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    return {str(path.relative_to(folder)) for path in files}
 
 
 def _whole(verb: Verb, world: World, draw: random.Random) -> list[str]:
@@ -198,14 +201,12 @@ def _other_path(world: World, folder: Path, draw: random.Random) -> str:
     pipe = folder / "pipe"
     if not pipe.exists():
         os.mkfifo(pipe)
-    strange = ("link", "pipe", "/dev/null", "", "nowhere", "a" * 300, "/", "\0", str(world.folder))
+    strange = ("link", "pipe", "/dev/null", "", "nowhere", "a" * 300, "\0", str(world.folder))
     return draw.choice(files) if draw.random() < 0.6 else draw.choice(strange)
 
 
 def _configuration(verb: Verb, folder: Path, draw: random.Random) -> str:
     """A YAML file of keys that the verb knows, with values that it does not want."""
-    import yaml
-
     keys = [f.name for f in dataclasses.fields(verb.schema)]
     content: Any = {draw.choice(keys): draw.choice(NASTY) for _ in range(2)}
     content = {k: v for k, v in content.items() if not isinstance(v, int) or isinstance(v, bool)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -26,11 +27,13 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.mappers.library import embed_library
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import Universal
 from clipnerf.rendering.cameras import Camera, from_nerfstudio_path, to_nerfstudio_path
 from clipnerf.segmentation.region_file import load_region
 from clipnerf.segmentation.segmenter import Segmenter
+from clipnerf.training import manifest
 from clipnerf.vision.recognizer import Recognizer
 from tests.fuzz.damage import as_json, damage, damage_text, mangle
 from tests.fuzz.watch import command, read
@@ -178,8 +181,6 @@ def run_file(name: str) -> Case:
 
 
 def _with_digest(text: str) -> str:
-    from clipnerf.training import manifest
-
     rest = text.partition("\n")[2]
     return f"{manifest._DIGEST}{manifest._sha256(rest)}\n{rest}"
 
@@ -219,8 +220,6 @@ def text_file(place: str, reader: Callable[[World, Path], Any]) -> Case:
 
 
 def _mangle_file(file: Path, draw: random.Random) -> str:
-    import yaml
-
     text = file.read_text()
     if file.suffix == ".yaml":
         about, value = mangle(yaml.safe_load(text), draw)
@@ -270,8 +269,6 @@ def _configuration(world: World, path: Path) -> Any:
 
 
 def _library(world: World, path: Path) -> Any:
-    from clipnerf.mappers.library import embed_library
-
     library = load_library(path)
     with contextlib.redirect_stderr(io.StringIO()):
         return [embed_library(world.clip, library, which) for which in ("shape", "appearance")]

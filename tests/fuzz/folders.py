@@ -5,6 +5,8 @@ import random
 import socket
 import stat
 import struct
+import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +59,7 @@ def _links(place: Path, good: bytes, draw: random.Random) -> None:
         (inside / "parent").symlink_to("..")
         (inside / "self").symlink_to("self")
         (inside / "other").symlink_to(f"../{draw.randrange(4)}")
-        (inside / "root.png").symlink_to("/")
+        (inside / "folder.png").symlink_to("..")
         (inside / "nothing.png").symlink_to("nothing")
 
 
@@ -130,11 +132,14 @@ def _pickles(place: Path, good: bytes, draw: random.Random) -> None:
         (place / name).write_bytes(trap)
 
 
-def _zip(place: Path, entries: list[tuple[str, bytes]], **options: int) -> Path:
+def _zip(place: Path, entries: list[tuple[str, bytes]]) -> Path:
     path = place.with_name("set.zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
         for name, content in entries:
-            archive.writestr(zipfile.ZipInfo(name), content, **options)
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
     return path
 
 
@@ -145,11 +150,7 @@ def _zip_names(place: Path, good: bytes, draw: random.Random) -> Path:
 
 
 def _zip_twice(place: Path, good: bytes, draw: random.Random) -> Path:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _zip(place, [("a.png", good), ("a.png", good[:20]), ("A.png", good)] * 2)
+    return _zip(place, [("a.png", good), ("a.png", good[:20]), ("A.png", good)] * 2)
 
 
 def _zip_bomb(place: Path, good: bytes, draw: random.Random) -> Path:
@@ -182,8 +183,6 @@ def _zip_torn(place: Path, good: bytes, draw: random.Random) -> Path:
 
 
 def _other_archive(place: Path, good: bytes, draw: random.Random) -> Path:
-    import tarfile
-
     path = place.with_name(draw.choice(("set.tar", "set.zip", "set.tar.gz")))
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
         archive.add(place, "set")

@@ -5,6 +5,7 @@ import io
 import resource
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -97,8 +98,10 @@ def watched(faults: list[str]) -> Iterator[None]:
     signal.alarm(LIMIT_S + 1)
     try:
         yield
-    except Hang:
-        faults.append(f"hangs: stopped after {LIMIT_S} s")
+    except Hang as hang:
+        last = traceback.extract_tb(hang.__traceback__)[-4:]
+        where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in last)
+        faults.append(f"hangs: stopped after {LIMIT_S} s at {where}")
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)

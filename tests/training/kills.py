@@ -1,8 +1,10 @@
 """Kills trainings, and compares what the same command then makes with an undisturbed run.
 
 Every child is forked from a process that has imported all and computed nothing, so that it begins
-at once. A boundary between two writes is what Python's audit events tell: each file of the run that
-is opened, renamed, linked or removed, each folder that is made, and each line of stats.jsonl.
+at once. At random moments it is killed. What a kill leaves at the boundaries between two writes is
+gathered in one run: at each of Python's audit events, when a file of the run is opened, renamed,
+linked or removed or a folder is made, and at each line of stats.jsonl, the folder is copied, if it
+has changed. The same command is then given to each copy.
 """
 
 import contextlib
@@ -10,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -32,6 +35,7 @@ import clipnerf.segmentation.train  # noqa: F401 : all of them, so that children
 from clipnerf.cli import main
 from clipnerf.config.parse import parse
 from clipnerf.inversion.rendered_data import KnownPictures
+from clipnerf.io.provenance import git_commit
 from clipnerf.segmentation.pseudo_labels import PseudoLabels
 from clipnerf.training import checkpoints
 from clipnerf.training.run_folder import RunFolder
@@ -49,15 +53,16 @@ class Tally:
     """What became of a training that was killed.
 
     Attributes:
-        boundaries: between two writes, in an undisturbed run.
-        at_boundaries, at_moments: kills that met it, at those and at random moments.
+        boundaries: different states of its files, between two writes of an undisturbed run.
+        resumed: those of them that were resumed from.
+        killed: kills at random moments that met it.
         faults: what was not as promised, a line each.
     """
 
     training: str
     boundaries: int = 0
-    at_boundaries: int = 0
-    at_moments: int = 0
+    resumed: int = 0
+    killed: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -76,38 +81,38 @@ class Kills:
         if status != 0:
             raise RuntimeError((folder / "world.log").read_text())
         self.commands: dict[str, list[str]] = json.loads((folder / "commands.json").read_text())
+        git_commit()  # what takes time to look up is there for the children
         for command in self.commands.values():
-            parse(command)  # what it has to look up is there for the children
+            parse(command)
 
     def kill(self, training: str, boundaries: int, moments: int, seed: int) -> Tally:
-        """Kills it at so many boundaries, drawn at random (0: at each), and random moments."""
+        """Resumes it from so many boundaries, drawn at random (0: each), and kills it at random
+        moments, every other time twice."""
         draw, tally = random.Random(f"{seed} {training}"), Tally(training)
         whole, again = self._place(), self._place()
         began = time.monotonic()
-        status = self._run(training, whole, count=True)
+        status = self._run(training, whole)
         taken = time.monotonic() - began
-        if status or self._run(training, again):
+        if status or self._run(training, again, copies=self.folder / "copies"):
             tally.faults.append(f"does not run: {_said(whole)}{_said(again)}")
             return tally
         tally.faults += [f"twice is not the same: {said}" for said in differences(whole, again)]
-        tally.boundaries = int((whole / "events").read_text())
-        at: list[int] = list(range(1, tally.boundaries + 1))
-        for number in at if boundaries == 0 else sorted(draw.sample(at, min(boundaries, len(at)))):
-            place = self._place()
-            killed = self._run(training, place, kill_at=number) == -signal.SIGKILL
-            tally.at_boundaries += killed
-            said = self._resumed(training, whole, place) if killed else ["was not killed"]
-            tally.faults += [f"boundary {number}: {each}" for each in said]
+        copies = sorted((self.folder / "copies").iterdir(), key=lambda copy: int(copy.name))
+        tally.boundaries = len(copies)
+        for copy in draw.sample(copies, min(boundaries, len(copies))) if boundaries else copies:
+            tally.resumed += 1
+            said = self._resumed(training, whole, copy)
+            tally.faults += [f"boundary {copy.name}: {each}" for each in said]
         for number in range(moments):
             place, killed = self._place(), False
             for _ in range(1 + number % 2):  # every other one twice
                 after = draw.uniform(0, taken)
                 killed |= self._run(training, place, kill_after=after) == -signal.SIGKILL
-            tally.at_moments += killed
+            tally.killed += killed
             said = self._resumed(training, whole, place)
             tally.faults += [f"moment {number} ({after:.3f} s): {each}" for each in said]
-        shutil.rmtree(whole)
-        shutil.rmtree(again)
+        for folder in (whole, again, self.folder / "copies"):
+            shutil.rmtree(folder)
         return tally
 
     def _resumed(self, training: str, whole: Path, place: Path) -> list[str]:
@@ -128,9 +133,8 @@ class Kills:
         self,
         training: str,
         place: Path,
-        count: bool = False,
-        kill_at: int = 0,
         kill_after: float = LIMIT_S,
+        copies: Path | None = None,
     ) -> int:
         out = "out/recognizer.safetensors" if training == "train-recognizer" else "run"
         command = [*self.commands[training], "--out", out]
@@ -138,11 +142,9 @@ class Kills:
         def work() -> int:
             torch.set_num_threads(1)
             os.chdir(place)
-            passed = _hear(place, kill_at)
-            status = main(command)
-            if count:
-                (place / "events").write_text(str(passed()))
-            return status
+            if copies is not None:
+                _copy_at_boundaries(place, copies)
+            return main(command)
 
         return _child(work, place / "log", kill_after)
 
@@ -164,7 +166,7 @@ def differences(whole: Path, place: Path) -> list[str]:
 
 def _names(place: Path) -> set[str]:
     files = (path.relative_to(place).as_posix() for path in place.rglob("*"))
-    return {name for name in files if "tensorboard/" not in name and name not in ("log", "events")}
+    return {name for name in files if "tensorboard/" not in name and name != "log"}
 
 
 def _content(file: Path) -> Any:
@@ -196,29 +198,43 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _hear(place: Path, kill_at: int) -> Callable[[], int]:
-    """Counts events in ``place`` from now on, and dies at one; returns what tells their number."""
-    passed, inside = 0, str(place)
+def _copy_at_boundaries(place: Path, copies: Path) -> None:
+    """From now on, each state of ``place`` between two writes is copied to a folder of its own."""
+    states: list[Any] = []
+    copying = False
 
     def tick() -> None:
-        nonlocal passed
-        passed += 1
-        if passed == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal copying
+        copying = True
+        state = _state(place)
+        if state not in states:
+            states.append(state)
+            shutil.copytree(place, copies / str(len(states)), symlinks=True)
+        copying = False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _EVENTS and isinstance(arguments[0], str | os.PathLike):
-            if os.path.abspath(os.fspath(arguments[0])).startswith(f"{inside}/"):
+        if not copying and event in _EVENTS and isinstance(arguments[0], str | os.PathLike):
+            if os.path.abspath(os.fspath(arguments[0])).startswith(f"{place}/"):
                 tick()
 
     def log(self: RunFolder, step: int, **scalars: Any) -> None:
         original(self, step, **scalars)
         tick()
 
+    copies.mkdir()
     original = RunFolder.log
     RunFolder.log = log  # type: ignore[method-assign]
     sys.addaudithook(hook)
-    return lambda: passed
+
+
+def _state(place: Path) -> dict[str, Any]:
+    """What its files hold, but for the numbers in temporary names, and TensorBoard's."""
+    found = {}
+    for path in place.rglob("*"):
+        name = re.sub(r"\d+-[0-9a-f]{8}", "", path.relative_to(place).as_posix())
+        if "tensorboard/" not in name and name != "log":
+            found[name] = None if path.is_dir() else hash(path.read_bytes())
+    return found
 
 
 def _child(work: Callable[[], int], log: Path, limit_s: float = LIMIT_S) -> int:
