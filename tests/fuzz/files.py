@@ -265,7 +265,7 @@ def drawn(world: World, folder: Path, draw: random.Random) -> tuple[str, list[st
 
 
 def _configuration(world: World, path: Path) -> Any:
-    return parse(["train-mapper", "--config", str(path)])
+    return parse(["train-region", "--config", str(path)])
 
 
 def _library(world: World, path: Path) -> Any:
@@ -291,7 +291,7 @@ FILES: dict[str, Case] = {
     "wishes": text_file("wishes.yaml", lambda w, p: load_wishes(p)),
     "zero-shot prompts": text_file("zero_shot.yaml", lambda w, p: load_questions(p)),
     "evaluation.yaml": text_file("evaluation.yaml", lambda w, p: load_said(p)),
-    "configuration of a verb": text_file("train-mapper-universal.yaml", _configuration),
+    "configuration of a verb": text_file("train-region.yaml", _configuration),
     "RefCOCO's instances": text_file("refcoco/instances.json", _referring),
     "RefCOCO's refs": text_file("refcoco/refs(unc).json", _referring),
     "camera path": camera_path,
