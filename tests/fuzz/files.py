@@ -238,7 +238,7 @@ def _mangle_file(file: Path, draw: random.Random) -> str:
 
 def camera_path(world: World, folder: Path, draw: random.Random) -> tuple[str, list[str]]:
     """nerfstudio's JSON, once it has been read."""
-    whole = to_nerfstudio_path(Camera.orbit(torch.tensor([0.0, 90.0]), 20.0, size=16), fps=2)
+    whole = to_nerfstudio_path(Camera.orbit(torch.tensor([0.0, 90.0]), 20.0, size=16), fps=2.0)
     about, value = mangle(whole, draw)
     found, faults = read(lambda: from_nerfstudio_path(value))
     if found is not None and not all(bool(torch.isfinite(x).all()) for x in (found.c2w, found.K)):

@@ -43,7 +43,9 @@ def _wish(row: object, where: str) -> Wish:
         raise UsageError(
             f"{where} is {shown(row)}; it has the keys prompt, wanted, shape, appearance"
         )
-    wanted = row["wanted"]
+    prompt, wanted = row["prompt"], row["wanted"]
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UsageError(f"{where}: prompt is {shown(prompt)}; needed: words, such as a red chair")
     if not isinstance(wanted, dict) or not wanted:
         raise UsageError(f"{where}: wanted is {shown(wanted)}; give attributes with their values")
     for attribute, value in wanted.items():
