@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from clipnerf.errors import UsageError
 from clipnerf.rendering.cameras import (
     Camera,
     intrinsics,

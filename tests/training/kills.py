@@ -45,6 +45,9 @@ PseudoLabels.PART = KnownPictures.PART = 3  # of 6 shapes, so that there are sev
 
 LIMIT_S = 120
 """A child that takes longer hangs."""
+_UNSWEPT = re.compile(r"(out/)?\.[^/]*\.tmp(\.safetensors)?")
+"""Temporaries beside a run folder or a lone file: this waits until whoever writes there next, or
+asks whether it can, removes those of processes that are no more."""
 _EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link")
 
 
@@ -166,7 +169,8 @@ def differences(whole: Path, place: Path) -> list[str]:
 
 def _names(place: Path) -> set[str]:
     files = (path.relative_to(place).as_posix() for path in place.rglob("*"))
-    return {name for name in files if "tensorboard/" not in name and name != "log"}
+    names = {name for name in files if "tensorboard/" not in name and name != "log"}
+    return {name for name in names if not _UNSWEPT.fullmatch(name)}
 
 
 def _content(file: Path) -> Any:
