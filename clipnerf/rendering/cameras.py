@@ -14,14 +14,12 @@ The converter to OpenGL axes is at the end; camera paths as files are in ``io/ca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from clipnerf.errors import UsageError
 
 
 @dataclass(frozen=True)

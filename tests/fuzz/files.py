@@ -26,11 +26,11 @@ from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.result import load_codes
+from clipnerf.io.camera_path import read_camera_path
 from clipnerf.io.weights import load_weights, save_weights, weights_hash
 from clipnerf.mappers.library import embed_library
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import Universal
-from clipnerf.rendering.cameras import Camera, from_nerfstudio_path, to_nerfstudio_path
 from clipnerf.segmentation.region_file import load_region
 from clipnerf.segmentation.segmenter import Segmenter
 from clipnerf.training import manifest
@@ -236,16 +236,6 @@ def _mangle_file(file: Path, draw: random.Random) -> str:
     return about
 
 
-def camera_path(world: World, folder: Path, draw: random.Random) -> tuple[str, list[str]]:
-    """nerfstudio's JSON, once it has been read."""
-    whole = to_nerfstudio_path(Camera.orbit(torch.tensor([0.0, 90.0]), 20.0, size=16), fps=2.0)
-    about, value = mangle(whole, draw)
-    found, faults = read(lambda: from_nerfstudio_path(value))
-    if found is not None and not all(bool(torch.isfinite(x).all()) for x in (found.c2w, found.K)):
-        faults.append("cameras that are not finite")
-    return about, faults
-
-
 def archive(world: World, folder: Path, draw: random.Random) -> tuple[str, list[str]]:
     """A zip of pictures, damaged."""
     path = folder / "pictures.zip"
@@ -274,6 +264,13 @@ def _library(world: World, path: Path) -> Any:
         return [embed_library(world.clip, library, which) for which in ("shape", "appearance")]
 
 
+def _camera_path(world: World, path: Path) -> Any:
+    found = read_camera_path(path / "path.json").camera
+    if not all(bool(torch.isfinite(each).all()) for each in (found.c2w, found.K)):
+        raise ArithmeticError("cameras that are not finite")
+    return found
+
+
 def _referring(world: World, path: Path) -> Any:
     data = ReferringDataset.open(path, 16)
     return data.masks(range(len(data.samples)))
@@ -294,7 +291,7 @@ FILES: dict[str, Case] = {
     "configuration of a verb": text_file("train-region.yaml", _configuration),
     "RefCOCO's instances": text_file("refcoco/instances.json", _referring),
     "RefCOCO's refs": text_file("refcoco/refs(unc).json", _referring),
-    "camera path": camera_path,
+    "camera path": text_file("film/path.json", _camera_path),
     "zip": archive,
     "what data synthesize wrote": drawn,
 }

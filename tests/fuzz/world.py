@@ -18,7 +18,9 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.pose import Pose
 from clipnerf.inversion.result import KIND as CODES
+from clipnerf.io.camera_path import CameraPath, camera_path_json
 from clipnerf.io.weights import save_weights
+from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.segmenter import Segmenter
 from tests.tiny_bundle import CODE_DIM, tiny_universal
 from tests.tiny_world import tiny_world
@@ -86,6 +88,9 @@ def make_world(folder: Path) -> World:
     (folder / "zero_shot.yaml").write_text(ZERO_SHOT)
     (folder / "evaluation.yaml").write_text("category: chairs\nneutral: a chair\n")
     Image.open(folder / "pictures/000.png").save(folder / "photo.png")
+    film = CameraPath(Camera.orbit(torch.tensor([0.0, 90.0]), 20.0, size=16), 2.0)
+    (folder / "film").mkdir()
+    (folder / "film/path.json").write_text(camera_path_json(film))
     _zipped(folder / "pictures", folder / "pictures.zip")
     _refcoco(folder / "refcoco", folder / "pictures/000.png")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from clipnerf.errors import UsageError
 from clipnerf.rendering.cameras import (
     Camera,
     intrinsics,
