@@ -110,7 +110,10 @@ class Kills:
             place, killed = self._place(), False
             for _ in range(1 + number % 2):  # every other one twice
                 after = draw.uniform(0, taken)
-                killed |= self._run(training, place, kill_after=after) == -signal.SIGKILL
+                if self._run(training, place, kill_after=after) == -signal.SIGKILL:
+                    killed = True
+                else:  # it had ended
+                    taken = after
             tally.killed += killed
             said = self._resumed(training, whole, place)
             tally.faults += [f"moment {number} ({after:.3f} s): {each}" for each in said]
