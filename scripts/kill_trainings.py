@@ -36,7 +36,7 @@ def main() -> int:
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
         kills = Kills(Path(folder).resolve() / "kills")
-        print("| training | boundaries | resumed there | kills at moments | not as promised |")
+        print("| training | boundaries | resumed there | kills at moments | other than undisturbed |")
         print("|---|---|---|---|---|")
         for name in kills.commands:
             if asked.only and not name.startswith(tuple(asked.only)):

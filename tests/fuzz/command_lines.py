@@ -71,7 +71,9 @@ def command_line(world: World, folder: Path, draw: random.Random) -> tuple[str, 
     wrong, told = False, ""
     for _ in range(draw.choice((1, 1, 2, 3))):
         argv, known_wrong, said = _change(argv, verb, world, folder, draw)
-        wrong, told = wrong or known_wrong, f"{told}{said}; "
+        wrong, told = known_wrong, f"{told}{said}; "
+        if wrong:
+            break  # or another change could take it back
     if not wrong and (verb.name in _COSTLY or "out" not in keys_of(verb.schema)):
         argv.append("--dry-run")
     before, here = _tree(folder), Path.cwd()
@@ -145,7 +147,7 @@ def _change(
     if kind == "value":
         value = draw.choice((*_WORDS, *_NUMBERS, *map(str, NASTY)))
         if _expensive(known[key]):
-            value = draw.choice(_NUMBERS[:6])
+            value = draw.choice(("nan", ".inf", "-.inf", "1e999", "many", "１２"))
         glue = draw.random() < 0.5
         return [*argv, *([f"--{key}={value}"] if glue else [f"--{key}", value])], False, key
     if kind == "key":
