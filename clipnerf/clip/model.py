@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import open_clip
 import torch
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
-from clipnerf.config.ranges import Caption, check, texts_of
+from clipnerf.config.ranges import Caption, Range, check, texts_of
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.io.weights import rebuilding, weights_hash
 
@@ -220,8 +220,19 @@ def _shortened(text: str, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
 
 
+_Layers = Annotated[int, Range(1, 1000)]
+
+
 def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn.Module:
-    """A model with random weights from an open_clip configuration, made by open_clip itself."""
+    """A model with random weights from an open_clip configuration, made by open_clip itself.
+
+    Raises:
+        UsageError: it asks for thousands of layers, which would take hours to be made.
+    """
+    for tower in ("vision_cfg", "text_cfg"):
+        found = model_cfg[tower].get("layers", 1)
+        for count in found if isinstance(found, list) else [found]:
+            check(f"{tower}.layers", count, _Layers)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         config = {"model_cfg": dict(model_cfg), "preprocess_cfg": dict(preprocess_cfg)}
         Path(folder, "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.documents import read_yaml
-from clipnerf.config.ranges import Caption, check
+from clipnerf.config.ranges import Caption, check, shown
 from clipnerf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def text_embedding(
         UsageError: an empty prompt, or a template without ``{}``.
     """
     check("text", prompt, Caption)
-    check("text", prompt, Caption)
     if not prompt.strip():
         raise UsageError(f"text is empty ({prompt!r}); give at least one word")
     for template in templates:
@@ -75,12 +74,16 @@ def load_library(path: str | Path) -> Library:
         if not isinstance(prompts, list) or not all(
             isinstance(p, str) and p.strip() for p in prompts
         ):
-            raise UsageError(f"{key} in {str(path)!r} is {prompts!r}; needed is a list of texts")
+            raise UsageError(
+                f"{key} in {str(path)!r} is {shown(prompts)}; needed is a list of texts"
+            )
         double = sorted({p for p in prompts if prompts.count(p) > 1})
         if double:
             raise UsageError(f"{key} in {str(path)!r} lists {double[0]!r} twice; remove one")
     if not found["shape"] and not found["appearance"]:
         raise UsageError(f"the text library {str(path)!r} holds no prompt; give at least one")
     if not isinstance(found["neutral"], str) or not found["neutral"].strip():
-        raise UsageError(f"neutral in {str(path)!r} is {found['neutral']!r}; needed is one text")
+        raise UsageError(
+            f"neutral in {str(path)!r} is {shown(found['neutral'])}; needed is one text"
+        )
     return Library(tuple(found["shape"]), tuple(found["appearance"]), found["neutral"])

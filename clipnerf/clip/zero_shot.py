@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.documents import read_yaml
+from clipnerf.config.ranges import shown
 from clipnerf.data.records import Record
 from clipnerf.errors import UsageError
 
@@ -155,7 +156,7 @@ def table(answers: Sequence[Answer]) -> str:
 
 
 def _question(path: str, name: str, entry: object) -> Question:
-    shape = f"{name} in {path!r} is {entry!r}; needed is value: [prompts]"
+    shape = f"{name} in {path!r} is {shown(entry)}; needed is value: [prompts]"
     if not isinstance(entry, dict) or not entry:
         raise UsageError(shape)
     if "prompts" not in entry:
@@ -163,14 +164,15 @@ def _question(path: str, name: str, entry: object) -> Question:
     prompts, where = entry["prompts"], entry.get("where", {})
     if not isinstance(prompts, dict) or not isinstance(where, dict) or len(prompts) < 2:
         raise UsageError(f"{shape}, for two values or more")
-    texts = {str(v): (p,) if isinstance(p, str) else tuple(p or ()) for v, p in prompts.items()}
+    texts = {value: [said] if isinstance(said, str) else said for value, said in prompts.items()}
     if not all(
-        each and all(isinstance(t, str) and t.strip() for t in each) for each in texts.values()
+        each and isinstance(each, list) and all(isinstance(t, str) and t.strip() for t in each)
+        for each in texts.values()
     ):
         raise UsageError(f"{shape}; a value has no prompt")
     return Question(
         name=name,
         attribute=str(entry.get("attribute", name)),
-        prompts=texts,
+        prompts={value: tuple(each) for value, each in texts.items()},
         where={str(key): str(value) for key, value in where.items()},
     )

@@ -87,7 +87,10 @@ def read_text(path: str | Path) -> str:
         with open(path, "rb") as file:
             raw = file.read(LARGEST_YAML + 1)
         text = raw.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    # ValueError: no UTF-8, or a NUL among the letters of the path
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
         reason = getattr(error, "strerror", None) or getattr(error, "reason", error)
         raise UsageError(
             f"{shown(str(path))} cannot be read ({reason}); give a YAML file"

@@ -12,8 +12,8 @@ from clipnerf.data.masks import about_covers, select
 from clipnerf.data.pictures import decode
 from clipnerf.data.records import Listing, Record, list_pictures
 from clipnerf.data.referring import labels_of
-from clipnerf.data.source import BrokenPicture, Source, first_few, printable
-from clipnerf.errors import UsageError
+from clipnerf.data.source import BrokenPicture, Source, first_few
+from clipnerf.errors import UsageError, printable
 from clipnerf.training.progress import Progress
 
 _FEW = 200

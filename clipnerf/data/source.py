@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import ClipNerfError, UsageError, printable
 
 File = io.BufferedReader | io.BytesIO
 
@@ -161,7 +161,7 @@ class Source:
                 with os.scandir(folder) as found:
                     entries = sorted(found, key=lambda entry: entry.name)
             except OSError as error:
-                raise UsageError(f"the folder {folder} {_reason(error)}") from error
+                raise UsageError(f"the folder {shortened(folder)} {_reason(error)}") from error
             for entry in entries:
                 name = posixpath.join(inside, entry.name)
                 if _hidden(entry.name):
@@ -199,11 +199,6 @@ def shortened(path: str | Path, most: int = 200) -> str:
     """A path for an error's one line."""
     text = printable(str(path))
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
-
-
-def printable(text: str) -> str:
-    """The text with what cannot be printed, or would end a line, spelt out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def first_few(things: list[str], count: int = 5) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from clipnerf.config.documents import read_yaml
 from clipnerf.config.evaluation import EvaluateConfig
 from clipnerf.config.paths import bundle_path
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 from clipnerf.vision.pretrained import Absence
 
@@ -131,10 +132,12 @@ def _said(path: Path) -> dict[str, str]:
     content = read_yaml(path) or {}
     known = {"category", "neutral"}
     if not isinstance(content, dict) or not set(content) <= known:
-        raise UsageError(f"'{path}' holds {content!r}; allowed are the keys category and neutral")
+        raise UsageError(
+            f"'{path}' holds {shown(content)}; allowed are the keys category and neutral"
+        )
     for key, value in content.items():
         if not isinstance(value, str) or not value.strip():
-            raise UsageError(f"'{path}': {key} is {value!r}; it is a text, such as chairs")
+            raise UsageError(f"'{path}': {key} is {shown(value)}; it is a text, such as chairs")
     return content
 
 

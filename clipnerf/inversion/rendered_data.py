@@ -16,6 +16,7 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.surface import see_surface
 from clipnerf.inversion.pose import Pose
+from clipnerf.io.atomic import sweep_temporaries
 from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.training.seeds import torch_generator
 
@@ -92,6 +93,7 @@ class KnownPictures:
 
     def forget(self) -> None:
         """Removes the rendered parts."""
+        sweep_temporaries(self.folder)
         for file in self.folder.glob("part-*.safetensors"):
             file.unlink()
         if self.folder.is_dir():

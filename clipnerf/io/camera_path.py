@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clipnerf.config.documents import parse_json
 from clipnerf.errors import UsageError
 from clipnerf.rendering.cameras import Camera, front_to_x, to_opengl
 
@@ -73,10 +74,10 @@ def read_camera_path(path: str | Path, front_azimuth_deg: float | int = 0.0) -> 
         UsageError: no such file, no camera path, or cameras that cannot be.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"camera path {str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"camera path {str(path)!r} is no JSON ({error})") from error
     try:
         return _parsed(content, float(front_azimuth_deg))

@@ -22,6 +22,7 @@ from clipnerf.config.segmentation import TrainRegionConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.io.atomic import sweep_temporaries
 from clipnerf.io.weights import load_weights, save_weights
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import place_samples
@@ -153,6 +154,7 @@ class PseudoLabels:
 
     def forget(self) -> None:
         """Remove what was kept."""
+        sweep_temporaries(self.folder)
         for file in self.folder.glob("part-*.safetensors"):
             file.unlink(missing_ok=True)
         if self.folder.is_dir():

@@ -227,16 +227,21 @@ class RunFolder:
         if self._stats is not None:
             self._stats.close()
             self._stats = None
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _is_up_to(line, step)]
-        if kept != lines:
-            _write_text(path, "".join(line + "\n" for line in kept))
+        try:
+            found = path.read_bytes()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        kept = b"".join(line + b"\n" for line in found.splitlines() if _is_up_to(line, step))
+        if kept != found:
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(kept)
 
 
-def _is_up_to(line: str, step: int) -> bool:
+def _is_up_to(line: bytes, step: int) -> bool:
     try:
-        return json.loads(line)["step"] <= step
-    except (ValueError, TypeError, KeyError):  # the half line of a killed process
+        return bool(json.loads(line)["step"] <= step)
+    # half the line of a killed process, or a damaged one
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
 
 

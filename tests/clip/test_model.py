@@ -52,6 +52,13 @@ def refusal(source: object, kind: type[ClipNerfError] = UsageError) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("layers", [10**30, 0, [1, 10**9, 1, 1], None])
+def test_a_model_of_countless_layers_is_not_begun(layers):
+    tower = {"image_size": 32, "width": 8, "layers": layers}
+    with pytest.raises(UsageError, match="vision_cfg.layers"):
+        build({"embed_dim": 8, "vision_cfg": tower, "text_cfg": {}}, {})
+
+
 def test_vit_b_32_from_a_file_guides(vit: Clip) -> None:
     """The way the big weights will go: a few steps on the pixels raise the similarity."""
     torch.manual_seed(1)

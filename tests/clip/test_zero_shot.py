@@ -94,7 +94,15 @@ def test_the_questions_of_the_cars_are_about_what_cars_have_and_in_their_caption
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "color: red", "color: {red: [a]}", "color: {red: [], b: [x]}"]
+    "text",
+    [
+        "[]",
+        "color: red",
+        "color: {red: [a]}",
+        "color: {red: [], b: [x]}",
+        "color: {red: 1, b: [x]}",
+        "color: {red: {a: 1}, b: [x]}",
+    ],
 )
 def test_bad_questions(tmp_path: Path, text: str) -> None:
     path = tmp_path / "questions.yaml"

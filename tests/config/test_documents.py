@@ -77,6 +77,7 @@ def test_a_yaml_file_that_is_large_or_none(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x80")
     assert "cannot be read" in _quickly(read_yaml, tmp_path / "binary")
     assert "cannot be read" in _quickly(read_yaml, tmp_path / ("n" * 300))
+    assert "cannot be read" in _quickly(read_yaml, "a\0b")
 
 
 def test_many_keys_take_bounded_time():

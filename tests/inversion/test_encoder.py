@@ -154,8 +154,10 @@ def test_an_interrupted_training_gives_the_same_bits(config, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             train_encoder(config)
         monkeypatch.setattr(EncoderTraining, "advance", step)
+        (tmp_path / "again/pictures/.part-0000.1-0a.tmp.safetensors").touch()  # as a kill does
     again = load_weights(train_encoder(config), "encoder").tensors
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert not (tmp_path / "again/pictures").exists()
 
 
 def test_it_learns_where_the_camera_stands_and_what_it_sees(config):

@@ -265,6 +265,21 @@ def test_stats_are_trimmed_on_resume(tmp_path):
     assert [event.value for event in board.Scalars("loss")] == [1.0, 2.0, 3.0, 4.0, 50.0]
 
 
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe{}\n", b"[" * 9000 + b"\n", b"[1]\n", b'{"step": "a"}\n']
+)
+def test_damaged_lines_of_stats_are_dropped_alone(tmp_path, damage):
+    with _open(tmp_path) as run:
+        run.log(1, loss=1.0)
+        run.save_state(2, {})
+    file = tmp_path / "stats.jsonl"
+    file.write_bytes(damage + file.read_bytes().rstrip(b"\n"))
+    with _open(tmp_path) as run:
+        assert run.load_state()[0] == 2
+        run.log(3, loss=3.0)
+    assert [line["step"] for line in _lines(tmp_path)] == [1, 3]
+
+
 def test_stats_of_a_run_without_checkpoint_start_again(tmp_path):
     with _open(tmp_path) as run:
         run.log(0, loss=1.0)

@@ -25,6 +25,7 @@ from clipnerf.data.procedural import category as find_category
 from clipnerf.data.procedural import regions_of as find_regions
 from clipnerf.data.procedural.parts import Object
 from clipnerf.data.procedural.render import FOV_DEG, OVERSAMPLING, render
+from clipnerf.data.source import shortened
 from clipnerf.errors import UsageError
 from clipnerf.io.atomic import atomic_write, cannot_write, sweep_temporaries, writable_dir
 from clipnerf.training.progress import Progress
@@ -191,10 +192,11 @@ def _claim(out: Path, settings: dict[str, Any], count: int) -> None:
     writable_dir(out)
     manifest = out / "synthesize.json"
     if manifest.exists():
-        found = manifest.read_text().strip()
+        found = _text(manifest).strip()
         if found != json.dumps(settings):
             raise UsageError(
-                f"{out} holds pictures made with other settings ({found}); give another folder"
+                f"{out} holds pictures made with other settings ({shortened(found)}); give another "
+                "folder"
             )
         sweep_temporaries(out)
         _refuse_fewer(out, count)
@@ -207,12 +209,21 @@ def _claim(out: Path, settings: dict[str, Any], count: int) -> None:
 
 def _refuse_fewer(out: Path, count: int) -> None:
     metadata = out / "metadata.jsonl"
-    present = metadata.read_text().count("\n") if metadata.exists() else 0
+    present = _text(metadata).count("\n") if metadata.exists() else 0
     if present > count:
         raise UsageError(
             f"{out} already holds {present} pictures, count is {count}; "
             f"ask for {present} or more, or give another folder"
         )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}); remove it, or give another folder"
+        ) from error
 
 
 def _beside(out: Path, name: str | None) -> Path | None:

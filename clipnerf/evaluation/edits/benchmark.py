@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipnerf.config.documents import read_yaml
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 
 
@@ -39,15 +40,19 @@ def load_wishes(path: str | Path) -> tuple[Wish, ...]:
 def _wish(row: object, where: str) -> Wish:
     known = ("prompt", "wanted", "shape", "appearance")
     if not isinstance(row, dict) or not {"prompt", "wanted"} <= set(row) <= set(known):
-        raise UsageError(f"{where} is {row!r}; it has the keys prompt, wanted, shape, appearance")
-    wanted = row["wanted"]
+        raise UsageError(
+            f"{where} is {shown(row)}; it has the keys prompt, wanted, shape, appearance"
+        )
+    prompt, wanted = row["prompt"], row["wanted"]
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UsageError(f"{where}: prompt is {shown(prompt)}; needed: words, such as a red chair")
     if not isinstance(wanted, dict) or not wanted:
-        raise UsageError(f"{where}: wanted is {wanted!r}; give attributes with their values")
+        raise UsageError(f"{where}: wanted is {shown(wanted)}; give attributes with their values")
     for attribute, value in wanted.items():
         if not isinstance(value, str):  # YAML reads a bare yes as true
-            raise UsageError(f"{where}: {attribute} is {value!r}, no word; put it in quotes")
+            raise UsageError(f"{where}: {attribute} is {shown(value)}, no word; put it in quotes")
     for key in ("shape", "appearance"):
         strength = row.get(key, 1.0)
         if isinstance(strength, bool) or not isinstance(strength, int | float):
-            raise UsageError(f"{where}: {key} is {strength!r}; it is a strength, a number")
+            raise UsageError(f"{where}: {key} is {shown(strength)}; it is a strength, a number")
     return Wish(**row)

@@ -189,3 +189,21 @@ def test_field_of_view_and_rays_a_pixel_reach_the_pictures(tmp_path):
     assert colors[1] < 0.5 * colors[0]
     with pytest.raises(UsageError, match="cars"):
         synthesize("cars", 1, 48, 0, tmp_path / "sharp")
+
+
+@pytest.mark.parametrize("name", ["synthesize.json", "metadata.jsonl"])
+@pytest.mark.parametrize("damage", ["folder", "binary"])
+def test_a_folder_whose_own_files_are_damaged(tmp_path, name, damage):
+    out = synthesize("chairs", 1, 16, 0, tmp_path / "set")
+    good = (out / name).read_bytes()
+    (out / name).unlink()
+    if damage == "folder":
+        (out / name).mkdir()
+    else:
+        (out / name).write_bytes(b"\x80\xff" * 300)
+    if (name, damage) == ("metadata.jsonl", "binary"):  # what can be written again is
+        assert (synthesize("chairs", 1, 16, 0, out) / name).read_bytes() == good
+    else:
+        with pytest.raises(UsageError, match="cannot be read|other settings") as error:
+            synthesize("chairs", 1, 16, 0, out)
+        assert len(str(error.value)) < 800

@@ -50,6 +50,9 @@ def test_strengths_are_one_if_not_said(tmp_path):
         ("- {prompt: x, wanted: {a: b}, shape: big}", "shape is 'big'"),
         ("[]", "no list of wishes"),
         ("- {prompt: x, wanted: {}}", "wanted is"),
+        ("- {prompt: null, wanted: {a: b}}", "prompt is None"),
+        ("- {prompt: ' ', wanted: {a: b}}", "prompt is ' '"),
+        (f"- {{prompt: x, wanted: [{'long, ' * 900}]}}", "wanted is .{,300}; give"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, message):
