@@ -76,9 +76,9 @@ save_png("objects.png", contact_sheet([p for view in views for p in view.picture
     Work(
         "turning",
         "From all sides",
-        "clipnerf orbit chairs-128 --seeds 0,1,2 --size 128 --out turning.mp4",
+        "clipnerf orbit cars-128 --seeds 0,1,2,3,4 --size 128 --out turning.mp4",
         "turning.mp4",
-        "Seeds 0 to 2 of the generator that learned at 128 pixels; it knows no words yet.",
+        "Seeds 0 to 4 of the cars that learned at 128 pixels; they know no words yet.",
     ),
     Work(
         "words",
