@@ -303,6 +303,21 @@ def test_an_output_path_that_cannot_be_written(say, tmp_path, bundle, pictures, 
     assert {p.name for p in tmp_path.iterdir()} == {"file", "pictures"}
 
 
+@pytest.mark.parametrize("verb", ["edit", "orbit", "morph", "export", "invert", "segment"])
+def test_misuse_that_is_found_late_leaves_no_folder(say, tmp_path, bundle, verb):
+    (tmp_path / "photo.png").write_bytes(b"no picture")
+    out = (
+        tmp_path
+        / "new/deep"
+        / {"edit": "e.png", "segment": "m.png", "export": "a.obj"}.get(verb, "e.mp4")
+    )
+    photo = tmp_path / "photo.png"
+    options = {"invert": [bundle, photo], "segment": [photo, "--bundle", bundle, "--text", "seat"]}
+    said = say(verb, *options.get(verb, [bundle, "--image", photo]), "--out", out)
+    failed(said, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png"}
+
+
 @pytest.mark.parametrize("verb", ["edit", "orbit"])
 def test_a_disk_that_fills_up_leaves_nothing_half_written(say, tmp_path, bundle, monkeypatch, verb):
     def full(descriptor):

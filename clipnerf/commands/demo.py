@@ -10,7 +10,7 @@ import torch
 from clipnerf.config.editing import DemoConfig
 from clipnerf.editor import Editor
 from clipnerf.gan.codes import Codes
-from clipnerf.io.atomic import writable_dir, writable_file
+from clipnerf.io.atomic import writable_file
 from clipnerf.io.sheet import contact_sheet, save_png
 from clipnerf.io.video import check_video_path, check_video_size
 from clipnerf.training.progress import Progress
@@ -27,7 +27,7 @@ def demo(config: DemoConfig) -> list[Path]:
     """
     config.validate()
     check_video_size(config.size, config.size)
-    folder = writable_dir(config.out)
+    folder = Path(config.out)
     png, mp4 = (
         writable_file(folder / f"{file_name(config.text)}{suffix}") for suffix in (".png", ".mp4")
     )

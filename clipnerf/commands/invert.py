@@ -14,7 +14,7 @@ from clipnerf.config.inversion import InvertConfig
 from clipnerf.config.paths import bundle_path
 from clipnerf.editor import Editor
 from clipnerf.inversion.result import FILE_NAME, Inversion
-from clipnerf.io.atomic import writable_dir, writable_file
+from clipnerf.io.atomic import writable_file
 from clipnerf.io.sheet import contact_sheet, save_png, to_uint8
 from clipnerf.io.video import check_video_path, write_video
 
@@ -55,7 +55,7 @@ def invert(config: InvertConfig) -> Report:
         UsageError: a photo that cannot be read or shows no object; no bundle.
     """
     config.validate()
-    folder = writable_dir(config.out)
+    folder = Path(config.out)
     codes, sheet, video = (
         writable_file(folder / name) for name in (FILE_NAME, "inversion.png", "inversion.mp4")
     )

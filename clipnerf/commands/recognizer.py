@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from clipnerf.config.evaluation import TrainRecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
-from clipnerf.io.atomic import writable_dir
+from clipnerf.io.atomic import check_writable
 from clipnerf.vision.recognizer_train import train_recognizer
 
 
@@ -24,7 +23,7 @@ def train(config: TrainRecognizerConfig) -> list[str]:
         raise UsageError("data is ''; allowed: a folder or zip of pictures with attributes")
     data = PictureDataset(config.data, config.size)
     test = PictureDataset(config.test, config.size) if config.test else None
-    writable_dir(Path(config.out).parent)
+    check_writable(config.out, file=True)
     recognizer = train_recognizer(data, config)
     extra, said = {"trained_on": data.fingerprint}, []
     if test is not None:

@@ -11,7 +11,7 @@ from clipnerf.evaluation.generation.feature_figures import check_judge, load_jud
 from clipnerf.evaluation.generation.variety import Variety
 from clipnerf.evaluation.metrics.disentanglement import disentanglement
 from clipnerf.gan.generator import Generator
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, check_writable
 from clipnerf.training.precision import pick_device
 from clipnerf.training.progress import Progress
 from clipnerf.vision.recognizer import Recognizer
@@ -46,7 +46,7 @@ def study_variety(config: VarietyConfig) -> list[str]:
         ray_samples=config.ray_samples,
         judge=judge,
     )
-    writable_dir(path.parent)
+    check_writable(path, file=True)
     with Progress(config.samples, desc="variety") as progress:
         pictures = variety.generated(generator, on_progress=progress.update)
     report = variety.measure(generator, pictures)

@@ -118,7 +118,7 @@ def writable_dir(path: str | Path) -> Path:
 
 def check_writable(path: str | Path, *, file: bool) -> None:
     """Asks whether a file, or a folder for files, can be made; makes neither, nor what is missing
-    above it.
+    above it. Probes of killed processes are removed.
 
     Raises:
         UsageError: one line that names the path and the reason.
@@ -130,6 +130,7 @@ def check_writable(path: str | Path, *, file: bool) -> None:
         there = path.parent if file else path
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
+        _sweep_abandoned(there)
         probe = _temporary(there / "probe")
         probe.touch()
         probe.unlink()
@@ -138,15 +139,15 @@ def check_writable(path: str | Path, *, file: bool) -> None:
 
 
 def writable_file(path: str | Path) -> Path:
-    """The path of a file to be written, once its folder is there and takes files.
+    """The path of a file that can be written; nothing is made yet, see :func:`check_writable`.
 
     Raises:
-        UsageError: as :func:`writable_dir`; or the path itself is a folder.
+        UsageError: it cannot be; or the path itself is a folder.
     """
     path = Path(path)
-    writable_dir(path.parent)
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder; give another --out")
+    check_writable(path, file=True)
     return path
 
 

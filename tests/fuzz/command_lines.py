@@ -93,9 +93,7 @@ def command_line(world: World, folder: Path, draw: random.Random) -> tuple[str, 
 
 
 def _tree(folder: Path) -> set[str]:
-    # Not empty folders: they wait for a `writable_dir` that takes back the folders it has made.
-    files = (path for path in folder.rglob("*") if not path.is_dir())
-    return {str(path.relative_to(folder)) for path in files}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def _whole(verb: Verb, world: World, draw: random.Random) -> list[str]:

@@ -83,11 +83,9 @@ def weights(name: str) -> Case:
 
 
 def _same(whole: Path, path: Path) -> bool:
-    """Whether a file that was loaded holds what it held; one without a digest cannot know."""
+    """Whether a file that was loaded holds what it held."""
     kind = _metadata(whole)["kind"]
     first, again = load_weights(whole, kind), load_weights(path, kind)
-    if "digest" not in _metadata(whole):
-        return True  # waits for the digest that weights are to hold
     told = (weights_hash(first.tensors), first.config, first.metadata)
     return told == (weights_hash(again.tensors), again.config, again.metadata)
 

@@ -45,9 +45,6 @@ PseudoLabels.PART = KnownPictures.PART = 3  # of 6 shapes, so that there are sev
 
 LIMIT_S = 120
 """A child that takes longer hangs."""
-_UNSWEPT = re.compile(r"(out/)?\.[^/]*\.tmp(\.safetensors)?")
-"""Temporaries beside a run folder or a lone file: this waits until whoever writes there next, or
-asks whether it can, removes those of processes that are no more."""
 _EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link")
 
 
@@ -172,8 +169,7 @@ def differences(whole: Path, place: Path) -> list[str]:
 
 def _names(place: Path) -> set[str]:
     files = (path.relative_to(place).as_posix() for path in place.rglob("*"))
-    names = {name for name in files if "tensorboard/" not in name and name != "log"}
-    return {name for name in names if not _UNSWEPT.fullmatch(name)}
+    return {name for name in files if "tensorboard/" not in name and name != "log"}
 
 
 def _content(file: Path) -> Any:

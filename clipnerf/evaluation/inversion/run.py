@@ -39,7 +39,7 @@ from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.inversion.encoder import Encoder
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, check_writable
 from clipnerf.io.provenance import provenance
 from clipnerf.io.sheet import contact_sheet, save_png
 from clipnerf.training.precision import pick_device
@@ -72,7 +72,8 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     """
     config.validate()
     means = find_means(config)
-    folder = writable_dir(config.out)
+    folder = Path(config.out)
+    check_writable(folder, file=False)
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
     generator, settings = editor.generator, InversionConfig(size=config.size)

@@ -41,7 +41,7 @@ from clipnerf.evaluation.segmentation.protocol import (
 )
 from clipnerf.evaluation.views_of_objects import VIEWS
 from clipnerf.gan.codes import Codes
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, check_writable
 from clipnerf.io.provenance import provenance
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.metrics import found
@@ -82,7 +82,8 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
     """
     config.validate()
     means = find_means(config)
-    folder = writable_dir(config.out)
+    folder = Path(config.out)
+    check_writable(folder, file=False)
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
     known = editor.parts.grounding

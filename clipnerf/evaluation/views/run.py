@@ -33,7 +33,7 @@ from clipnerf.evaluation.views.consistency import (
 from clipnerf.evaluation.views.plot import view_plot
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
-from clipnerf.io.atomic import atomic_write, writable_dir
+from clipnerf.io.atomic import atomic_write, check_writable
 from clipnerf.io.provenance import git_commit, versions
 from clipnerf.io.sheet import save_png
 from clipnerf.training.precision import pick_device
@@ -87,7 +87,8 @@ def study_view_consistency(config: ViewConsistencyConfig) -> StudyReport:
             objects or views; an output folder that cannot be written.
     """
     config.validate()
-    folder = writable_dir(config.out)
+    folder = Path(config.out)
+    check_writable(folder, file=False)
     device = pick_device(config.device)
     from clipnerf.clip.model import Clip  # open_clip takes seconds to import
 
