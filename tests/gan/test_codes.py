@@ -28,7 +28,7 @@ def test_a_seed_does_not_depend_on_its_neighbors():
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range_is_named(seed):
-    with pytest.raises(UsageError, match=f"seed is {seed}"):
+    with pytest.raises(UsageError, match=f"seeds is {seed}"):
         Codes.from_seeds([seed])
 
 
