@@ -103,13 +103,14 @@ def _stoppable() -> Iterator[None]:
     """Ctrl-C raises KeyboardInterrupt, and SIGTERM raises too, where somebody sees it.
 
     In the midst of an import, or of what the garbage collector calls, exceptions are swallowed:
-    there they wait for its end.
+    there they wait for its end. What is swallowed elsewhere is raised again by ``Progress``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    from clipnerf.training.interrupts import raised, seen
+
     mine, hook = os.getpid(), sys.unraisablehook
-    raised: list[BaseException] = []
 
     def stop(number: int, frame: Any) -> None:
         if os.getpid() != mine:  # a forked worker: as if nobody had asked
@@ -150,6 +151,7 @@ def _stoppable() -> Iterator[None]:
         for number in ours:
             signal.signal(number, before[number])
         sys.unraisablehook = hook
+        seen()
 
 
 def _importing(frame: Any) -> bool:

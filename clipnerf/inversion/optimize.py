@@ -29,6 +29,7 @@ from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.objective import StyleSpread, Target, scattered
 from clipnerf.inversion.result import Moment
+from clipnerf.training import interrupts
 from clipnerf.training.seeds import torch_generator
 
 IMPROVEMENT = 0.005
@@ -67,6 +68,7 @@ def optimize(
             moving = LatentOptimizer(found.codes, found.pose, config, spread, layers)
             _fine(target, moving, config, found, on_progress)
     except KeyboardInterrupt:
+        interrupts.seen()
         found.interrupted = True
     return found
 

@@ -32,6 +32,7 @@ from clipnerf.inversion.descent import (
 from clipnerf.inversion.initialize import starts
 from clipnerf.inversion.objective import StyleSpread, Target
 from clipnerf.inversion.result import Moment
+from clipnerf.training import interrupts
 from clipnerf.training.seeds import torch_generator
 
 LOOK_AGAIN = 5
@@ -80,6 +81,7 @@ def alternate(
             found.history.append(Moment(step + 1, "paper", shown, *kept))
             on_progress(1, psnr=sum(shown) / len(shown))
     except KeyboardInterrupt:
+        interrupts.seen()
         found.interrupted = True
     return found
 

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from clipnerf.training import interrupts
 from clipnerf.training.distributed import is_main
 
 _listener: ContextVar[Callable[[int, int], None] | None] = ContextVar("listener", default=None)
@@ -49,7 +50,12 @@ class Progress:
         )
 
     def update(self, n: int = 1, **postfix: float | int | str) -> None:
-        """Counts ``n`` more, and shows ``postfix`` (numbers in 3 figures) behind the rate."""
+        """Counts ``n`` more, and shows ``postfix`` (numbers in 3 figures) behind the rate.
+
+        Raises:
+            KeyboardInterrupt: an earlier one was swallowed on its way.
+        """
+        interrupts.raise_again()
         if postfix:
             shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in postfix.items()}
             self._bar.set_postfix(shown, refresh=False)
