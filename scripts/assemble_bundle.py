@@ -17,9 +17,9 @@ import torch
 
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.gan.discriminator import OPPONENT, Discriminator
+from clipnerf.gan.files import HEADS
 from clipnerf.gan.front import find_front
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.trainer import HEADS
 from clipnerf.io.atomic import atomic_write, writable_dir
 from clipnerf.io.weights import load_weights, save_weights
 

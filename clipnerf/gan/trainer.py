@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
-from clipnerf.errors import UsageError
-from clipnerf.gan.discriminator import OPPONENT, Discriminator, refuse_stranger
+from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
+from clipnerf.gan.files import Files
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.graphs import StepGraphs
 from clipnerf.gan.losses import (
@@ -28,18 +27,13 @@ from clipnerf.gan.losses import (
     volume_priors,
 )
 from clipnerf.gan.patches import Patches
-from clipnerf.gan.schedules import Schedules
 from clipnerf.gan.step_inputs import StepInputs, draw
-from clipnerf.io.weights import load_weights, weights_hash
 from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
 from clipnerf.training.seeds import seed_for
 
-HEADS = "features.safetensors"
-"""What a run calls the heads of its feature discriminator."""
 
-
-class Trainer(Schedules):
+class Trainer(Files):
     """Generator, discriminator, average and optimizers, and one step of the game.
 
     Nothing in a step waits for the device: sizes are known beforehand, schedules are numbers of the
@@ -286,58 +280,6 @@ class Trainer(Schedules):
         if self.features is not None:
             names += ["features", "optimizer_f"]
         return {name: getattr(self, name) for name in names}
-
-    def provenance(self) -> dict[str, str]:
-        """What the generator's file says beside its weights: networks that it was trained against.
-
-        A figure in the features of one of them would flatter it.
-        """
-        said = {"kimg": f"{self.kimg:g}"}
-        if self.features is not None:
-            network = self.features.network
-            said["feature_network"] = f"{network.name} ({network.hash}, from {network.source})"
-        return said
-
-    def save(self, folder: Path) -> list[Path]:
-        """The files that people use: average, discriminator, heads of the second one."""
-        # as it was trained so far: its file is looked at before all schedules have ended
-        field = dataclasses.replace(
-            self.average.config.field, density_scale=self.average.field.density_scale
-        )
-        self.average.config = dataclasses.replace(self.average.config, field=field)
-        files = [folder / "generator.safetensors", folder / "discriminator.safetensors"]
-        self.average.save(files[0], self.provenance())
-        self.discriminator.save(files[1], opponent := {OPPONENT: self.average.hash})
-        if self.features is not None:
-            self.features.save(folder / HEADS, opponent)
-            files.append(folder / HEADS)
-        return files
-
-    def start_from(self, folder: Path) -> None:
-        """Begin with the files of another run or of a bundle, at the kimg of its generator.
-
-        Raises:
-            UsageError: files that are missing, of other sizes than configured, or of several runs.
-        """
-        weights = load_weights(folder / "generator.safetensors", "generator")
-        judge = load_weights(file := folder / "discriminator.safetensors", "discriminator")
-        refuse_stranger(file, judge, own := weights_hash(weights.tensors))
-        try:
-            self.generator.load_state_dict(weights.tensors)
-            self.average.load_state_dict(weights.tensors)
-            # one that guesses the camera may begin with one that does not
-            missing = self.discriminator.load_state_dict(judge.tensors, strict=False)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UsageError(
-                f"start_from is {str(folder)!r}, whose networks are of other sizes ({reason}); "
-                "give the configuration that they were trained with"
-            ) from error
-        if {*missing.unexpected_keys, *(k for k in missing.missing_keys if k[:10] != "direction.")}:
-            raise UsageError(f"start_from is {str(folder)!r}, whose discriminator is another one")
-        if self.features is not None and (folder / HEADS).is_file():
-            self.features.take_up(folder / HEADS, own)
-        self.step = round(float(weights.metadata.get("kimg", 0)) * 1000 / self.config.batch)
 
     def load(self, step: int, state: dict) -> None:
         """Take up a checkpoint."""
