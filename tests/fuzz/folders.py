@@ -16,6 +16,8 @@ from clipnerf.data.referring import ReferringDataset
 from tests.fuzz.watch import command, read
 from tests.fuzz.world import World
 
+SPRUNG = "sprung"
+"""What a pickle would make beside the set, if it were unpickled."""
 _NAMES = (
     "ü.png",
     "u\u0308.png",
@@ -47,6 +49,8 @@ def folder_or_archive(world: World, folder: Path, draw: random.Random) -> tuple[
     faults = list(command(["data", "check", str(path)]).faults)
     for reader in (PictureDataset, ReferringDataset.open):
         faults += read(lambda reader=reader: reader(path, 16))[1]
+    if (folder / SPRUNG).exists():
+        faults.append("a pickle was executed")
     return about, faults
 
 
@@ -125,7 +129,7 @@ def _only_others(place: Path, good: bytes, draw: random.Random) -> None:
 
 
 def _pickles(place: Path, good: bytes, draw: random.Random) -> None:
-    trap = b"cos\nsystem\n(S'touch /tmp/clipnerf-was-here'\ntR."
+    trap = f"cos\nsystem\n(S'touch {place.with_name(SPRUNG)}'\ntR.".encode()
     for name in ("refs(unc).p", "metadata.jsonl", "instances.json"):
         (place / name).write_bytes(trap)
 
