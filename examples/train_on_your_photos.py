@@ -1,4 +1,4 @@
-"""Learn a conditional NeRF from a folder of pictures in some ten minutes of two CPU cores (estimated).
+"""Learn a conditional NeRF from a folder of pictures: an estimated ten minutes of two CPU cores.
 
     python examples/train_on_your_photos.py                    # chairs that it draws itself
     python examples/train_on_your_photos.py --photos photos/ --out runs/mine
