@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -60,6 +61,7 @@ class Trainer(Task):
         self.learned = [usable[i] for i in learned]
         self.held_out = [usable[i] for i in held]
         self.captions = [data.records[i].texts for i in self.learned]
+        self.contrasts = [data.records[i].contrasts for i in self.learned]
         # More sets than a picture has captions would only say the same again.
         self.sets = min(config.captions, max(map(len, self.captions)))
         self.chooser = words.Chooser(self.captions)
@@ -70,7 +72,8 @@ class Trainer(Task):
         )
         self.whole_cfg = config.model.model_cfg(compact.VOCABULARY)
         self.tokenizer = tokenizer_for(self.whole_cfg)
-        texts = sorted({text for captions in self.captions for text in captions})
+        said = [*self.captions, *(pair for pairs in self.contrasts for pair in pairs)]
+        texts = sorted({text for some in said for text in some})
         self.vocabulary = words.Vocabulary(self.tokenizer([*texts, " ".join(TEMPLATES)]))
         torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
         cfg = config.model.model_cfg(len(self.vocabulary))
@@ -130,15 +133,21 @@ class Trainer(Task):
                 self.preprocess(pictures).contiguous(memory_format=torch.channels_last)
             )
         features = distributed.gather(F.normalize(features.float(), dim=-1))
-        texts = self._texts([text for row in sets for text in row[own]])
+        pairs = self._contrasts_of(indices)
+        rows = [*sets, *pairs]
+        texts = self._texts([text for row in rows for text in row[own]])
         # Gathering joins along the first axis, which has to be that of the pictures.
-        texts = distributed.gather(texts.unflatten(0, (len(sets), self.share)).transpose(0, 1))
+        texts = distributed.gather(texts.unflatten(0, (len(rows), self.share)).transpose(0, 1))
         scale = self.model.logit_scale.exp()
         losses = [
             self.loss(features, of_row, scale, _numbers(row).to(self.device))
-            for of_row, row in zip(texts.unbind(1), sets, strict=True)
+            for of_row, row in zip(texts.unbind(1), sets, strict=False)
         ]
         loss = torch.stack(losses).mean()
+        if pairs:
+            likeness = torch.einsum("be,bre->br", features, texts[:, len(sets) :])
+            wrong = likeness[:, 1::2] - likeness[:, 0::2]
+            loss = loss + config.contrast_weight * F.softplus(scale * wrong).mean()
         self.optimizer.zero_grad()
         loss.backward()
         distributed.average_gradients(self.model.parameters())
@@ -211,6 +220,23 @@ class Trainer(Task):
             seed = seed_for(config.seed, 0, self.step, f"theme {number}")
             sets.append(self.chooser.themed(own, seed))
         return sets
+
+    def _contrasts_of(self, indices: Sequence[int]) -> list[list[str]]:
+        """Rows of a true caption for each picture, each followed by a row of their false twins.
+
+        Which of its pairs stand for a picture is drawn anew in each step. Where a picture has none,
+        an empty text is its own twin, from which nothing is learned.
+        """
+        if not self.config.contrast_weight or not any(self.contrasts):
+            return []
+        own = [self.contrasts[i] or (("", ""),) for i in indices]
+        rng = np.random.RandomState(seed_for(self.config.seed, 0, self.step, "contrasts") % 2**32)
+        drawn = [[pairs[i] for i in rng.permutation(len(pairs))] for pairs in own]
+        rows: list[list[str]] = []
+        for number in range(min(self.config.contrasts, max(map(len, own)))):
+            chosen = [pairs[number % len(pairs)] for pairs in drawn]
+            rows += [[true for true, _ in chosen], [false for _, false in chosen]]
+        return rows
 
     def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
         """Unit embeddings of captions, some in templates, some tokens hidden."""

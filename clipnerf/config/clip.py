@@ -136,6 +136,11 @@ class TrainClipConfig(Config):
     themed_captions: Annotated[int, Range(0, 100)] = 4
     """So many of them follow a theme that all pictures of the step share, such as arms; at least
     one does not. Pictures with a single caption have no choice, and no theme."""
+    contrasts: Annotated[int, Range(0, 100)] = 4
+    """Pairs of a true and a false caption of each picture that a step learns from, where
+    metadata.jsonl has "contrasts": [[true, false], ...]. They bind colors to parts (NegCLIP)."""
+    contrast_weight: Annotated[float, Range(0, 100)] = 1.0
+    """Weight of softplus(logit of the false caption - logit of the true one)."""
     template_share: ShareBelowOne = 0.2
     """Share of the captions put into a template such as "a photo of ...", to learn its words."""
     unknown_share: ShareBelowOne = 0.02

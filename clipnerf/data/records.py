@@ -24,6 +24,7 @@ _KNOWN = (
     "file_name",
     "text",
     "texts",
+    "contrasts",
     "azimuth_deg",
     "elevation_deg",
     "object_id",
@@ -41,6 +42,7 @@ class Record:
 
     file_name: relative to the root of the folder or zip.
     text: its caption; texts: all its captions, `text` first (empty where there is none).
+    contrasts: pairs of a true caption and one that is false of the picture, alike in other words.
     azimuth_deg, elevation_deg: the camera, degrees.
     object_id: pictures with the same id show the same object.
     mask: file name of the part mask.
@@ -52,6 +54,7 @@ class Record:
     file_name: str
     text: str | None = None
     texts: tuple[str, ...] = ()
+    contrasts: tuple[tuple[str, str], ...] = ()
     azimuth_deg: float | None = None
     elevation_deg: float | None = None
     object_id: str | None = None
@@ -199,6 +202,7 @@ def _record(row: dict[str, Any], place: Callable[[str], str], where: str) -> Rec
         file_name=place(row["file_name"]),
         text=next(iter(captions), None),
         texts=tuple(captions),
+        contrasts=_contrasts(row, where),
         azimuth_deg=_degrees(row, "azimuth_deg", where),
         elevation_deg=_degrees(row, "elevation_deg", where),
         object_id=None if row.get("object_id") is None else str(row["object_id"]),
@@ -206,6 +210,18 @@ def _record(row: dict[str, Any], place: Callable[[str], str], where: str) -> Rec
         attributes={key: str(value) for key, value in {**further, **attributes}.items()},
         regions=regions_of(row, place, where),
     )
+
+
+def _contrasts(row: dict[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    pairs = row.get("contrasts", [])
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) and t for t in pair)
+        for pair in pairs
+    ):
+        raise UsageError(
+            f"{where}: contrasts is {shown(pairs)}; allowed is a list of [true, false] captions"
+        )
+    return tuple((true, false) for true, false in pairs)
 
 
 def _degrees(row: dict[str, Any], key: str, where: str) -> float | None:

@@ -147,3 +147,34 @@ def test_values_out_of_range(pictures: Path, tmp_path: Path, changes: dict, name
 def test_another_configuration_does_not_resume(tiny, trained: Path, pictures: Path) -> None:
     with pytest.raises(UsageError, match="seed"):
         train_clip(tiny(pictures, trained, steps=40, checkpoint_every=40, lr=5e-3, seed=1))
+
+
+def test_contrasts_bind_words(tiny, pictures: Path, tmp_path: Path) -> None:
+    """The false twin of a caption is learned to lie farther; where no picture has one, nothing
+    changes."""
+    lines = [json.loads(line) for line in (pictures / "metadata.jsonl").read_text().splitlines()]
+    some = tmp_path / "contrasts"
+    some.mkdir()
+    for index, line in enumerate(lines):
+        (some / line["file_name"]).write_bytes((pictures / line["file_name"]).read_bytes())
+        line["texts"] = ["a thing"]  # without the pairs there is nothing to learn from
+        color = line["attributes"]["color"]
+        others = [c for c in ("red", "green", "blue") if c != color]
+        if index % 4:  # some have none
+            line["contrasts"] = [[f"a {color} thing", f"a {c} thing"] for c in others]
+    (some / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    questions = tmp_path / "zero_shot.yaml"
+    questions.write_text("color: {red: a red thing, green: a green thing, blue: a blue thing}\n")
+    config = tiny(some, tmp_path / "out", steps=40, zero_shot=str(questions), checkpoint_every=40)
+    stats = (train_clip(config) / "stats.jsonl").read_text().splitlines()
+    accuracies = [json.loads(line).get("zero_shot/color") for line in stats]
+    assert [a for a in accuracies if a is not None][-1] > 0.9
+    data = PictureDataset(some, 32)
+    trainer = Trainer(config, data, torch.device("cpu"))
+    rows = trainer._contrasts_of([0, 1, 2, 3])
+    assert len(rows) == 4  # two pairs
+    for true, false, index in zip(rows[0], rows[1], range(4), strict=True):
+        pairs = trainer.contrasts[index]
+        assert (true, false) in pairs if pairs else true == false
+    config.contrast_weight = 0.0
+    assert trainer._contrasts_of([0, 1, 2, 3]) == []

@@ -19,6 +19,7 @@ def test_everything_known_is_read(folder):
             "file_name": "a.png",
             "text": "a red chair",
             "texts": ["a red chair", "a red seat", " "],
+            "contrasts": [["a red seat", "a blue seat"]],
             "azimuth_deg": 10,
             "elevation_deg": 20.5,
             "object_id": 7,
@@ -30,6 +31,7 @@ def test_everything_known_is_read(folder):
     )
     (record,) = listed(folder).records
     assert record.texts == ("a red chair", "a red seat")
+    assert record.contrasts == (("a red seat", "a blue seat"),)
     assert (record.azimuth_deg, record.elevation_deg, record.object_id) == (10.0, 20.5, "7")
     assert record.mask == "m.png"
     assert record.attributes == {"shape": "sedan", "seat_color": "red"}
@@ -75,6 +77,7 @@ def test_names_are_relative_to_their_own_metadata(folder):
         ('{"text": "a"}', "line 2 has no file_name"),
         ('{"file_name": "b.png", "text": 3}', "line 2: text is 3; allowed is a string"),
         ('{"file_name": "b.png", "texts": "x"}', "line 2: texts is 'x'; allowed is a list"),
+        ('{"file_name": "b.png", "contrasts": [["a"]]}', "allowed is a list of .true, false. cap"),
         ('{"file_name": "b.png", "azimuth_deg": "left"}', "azimuth_deg is 'left'; allowed is a n"),
         ('{"file_name": "b.png", "elevation_deg": NaN}', "line 2 is not JSON"),
         ('{"file_name": "b.png", "attributes": []}', "attributes is \\[\\]; allowed is an object"),

@@ -2,7 +2,8 @@
 
 A category is a module with PARTS (names for the masks), EDITS (attribute -> values), and the
 functions `sample(rng) -> Object`, `edit(object, key, value) -> Object`,
-`possible_edits(object) -> {key: values}` and `caption(attributes, rng, about=None) -> str`.
+`possible_edits(object) -> {key: values}`, `caption(attributes, rng, about=()) -> str` and
+`contrasts(attributes, rng) -> [[true caption, false caption]]`.
 """
 
 from types import ModuleType

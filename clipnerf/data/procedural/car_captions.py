@@ -1,8 +1,12 @@
 """Captions of cars: true sentences of varied wording and completeness."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from clipnerf.data.procedural import wording
 from clipnerf.data.procedural.car_kinds import KINDS
+from clipnerf.data.procedural.colors import COLORS
 from clipnerf.data.procedural.wording import article, choose_keys, listing, pick
 
 _WEIGHTS = {
@@ -17,6 +21,18 @@ _WEIGHTS = {
     "spoiler": 0.8,
 }
 
+_VALUES: dict[str, tuple[str, ...]] = {
+    "body": tuple(KINDS),
+    "color": tuple(COLORS),
+    "length": ("short", "long"),
+    "height": ("low", "high"),
+    "wheels": ("small", "large"),
+    "wheel_color": tuple(COLORS),
+    "windows": ("dark", "light"),
+    "roof_rack": ("yes", "no"),
+    "spoiler": ("yes", "no"),
+}
+
 _NOUNS: dict[str, tuple[str, ...]] = {
     "SUV": ("SUV",),
     "jeep": ("jeep", "jeep", "jeep-like car"),
@@ -26,17 +42,24 @@ _NOUNS: dict[str, tuple[str, ...]] = {
 
 
 def caption(
-    attributes: dict[str, str], rng: np.random.RandomState, about: str | None = None
+    attributes: dict[str, str], rng: np.random.RandomState, about: Sequence[str] = ()
 ) -> str:
     """One caption of a car with these attributes (keys as in metadata.jsonl).
 
-    about: name this attribute and no other.
+    about: name these attributes and no other.
     """
-    if about is not None:
-        return _sentence(attributes, [about], rng)
+    if about:
+        return _sentence(attributes, about, rng)
     if rng.random_sample() < 0.08:
         return _part_alone(attributes, rng)
     return _sentence(attributes, choose_keys(_sayable(attributes), _WEIGHTS, rng), rng)
+
+
+def contrasts(attributes: dict[str, str], rng: np.random.RandomState) -> list[list[str]]:
+    """True captions of a car, each with a false twin; see :func:`wording.contrasts`."""
+    values = {key: _VALUES[key] for key in _sayable(attributes)}
+    swapped = [("color", "wheel_color", ("color", "wheel_color"))]
+    return wording.contrasts(caption, attributes, values, swapped, rng)
 
 
 def _sayable(a: dict[str, str]) -> list[str]:
@@ -57,7 +80,7 @@ def _height_word(a: dict[str, str], rng: np.random.RandomState) -> str:
     ]
 
 
-def _wheels(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
+def _wheels(a: dict[str, str], keys: Sequence[str], rng: np.random.RandomState) -> str:
     size = {"large": pick(rng, "large", "large", "big"), "small": "small"}[a["wheels"]]
     words = [size] if "wheels" in keys else []
     if "wheel_color" in keys:
@@ -70,7 +93,7 @@ def _windows(a: dict[str, str], rng: np.random.RandomState) -> str:
     return f"{pick(rng, *tints[a['windows']])} windows"
 
 
-def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
+def _sentence(a: dict[str, str], keys: Sequence[str], rng: np.random.RandomState) -> str:
     adjectives = []
     if "length" in keys:
         adjectives.append(a["length"])

@@ -8,7 +8,7 @@ long and 0.4 to 0.8 high, and stays within |x| <= 0.92, |y| <= 0.44 and |z| <= 0
 import numpy as np
 
 from clipnerf.data.procedural.car_body import body, cabin
-from clipnerf.data.procedural.car_captions import caption
+from clipnerf.data.procedural.car_captions import caption, contrasts
 from clipnerf.data.procedural.car_fittings import ends, on_the_roof, sides, spoiler, wheels
 from clipnerf.data.procedural.car_frame import frame
 from clipnerf.data.procedural.car_kinds import KINDS
@@ -16,7 +16,7 @@ from clipnerf.data.procedural.colors import COLORS
 from clipnerf.data.procedural.parts import Object, placed
 from clipnerf.errors import UsageError
 
-__all__ = ["COLORS", "EDITS", "PARTS", "caption", "edit", "possible_edits", "sample"]
+__all__ = ["COLORS", "EDITS", "PARTS", "caption", "contrasts", "edit", "possible_edits", "sample"]
 
 PARTS = ("body", "windows", "wheels", "lights", "trim")
 

@@ -1,23 +1,27 @@
 """Captions of chairs: true sentences of varied wording and completeness."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from clipnerf.data.procedural import wording
+from clipnerf.data.procedural.colors import COLORS
 from clipnerf.data.procedural.wording import article, choose_keys, listing, pick
 
 
 def caption(
-    attributes: dict[str, str], rng: np.random.RandomState, about: str | None = None
+    attributes: dict[str, str], rng: np.random.RandomState, about: Sequence[str] = ()
 ) -> str:
     """One caption of a chair with these attributes (keys as in metadata.jsonl).
 
     "a red chair" is said only when seat and back are both red.
-    about: name this attribute and no other.
+    about: name these attributes and no other; "color" is that of seat and back, "two_colors" both.
     """
-    if about in ("seat_color", "back_color"):
-        part = about.removesuffix("_color")
-        return f"a chair with {article(f'{attributes[about]} {part}')}"
-    if about is not None:
-        return _sentence(attributes, [about], rng)
+    if list(about) in (["seat_color"], ["back_color"]):
+        part = about[0].removesuffix("_color")
+        return f"a chair with {article(f'{attributes[about[0]]} {part}')}"
+    if about:
+        return _sentence(attributes, about, rng)
     if rng.random_sample() < 0.12:
         return _part_alone(attributes, rng)
     return _sentence(attributes, choose_keys(_sayable(attributes), _WEIGHTS, rng), rng)
@@ -38,6 +42,33 @@ _WEIGHTS = {
 }
 
 
+_VALUES: dict[str, tuple[str, ...]] = {
+    "seat_color": tuple(COLORS),
+    "back_color": tuple(COLORS),
+    "leg_color": tuple(COLORS),
+    "width": ("narrow", "wide"),
+    "armrests": ("yes", "no"),
+    "back_height": ("low", "medium", "high"),
+    "back_style": ("solid", "slatted", "ladder"),
+    "base": ("legs", "pedestal"),
+    "thickness": ("thin", "thick"),
+    "seat_shape": ("square", "round"),
+    "cushion": ("thin", "thick"),
+}
+
+
+def contrasts(attributes: dict[str, str], rng: np.random.RandomState) -> list[list[str]]:
+    """True captions of a chair, each with a false twin; see :func:`wording.contrasts`."""
+    values = {k: v for k, v in _VALUES.items() if k != "thickness" or attributes["base"] == "legs"}
+    swapped = [
+        ("seat_color", "back_color", ("two_colors",)),
+        ("seat_color", "back_color", ("seat_color",)),
+        ("seat_color", "back_color", ("back_color",)),
+        ("back_color", "leg_color", ("two_colors", "leg_color")),
+    ]
+    return wording.contrasts(caption, attributes, values, swapped, rng)
+
+
 def _sayable(a: dict[str, str]) -> list[str]:
     keys = ["armrests", "back_height", "back_style", "base", "leg_color", "seat_shape", "cushion"]
     keys.append("color" if a["seat_color"] == a["back_color"] else "two_colors")
@@ -54,7 +85,7 @@ def _height_word(a: dict[str, str], rng: np.random.RandomState) -> str:
     ]
 
 
-def _back(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
+def _back(a: dict[str, str], keys: Sequence[str], rng: np.random.RandomState) -> str:
     words = []
     if "back_height" in keys:
         words.append(_height_word(a, rng))
@@ -65,7 +96,7 @@ def _back(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str
     return article(" ".join([*words, pick(rng, "back", "back", "back", "backrest")]))
 
 
-def _seat(a: dict[str, str], keys: list[str]) -> str:
+def _seat(a: dict[str, str], keys: Sequence[str]) -> str:
     words = []
     if "seat_shape" in keys:
         words.append(a["seat_shape"])
@@ -74,7 +105,7 @@ def _seat(a: dict[str, str], keys: list[str]) -> str:
     return article(" ".join([*words, "seat"]))
 
 
-def _base(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
+def _base(a: dict[str, str], keys: Sequence[str], rng: np.random.RandomState) -> str:
     color = [a["leg_color"]] if "leg_color" in keys else []
     if a["base"] == "pedestal":
         kind = pick(rng, "pedestal base", "pedestal base", "swivel base", "pedestal")
@@ -85,7 +116,7 @@ def _base(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str
     return " ".join([*four, *thick, *color, "legs"])
 
 
-def _sentence(a: dict[str, str], keys: list[str], rng: np.random.RandomState) -> str:
+def _sentence(a: dict[str, str], keys: Sequence[str], rng: np.random.RandomState) -> str:
     adjectives = []
     if "width" in keys:
         adjectives.append(a["width"])

@@ -7,12 +7,12 @@ names leave open, such as how thick a thick leg is). Lengths are world units: a 
 
 import numpy as np
 
-from clipnerf.data.procedural.chair_captions import caption
+from clipnerf.data.procedural.chair_captions import caption, contrasts
 from clipnerf.data.procedural.colors import COLORS, tint
 from clipnerf.data.procedural.parts import Object, Part, beam, block, centered, pieces, spoke
 from clipnerf.errors import UsageError
 
-__all__ = ["COLORS", "EDITS", "PARTS", "caption", "edit", "possible_edits", "sample"]
+__all__ = ["COLORS", "EDITS", "PARTS", "caption", "contrasts", "edit", "possible_edits", "sample"]
 
 PARTS = ("seat", "back", "legs", "armrests")
 

@@ -39,7 +39,7 @@ _REGION_PALETTE = (255, 255, 255, *(c * i % 226 for i in range(1, 256) for c in 
 _PNG_END = b"IEND\xaeB`\x82"
 
 # One random stream a purpose, so that no purpose shifts the numbers of another.
-_POSE, _TEXT, _EDIT, _REGIONS = 1, 2, 3, 4
+_POSE, _TEXT, _EDIT, _REGIONS, _CONTRASTS = 1, 2, 3, 4, 5
 
 
 def synthesize(
@@ -136,11 +136,13 @@ class _View:
 
     def record(self) -> dict[str, Any]:
         rng = np.random.RandomState([self._seed, self._index, _TEXT])
+        contrast = np.random.RandomState([self._seed, self._index, _CONTRASTS])
         texts = [self._module.caption(self.object.attributes, rng) for _ in range(TEXTS_A_PICTURE)]
         return {
             "file_name": f"{self._index:05d}.png",
             "text": texts[0],
             "texts": texts,
+            "contrasts": self._module.contrasts(self.object.attributes, contrast),
             "azimuth_deg": self.azimuth_deg,
             "elevation_deg": self.elevation_deg,
             "object_id": f"{self._seed}-{self._object_index}",
@@ -176,7 +178,7 @@ class _View:
             "attribute": key,
             "from": self.object.attributes[known_as],
             "to": value,
-            "text": self._module.caption(edited.attributes, rng, about=key),
+            "text": self._module.caption(edited.attributes, rng, about=[key]),
             "edited_attributes": edited.attributes,
         }
         return record, edited

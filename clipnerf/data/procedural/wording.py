@@ -4,7 +4,8 @@ A small CLIP learns a word best when it stands alone in some captions and beside
 in others, so a caption names between one and five attributes, chosen at random.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,3 +38,36 @@ def choose_keys(
         len(sayable), size=min(wanted, len(sayable)), replace=False, p=each / each.sum()
     )
     return [sayable[i] for i in order]
+
+
+def contrasts(
+    caption: Callable[..., str],
+    attributes: Mapping[str, str],
+    values: Mapping[str, Sequence[str]],
+    swapped: Sequence[tuple[str, str, tuple[str, ...]]],
+    rng: np.random.RandomState,
+) -> list[list[str]]:
+    """Pairs of a true caption and one that is false in one thing, in the same words otherwise.
+
+    Args:
+        caption: of a category.
+        attributes: of the object.
+        values: attribute -> what can be said of it; a pair each, where its own value is among them.
+        swapped: two attributes and what to name; a pair each in which they change places.
+    """
+
+    def pair(false: Mapping[str, str], about: Any) -> list[str]:
+        seed = rng.randint(2**31)
+        both = (dict(attributes), {**attributes, **false})
+        return [caption(each, np.random.RandomState(seed), about=about) for each in both]
+
+    pairs = []
+    for key, said in values.items():
+        others = [value for value in said if value != attributes[key]]
+        if len(others) < len(said):
+            pairs.append(pair({key: pick(rng, *others)}, [key]))
+    for first, second, about in swapped:
+        if attributes[first] != attributes[second]:
+            changed = {first: attributes[second], second: attributes[first]}
+            pairs.append(pair(changed, list(about)))
+    return pairs

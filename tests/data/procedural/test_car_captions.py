@@ -40,42 +40,40 @@ def drawn():
     return pairs
 
 
+def claims_of(text: str) -> dict[str, str]:
+    """What a caption says: attribute -> value."""
+    claims: dict[str, str | None] = {}
+    absent = re.search(r"(?: and)? (?:without a|with no) (roof rack|spoiler)$", text)
+    if absent:
+        claims[absent[1].replace(" ", "_")] = "no"
+        text = text[: absent.start()]
+    found = SENTENCE.fullmatch(text)
+    assert found, text
+    claims["length"], claims["color"] = found["length"], found["color"]
+    claims["height"] = {"tall": "high"}.get(found["height"], found["height"])
+    claims["body"] = NOUNS.get(found["noun"])
+    for feature in re.split(r", | and ", found["features"] or found["alone"] or ""):
+        if feature in ("a roof rack", "a spoiler"):
+            claims[feature[2:].replace(" ", "_")] = "yes"
+        elif feature:
+            part = re.fullmatch(
+                rf"(?:(large|big|small) )?(?:({COLORS}) )?wheels"
+                r"|(dark|tinted|light|clear) windows",
+                feature,
+            )
+            assert part and any(part.groups()), text
+            claims["wheels"] = {"big": "large"}.get(part[1], part[1])
+            claims["wheel_color"] = part[2]
+            claims["windows"] = {"tinted": "dark", "clear": "light"}.get(part[3], part[3])
+    return {key: value for key, value in claims.items() if value}
+
+
 def test_captions_are_true(drawn):
     seen = dict.fromkeys([*cars.EDITS], 0)
     for a, text in drawn:
-        absent = re.search(r"(?: and)? (?:without a|with no) (roof rack|spoiler)$", text)
-        if absent:
-            key = absent[1].replace(" ", "_")
+        for key, value in claims_of(text).items():
             seen[key] += 1
-            assert a[key] == "no", text
-            text = text[: absent.start()]  # noqa: PLW2901
-        found = SENTENCE.fullmatch(text)
-        assert found, text
-        claims = {
-            "length": found["length"],
-            "color": found["color"],
-            "height": {"tall": "high"}.get(found["height"], found["height"]),
-            "body": NOUNS.get(found["noun"]),
-        }
-        for feature in re.split(r", | and ", found["features"] or found["alone"] or ""):
-            if feature in ("a roof rack", "a spoiler"):
-                claims[feature[2:].replace(" ", "_")] = "yes"
-            elif feature:
-                part = re.fullmatch(
-                    rf"(?:(large|big|small) )?(?:({COLORS}) )?wheels"
-                    r"|(dark|tinted|light|clear) windows",
-                    feature,
-                )
-                assert part and any(part.groups()), text
-                claims["wheels"] = {"big": "large"}.get(part[1], part[1])
-                claims["wheel_color"] = part[2]
-                tints = {"tinted": "dark", "clear": "light"}
-                if part[3]:
-                    claims["windows"] = tints.get(part[3], part[3])
-        for key, value in claims.items():
-            if value:
-                seen[key] += 1
-                assert a[key] == value, (text, a)
+            assert a[key] == value, (text, a)
     assert min(seen.values()) > 40, seen
 
 
@@ -121,7 +119,7 @@ def test_a_caption_about_one_attribute_names_no_other(key, value, pattern):
     rng = np.random.RandomState(0)
     for _ in range(5):
         attributes = {**cars.sample(rng).attributes, key: value}
-        assert re.fullmatch(pattern, cars.caption(attributes, rng, about=key))
+        assert re.fullmatch(pattern, cars.caption(attributes, rng, about=[key]))
 
 
 def test_what_a_kind_never_has_is_not_said_to_be_missing(drawn):
@@ -129,3 +127,18 @@ def test_what_a_kind_never_has_is_not_said_to_be_missing(drawn):
         kind = KINDS[a["body"]]
         assert kind.rack or "rack" not in text
         assert kind.spoiler or "spoiler" not in text
+
+
+def test_a_contrast_is_a_true_caption_and_one_that_is_false_in_one_thing():
+    seen = set()
+    for index in range(150):
+        rng = np.random.RandomState([9, index])
+        a = cars.sample(rng).attributes
+        for true, false in cars.contrasts(a, rng):
+            right, wrong = claims_of(true), claims_of(false)
+            assert right.keys() == wrong.keys(), (true, false)
+            assert all(a[key] == value for key, value in right.items()), true
+            lies = {key for key, value in wrong.items() if a[key] != value}
+            assert len(lies) == 1 or lies == {"color", "wheel_color"}, false
+            seen.add(tuple(sorted(lies)))
+    assert len(seen) == len(cars.EDITS) + 1

@@ -267,7 +267,7 @@ def test_possible_edits_change_something_that_can_be_said():
                 after = cars.edit(car, key, value)
                 assert after.attributes == {**car.attributes, key: value}
                 assert after.attributes != car.attributes
-                said = cars.caption(after.attributes, np.random.RandomState(0), about=key)
+                said = cars.caption(after.attributes, np.random.RandomState(0), about=[key])
                 assert said.startswith(("a ", "an "))
     unsayable = {("length", "medium"), ("height", "medium")}
     assert offered == {(k, v) for k, values in cars.EDITS.items() for v in values} - unsayable

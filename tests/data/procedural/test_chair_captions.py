@@ -1,6 +1,7 @@
 """Captions are true, and varied."""
 
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -21,36 +22,57 @@ def drawn():
     return pairs
 
 
+def claims_of(a: dict[str, str], text: str) -> dict[str, bool]:
+    """What a caption says, and whether it is true of a chair with the attributes ``a``."""
+    claims: dict[str, bool] = {}
+
+    def claim(key: str, pattern: str, truth: str) -> None:
+        if found := re.search(pattern, text):
+            claims[key] = found[1] == truth
+
+    claim("color", rf"\b({COLORS}) chair", a["seat_color"])
+    if "color" in claims:
+        claims["color"] &= a["seat_color"] == a["back_color"]
+    claim("seat_color", rf"\b({COLORS}) seat", a["seat_color"])
+    claim("back_color", rf"\b({COLORS}) (?:solid |slatted |ladder )?back", a["back_color"])
+    claim("leg_color", rf"\b({COLORS}) (?:legs|base|pedestal|swivel)", a["leg_color"])
+    claim("back_style", r"\b(solid|slatted|ladder) back", a["back_style"])
+    claim("thickness", r"\b(thin|thick) (?:\w+ )?legs", a["thickness"])
+    claim("seat_shape", r"\b(round|square) (?:\w+ )?seat", a["seat_shape"])
+    claim("cushion", r"\b(thin|thick) cushion", a["cushion"])
+    claim("width", r"\b(narrow|wide)\b", a["width"])
+    if found := re.search(r"\b(high|tall|low|medium) ", text):
+        claims["back_height"] = {"tall": "high"}.get(found[1], found[1]) == a["back_height"]
+    if re.search(r"\barm", text):
+        claims["armrests"] = bool(re.search(r"(without|no) arm", text)) == (a["armrests"] == "no")
+    if re.search(r"pedestal|swivel|\bbase\b|\blegs\b", text):
+        claims["base"] = ("legs" in text) == (a["base"] == "legs")
+    return claims
+
+
 def test_captions_are_true(drawn):
-    seen = dict.fromkeys(["color", "arms", "height", "style", "legs", "base", "seat", "width"], 0)
+    seen: Counter[str] = Counter()
     for a, text in drawn:
+        claims = claims_of(a, text)
+        assert all(claims.values()), (text, a)
+        seen.update(claims.keys())
+    assert len(seen) == 12 and min(seen.values()) > 40, seen
 
-        def claim(kind: str, pattern: str, *truth: str, text: str = text) -> None:
-            if found := re.search(pattern, text):
-                seen[kind] += 1
-                assert found.groups() == truth, (text, truth)
 
-        claim("color", rf"\b({COLORS}) chair", a["seat_color"])
-        if re.search(rf"({COLORS}) chair", text):
-            assert a["seat_color"] == a["back_color"], text
-        claim("color", rf"\b({COLORS}) seat", a["seat_color"])
-        claim("color", rf"\b({COLORS}) (?:solid |slatted |ladder )?back", a["back_color"])
-        claim("color", rf"\b({COLORS}) legs", a["leg_color"])
-        claim("style", r"\b(solid|slatted|ladder) back", a["back_style"])
-        claim("legs", r"\b(thin|thick) (?:\w+ )?legs", a["thickness"])
-        claim("seat", r"\b(round|square) (?:\w+ )?seat", a["seat_shape"])
-        claim("seat", r"\b(thin|thick) cushion", a["cushion"])
-        claim("width", r"\b(narrow|wide)\b", a["width"])
-        if found := re.search(r"\b(high|tall|low|medium) ", text):
-            seen["height"] += 1
-            assert {"tall": "high"}.get(found[1], found[1]) == a["back_height"], text
-        if re.search(r"\barm", text):
-            seen["arms"] += 1
-            assert bool(re.search(r"(without|no) arm", text)) == (a["armrests"] == "no"), text
-        if re.search(r"pedestal|swivel|\bbase\b|\blegs\b", text):
-            seen["base"] += 1
-            assert ("legs" in text) == (a["base"] == "legs"), text
-    assert min(seen.values()) > 40, seen
+def test_a_contrast_is_a_true_caption_and_one_that_is_false_in_one_thing():
+    seen: Counter[tuple[str, ...]] = Counter()
+    for index in range(150):
+        rng = np.random.RandomState([9, index])
+        a = chairs.sample(rng).attributes
+        for true, false in chairs.contrasts(a, rng):
+            right, wrong = claims_of(a, true), claims_of(a, false)
+            assert right.keys() == wrong.keys(), (true, false)
+            assert all(right.values()), true
+            lies = tuple(sorted(key for key, holds in wrong.items() if not holds))
+            assert 1 <= len(lies) <= 2, (false, a)
+            seen[lies] += 1
+    assert {len(lies) for lies in seen} == {1, 2}
+    assert {lies[0] for lies in seen if len(lies) == 1} == {*chairs.EDITS} - {"color"}
 
 
 def test_captions_are_varied_and_short(drawn):
@@ -70,8 +92,8 @@ def test_a_caption_about_one_attribute_names_no_other():
     attributes = {**chairs.sample(rng).attributes, "back_height": "high", "armrests": "yes"}
     assert re.fullmatch(
         r"a chair with a (high|tall) back(rest)?",
-        chairs.caption(attributes, rng, about="back_height"),
+        chairs.caption(attributes, rng, about=["back_height"]),
     )
     assert re.fullmatch(
-        r"a chair with arm(rest)?s", chairs.caption(attributes, rng, about="armrests")
+        r"a chair with arm(rest)?s", chairs.caption(attributes, rng, about=["armrests"])
     )

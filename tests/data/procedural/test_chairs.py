@@ -100,7 +100,7 @@ def test_possible_edits_change_something_that_can_be_said():
             for value in values:
                 after = chairs.edit(made, key, value)
                 assert after.attributes != made.attributes
-                said = chairs.caption(after.attributes, np.random.RandomState(0), about=key)
+                said = chairs.caption(after.attributes, np.random.RandomState(0), about=[key])
                 assert said.startswith(("a ", "an "))
 
 
