@@ -34,7 +34,7 @@ from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.config.ranges import Caption, Range, check, texts_of
 from clipnerf.errors import ClipNerfError, UsageError
-from clipnerf.io.weights import rebuilding, weights_hash
+from clipnerf.io.weights import rebuilding, rebuilt, weights_hash
 
 WAYS = (
     "give 'ARCH:TAG' (downloaded), 'ARCH:/path/to/weights' (a file), a folder with "
@@ -112,8 +112,9 @@ class Clip:
     def _load_compact(cls, file: Path) -> "Clip":
         loaded = compact.load(file)
         with _one_line(str(file)), rebuilding(file):
-            model = build(loaded.model_cfg, loaded.preprocess_cfg)
-            model.load_state_dict(loaded.state_dict, strict=True)
+            model = rebuilt(
+                lambda: build(loaded.model_cfg, loaded.preprocess_cfg), loaded.state_dict
+            )
             return cls(model, tokenizer_for(loaded.model_cfg), str(file), loaded.known_tokens)
 
     def encode_image(
@@ -236,7 +237,8 @@ def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn
     with tempfile.TemporaryDirectory() as folder, _quiet():
         config = {"model_cfg": dict(model_cfg), "preprocess_cfg": dict(preprocess_cfg)}
         Path(folder, "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
-        return open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        device = torch.get_default_device()  # "meta" where only shapes are asked for
+        return open_clip.create_model(f"local-dir:{folder}", load_weights=False, device=device)
 
 
 def tokenizer_for(model_cfg: Mapping[str, Any]) -> open_clip.SimpleTokenizer:

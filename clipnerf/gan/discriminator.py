@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from clipnerf.config.generator import DiscriminatorConfig
 from clipnerf.errors import UsageError
 from clipnerf.gan.patches import Patches
-from clipnerf.io.weights import Weights, load_weights, rebuilding, save_weights, weights_hash
+from clipnerf.io.weights import (
+    Weights,
+    load_weights,
+    rebuilding,
+    rebuilt,
+    save_weights,
+    weights_hash,
+)
 
 OPPONENT = "generator_hash"
 """What a discriminator's file calls the generator that it was trained with."""
@@ -98,8 +105,8 @@ class Discriminator(nn.Module):
         if generator_hash is not None:
             refuse_stranger(path, weights, generator_hash)
         with rebuilding(path):
-            discriminator = Discriminator(DiscriminatorConfig(**weights.config))
-            discriminator.load_state_dict(weights.tensors)
+            config = DiscriminatorConfig(**weights.config)
+            discriminator = rebuilt(lambda: Discriminator(config), weights.tensors)
         return discriminator.requires_grad_(False).eval()
 
 

@@ -20,7 +20,7 @@ from clipnerf.gan.local_edits import with_layers
 from clipnerf.gan.patches import Patches
 from clipnerf.gan.step_inputs import CPU_STEP, sample_cameras
 from clipnerf.gan.tracing import trace, trace_sparingly
-from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, rebuilt, save_weights, weights_hash
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.density_grid import DensityGrid, grid_cells
 from clipnerf.rendering.rays import Rays, pixel_grid, rays_through
@@ -314,10 +314,10 @@ class Generator(nn.Module):
         """Read a generator; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(path, "generator")
         with rebuilding(path):
-            generator = Generator(generator_config(weights.config))
+            config = generator_config(weights.config)
+            generator = rebuilt(lambda: Generator(config), weights.tensors)
             # a file belongs to no backend: it is read where another one runs
             generator.field.grid.backend = "auto"
-            generator.load_state_dict(weights.tensors)
         return generator.requires_grad_(False).eval()
 
 

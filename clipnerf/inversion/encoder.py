@@ -22,7 +22,7 @@ from clipnerf.config.ranges import Width, check
 from clipnerf.errors import UsageError
 from clipnerf.gan.codes import Codes
 from clipnerf.inversion.pose import Pose
-from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, rebuilt, save_weights, weights_hash
 from clipnerf.vision.conv_blocks import Residual, convolution
 
 FILE_NAME = "encoder.safetensors"
@@ -165,8 +165,9 @@ class Encoder(nn.Module):
             values = dict(weights.config)
             code_dim = values.pop("code_dim")
             check("code_dim", code_dim, Width)
-            encoder = Encoder(EncoderConfig(**values), code_dim, own)
-            encoder.load_state_dict(weights.tensors)
+            encoder = rebuilt(
+                lambda: Encoder(EncoderConfig(**values), code_dim, own), weights.tensors
+            )
         return encoder.requires_grad_(False).eval()
 
 

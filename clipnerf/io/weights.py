@@ -9,11 +9,11 @@ them, ``SHA256SUMS``, where there is one.
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,6 +30,7 @@ from clipnerf.version import __version__
 
 FORMAT_VERSION = 2
 """From 2 on a file holds a digest of itself."""
+AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
 SUMS = "SHA256SUMS"
 """Digests of a folder's files, as ``sha256sum`` writes and checks them."""
 _RESERVED = ("format_version", "project_version", "git_commit", "kind", "config", "digest")
@@ -144,6 +145,29 @@ def rebuilding(path: str | Path) -> Iterator[None]:
             f"{str(path)!r} does not fit its own configuration ({reason}); it was written by "
             "another version, or is damaged: copy or make it again"
         ) from error
+
+
+def rebuilt(build: Callable[[], AnyModule], tensors: Mapping[str, Tensor]) -> AnyModule:
+    """A module with a file's tensors in it; within :func:`rebuilding`.
+
+    It is first built without memory: a configuration that asks for more than the file holds is
+    refused before it takes any.
+
+    Args:
+        build: makes the module of the file's configuration.
+
+    Raises:
+        ValueError: the names or shapes of its tensors are not those of ``tensors``.
+    """
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in build().state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name)}, its configuration {wanted.get(name)}")
+    module = build()
+    module.load_state_dict(tensors)
+    return module
 
 
 def listed_files(folder: str | Path) -> dict[str, str]:

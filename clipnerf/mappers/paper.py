@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from clipnerf.config.mapper import MapperConfig, Which
 from clipnerf.config.ranges import Width, check, require, shown
 from clipnerf.errors import UsageError
-from clipnerf.io.weights import Weights, load_weights, rebuilding, save_weights
+from clipnerf.io.weights import Weights, load_weights, rebuilding, rebuilt, save_weights
 
 KIND = "mapper"
 
@@ -133,16 +133,17 @@ class Mapper(nn.Module):
 
         def build(weights: Weights) -> Mapper:
             config, metadata = weights.config, weights.metadata
-            mapper = cls(
-                config["which"],
-                config["embed_dim"],
-                config["code_dim"],
-                MapperConfig(**config["mapper"]),
-                generator_hash=metadata["generator_hash"],
-                clip_hash=metadata["clip_hash"],
+            return rebuilt(
+                lambda: cls(
+                    config["which"],
+                    config["embed_dim"],
+                    config["code_dim"],
+                    MapperConfig(**config["mapper"]),
+                    generator_hash=metadata["generator_hash"],
+                    clip_hash=metadata["clip_hash"],
+                ),
+                weights.tensors,
             )
-            mapper.load_state_dict(weights.tensors)
-            return mapper
 
         return read_mapper(path, KIND, build, generator_hash, clip_hash)
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from clipnerf.config.mapper import MapperConfig, Which
 from clipnerf.config.ranges import Width, check
 from clipnerf.fields.modulated import CodeMapping
-from clipnerf.io.weights import Weights, save_weights
+from clipnerf.io.weights import Weights, rebuilt, save_weights
 from clipnerf.mappers.paper import check_strength, read_mapper
 from clipnerf.mappers.routing import Route, Router
 from clipnerf.mappers.variation import Variation
@@ -197,8 +197,8 @@ class Universal(nn.Module):
         """
 
         def build(weights: Weights) -> Universal:
-            universal = _empty(weights.config)
-            universal.load_state_dict({n: t.float() for n, t in weights.tensors.items()})
+            tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
+            universal = rebuilt(lambda: _empty(weights.config), tensors)
             universal.generator_hash = weights.metadata["generator_hash"]
             universal.clip_hash = weights.metadata["clip_hash"]
             return universal

@@ -7,7 +7,7 @@ from pathlib import Path
 from clipnerf.config.ranges import Width, check
 from clipnerf.errors import UsageError
 from clipnerf.fields.region import RegionField
-from clipnerf.io.weights import load_weights, rebuilding, save_weights
+from clipnerf.io.weights import load_weights, rebuilding, rebuilt, save_weights
 
 FILE_NAME = "region.safetensors"
 KIND = "region"
@@ -56,6 +56,6 @@ def load_region(
     with rebuilding(path):
         for name, size in weights.config.items():
             check(name, size, Width)
-        field = RegionField(**weights.config)
-        field.load_state_dict({name: value.float() for name, value in weights.tensors.items()})
+        tensors = {name: value.float() for name, value in weights.tensors.items()}
+        field = rebuilt(lambda: RegionField(**weights.config), tensors)
     return field.requires_grad_(False).eval(), weights.metadata.get("noun", "")

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from clipnerf.config.evaluation import RecognizerConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
-from clipnerf.io.weights import load_weights, rebuilding, save_weights, weights_hash
+from clipnerf.io.weights import load_weights, rebuilding, rebuilt, save_weights, weights_hash
 from clipnerf.training.precision import network_dtype
 from clipnerf.vision.conv_blocks import Residual, convolution
 
@@ -197,6 +197,6 @@ class Recognizer(nn.Module):
         """Read a recognizer; UsageError names a file that is missing, foreign or truncated."""
         weights = load_weights(path, "recognizer")
         with rebuilding(path):
-            recognizer = Recognizer(RecognizerConfig(**weights.config))
-            recognizer.load_state_dict(weights.tensors)
+            config = RecognizerConfig(**weights.config)
+            recognizer = rebuilt(lambda: Recognizer(config), weights.tensors)
         return recognizer.requires_grad_(False).eval()

@@ -1,6 +1,7 @@
 """Damaged files of each kind that is read: refused in a line, or they hold what they held."""
 
 import contextlib
+import hashlib
 import io
 import json
 import random
@@ -20,6 +21,7 @@ from clipnerf.clip.zero_shot import load_questions
 from clipnerf.config.parse import parse
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.referring import ReferringDataset
+from clipnerf.errors import UsageError
 from clipnerf.evaluation.edits.benchmark import load_wishes
 from clipnerf.evaluation.resources import _said as load_said
 from clipnerf.gan.discriminator import Discriminator
@@ -27,7 +29,7 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.camera_path import read_camera_path
-from clipnerf.io.weights import load_weights, save_weights, weights_hash
+from clipnerf.io.weights import SUMS, listed_files, load_weights, save_weights, weights_hash
 from clipnerf.mappers.library import embed_library
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import Universal
@@ -54,6 +56,7 @@ _READERS: dict[str, tuple[str, Callable[[World, Path], Any]]] = {
     "region": ("bundle/region", lambda w, p: _region(w, p)),
     "recognizer": ("recognizer", lambda w, p: Recognizer.load(p)),
     "codes": ("codes", lambda w, p: load_codes(p)),
+    "feature discriminator": ("features", lambda w, p: w.heads.take_up(p, w.generator.hash)),
 }
 
 
@@ -243,6 +246,32 @@ def archive(world: World, folder: Path, draw: random.Random) -> tuple[str, list[
     return about, [*said.faults, *read(lambda: PictureDataset(path, 16))[1]]
 
 
+def digests(world: World, folder: Path, draw: random.Random) -> tuple[str, list[str]]:
+    """The list of a bundle's digests, beside a file of the first format, which has none of its own:
+    what is loaded is what was listed, or nothing vouches for it."""
+    whole = world.bundle / "generator.safetensors"
+    metadata = {**_metadata(whole), "format_version": "1"}
+    del metadata["digest"]
+    path = folder / whole.name
+    save_file(load_weights(whole, "generator").tensors, path, metadata)
+    sums = folder / SUMS
+    sums.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    about = _spoil(sums, draw, world)
+    raw = bytearray(path.read_bytes())
+    raw[-draw.randrange(1, 1000)] ^= 1 << draw.randrange(8)
+    spoilt = draw.random() < 0.5
+    if spoilt:
+        path.write_bytes(raw)
+    found, faults = read(lambda: Generator.load(path))
+    try:
+        vouched = path.name in listed_files(folder)
+    except UsageError:
+        vouched = True
+    if found is not None and spoilt and vouched:
+        faults.append("a flipped bit is loaded")
+    return f"{about}, bit flipped: {spoilt}", faults
+
+
 def drawn(world: World, folder: Path, draw: random.Random) -> tuple[str, list[str]]:
     """What `data synthesize` wrote down of itself, when the same command comes again."""
     out = folder / "drawn"
@@ -290,6 +319,7 @@ FILES: dict[str, Case] = {
     "RefCOCO's instances": text_file("refcoco/instances.json", _referring),
     "RefCOCO's refs": text_file("refcoco/refs(unc).json", _referring),
     "camera path": text_file("film/path.json", _camera_path),
+    "digests of a bundle": digests,
     "zip": archive,
     "what data synthesize wrote": drawn,
 }

@@ -14,7 +14,10 @@ from PIL import Image
 
 from clipnerf.cli import main
 from clipnerf.clip.model import Clip
+from clipnerf.config.pretrain import FeatureConfig
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.discriminator import OPPONENT
+from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.pose import Pose
 from clipnerf.inversion.result import KIND as CODES
@@ -59,6 +62,13 @@ class World:
         return Generator.load(self.bundle / "generator.safetensors")
 
     @cached_property
+    def heads(self) -> FeatureDiscriminator:
+        """A second discriminator; its network is untrained."""
+        return FeatureDiscriminator(
+            FeatureConfig(weight=1.0, weights="random", mix_width=8, head_width=8)
+        )
+
+    @cached_property
     def clip(self) -> Clip:
         """The bundle's."""
         return Clip.load(self.bundle)
@@ -83,6 +93,7 @@ def make_world(folder: Path) -> World:
     world = World(folder, commands)
     own = {"generator_hash": world.generator.hash, "clip_hash": world.clip.hash}
     tiny_universal(**own).save(world.bundle / "mapper_universal.safetensors")
+    world.heads.save(folder / "features.safetensors", {OPPONENT: own["generator_hash"]})
     _codes(folder / "codes.safetensors", world.generator.hash)
     (folder / "wishes.yaml").write_text(WISHES)
     (folder / "zero_shot.yaml").write_text(ZERO_SHOT)

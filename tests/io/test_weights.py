@@ -14,7 +14,14 @@ from safetensors.torch import save_file
 from clipnerf.config.inversion import EncoderConfig
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.inversion.encoder import Encoder
-from clipnerf.io.weights import SUMS, listed_files, load_weights, save_weights, weights_hash
+from clipnerf.io.weights import (
+    SUMS,
+    listed_files,
+    load_weights,
+    rebuilt,
+    save_weights,
+    weights_hash,
+)
 from tests.tiny_bundle import tiny_bundle, tiny_parts, tiny_universal
 
 
@@ -222,3 +229,18 @@ def test_whatever_is_altered_in_a_file_is_one_line():
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     *faults, count = done.stdout.splitlines()
     assert not faults and int(count) > 300
+
+
+def test_what_does_not_fit_is_refused_before_it_takes_memory():
+    built = []
+
+    def build() -> torch.nn.Module:
+        built.append(torch.nn.Linear(10**6, 10**6))  # 4 TB
+        return built[-1]
+
+    with pytest.raises(ValueError, match=r"bias is \(2,\), its configuration \(1000000,\)"):
+        rebuilt(build, {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+    assert [module.weight.device.type for module in built] == ["meta"]
+    whole = torch.nn.Linear(2, 3)
+    again = rebuilt(lambda: torch.nn.Linear(2, 3), whole.state_dict())
+    assert torch.equal(whole.weight, again.weight) and again.bias.device.type == "cpu"
