@@ -21,7 +21,7 @@ def export(config: ExportConfig) -> list[Path]:
         The files: ``config.out``, or for several objects that name with each object's.
     """
     config.validate()
-    if missing := mesh_absence():
+    if missing := mesh_absence(bool(config.texture)):
         raise UsageError(missing)
     out = writable_file(Path(config.out))
     if config.image:
@@ -32,7 +32,7 @@ def export(config: ExportConfig) -> list[Path]:
         codes = edit_objects(editor, codes, config)
     paths = [writable_file(path) for path in _paths(out, names)]
     for row, path in enumerate(paths):
-        (mesh,) = editor.mesh(codes[row], config.resolution, config.crumbs)
+        (mesh,) = editor.mesh(codes[row], config.resolution, config.crumbs, config.texture)
         mesh.save(path, config.scale, names[row])
     return paths
 

@@ -18,6 +18,7 @@ RESOLUTION, LEAST, MOST = 128, 16, 512
 """Cells along the longest side of the box: by default, and allowed."""
 CRUMBS = 0.005
 """Pieces of less than this share of an object's volume are left out."""
+Texture = Annotated[int, Range(64, 8192, or_zero=True, note=" texels")]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class ExportConfig(EditedConfig):
     resolution: Annotated[int, Range(LEAST, MOST, note=" cells")] = RESOLUTION
     """Cells of the marching cubes along the longest side of the box; time and memory grow with its
     third power."""
+    texture: Texture = 0
+    """Width of a picture that is laid on the surface of a .glb; 0: colors at the vertices. It keeps
+    what is fine where --resolution is low; 64 and 1024 are a good pair."""
     crumbs: Share = CRUMBS
     """Loose pieces of less than this share of the object's volume are left out."""
     scale: Annotated[float, Range(1e-6, 1e6, note=" meters")] = 1.0
@@ -44,3 +48,5 @@ class ExportConfig(EditedConfig):
         yield from super().rules()
         known = Path(self.out).suffix.lower() in SUFFIXES
         yield known, "out", f"a name that ends in {', '.join(SUFFIXES)}"
+        textured = not self.texture or Path(self.out).suffix.lower() == ".glb"
+        yield textured, "texture", "0 for other files than .glb, which hold colors at vertices"

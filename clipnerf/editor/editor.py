@@ -360,10 +360,12 @@ class Editor:
             camera = one_turn(self.generator, frames, elevation_deg, size)
         return film(self.generator, Codes.check(codes), camera, samples)
 
-    def mesh(self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS) -> list[Mesh]:
+    def mesh(
+        self, codes: Codes, resolution: int = 128, crumbs: float = CRUMBS, texture: int = 0
+    ) -> list[Mesh]:
         """A mesh of each object, to be ``save`` d; see :func:`clipnerf.editor.mesh.surface`."""
-        count = len(Codes.check(codes))
-        return [surface(self.generator, codes[n], resolution, crumbs) for n in range(count)]
+        options = (resolution, crumbs, texture)
+        return [surface(self.generator, codes[n], *options) for n in range(len(Codes.check(codes)))]
 
     def view(self, **options: Any) -> None:
         """A page in the browser, until Ctrl-C; see :func:`clipnerf.viewer.server.serve`."""

@@ -19,8 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.config.export import CRUMBS, LEAST, MOST, RESOLUTION
+from clipnerf.config.export import CRUMBS, LEAST, MOST, RESOLUTION, Texture
 from clipnerf.config.ranges import Range, Share, check
+from clipnerf.editor.texture import bake, place_slivers, texture_absence, unwrap
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.styles import AppearanceStyle, ShapeStyle
 from clipnerf.gan.codes import Codes
@@ -45,16 +46,20 @@ CORNER_BYTES = 32
 """Memory for each corner of the cells, as measured (27), and some more."""
 
 
-def mesh_absence() -> str:
+def mesh_absence(texture: bool = False) -> str:
     """What is missing for meshes and how to get it; empty where nothing is."""
-    if importlib.util.find_spec("skimage") is not None:
-        return ""
-    return "meshes need scikit-image, which is not installed: pip install 'clipnerf[mesh]'"
+    if importlib.util.find_spec("skimage") is None:
+        return "meshes need scikit-image, which is not installed: pip install 'clipnerf[mesh]'"
+    return texture_absence() if texture else ""
 
 
 @torch.no_grad()
 def surface(
-    generator: Generator, codes: Codes, resolution: int = RESOLUTION, crumbs: float = CRUMBS
+    generator: Generator,
+    codes: Codes,
+    resolution: int = RESOLUTION,
+    crumbs: float = CRUMBS,
+    texture: int = 0,
 ) -> Mesh:
     """The surface of one object, closed, with its colors; local edits are applied.
 
@@ -63,13 +68,16 @@ def surface(
         resolution: cells along the longest side of the box, 16 to 512.
         crumbs: pieces of less than this share of the object's volume are left out, 0 to 1; hollows
             that nobody can see from outside are filled.
+        texture: width and height of a picture of the surface, 64 to 8192 texels; 0: colors at the
+            vertices alone. The textured surface is cut at seams: it encloses the same space.
     Raises:
-        UsageError: a value out of range, or scikit-image is missing.
+        UsageError: a value out of range, or scikit-image or xatlas is missing.
         ClipNerfError: there is nothing that stops half of the light, or crumbs alone.
     """
     check("resolution", resolution, Annotated[int, Range(LEAST, MOST, note=" cells")])
     check("crumbs", crumbs, Share)
-    if missing := mesh_absence():
+    check("texture", texture, Texture)
+    if missing := mesh_absence(bool(texture)):
         raise UsageError(missing)
     cells = grid_cells(generator.config.box, resolution)
     _check_memory(resolution, CORNER_BYTES * math.prod(n + 3 for n in cells))
@@ -79,10 +87,26 @@ def surface(
     side = 2 * generator.box.cpu().numpy() / cells
     vertices, faces = _march(raw, level, crumbs, side)
     normals = vertex_normals(vertices, faces)
-    places, towards = (torch.from_numpy(a).to(generator.device) for a in (vertices, normals))
-    colors = _colors(generator, shape, appearance, places, towards, float(side.max()))
+
+    def colors_at(places: np.ndarray, towards: np.ndarray) -> np.ndarray:
+        at, outwards = (torch.from_numpy(a).to(generator.device) for a in (places, towards))
+        return _colors(generator, shape, appearance, at, outwards, float(side.max())).cpu().numpy()
+
+    uv = picture = None
+    if texture:
+        origin, faces, uv = unwrap(vertices, faces, normals, texture)
+        vertices, normals = vertices[origin], normals[origin]
+        corners, outwards = vertices[faces], normals[faces]
+
+        def texels_at(triangle: np.ndarray, weights: np.ndarray) -> np.ndarray:
+            w = weights.astype(np.float32)[:, :, None]
+            return colors_at(*((each[triangle] * w).sum(1) for each in (corners, outwards)))
+
+        picture = bake(uv, faces, texture, texels_at)
+        uv = place_slivers(vertices, uv)
+    colors = colors_at(vertices, normals)
     turn = front_to_x(generator.config.front_azimuth_deg).numpy()
-    return Mesh(vertices @ turn, faces, normals @ turn, colors.cpu().numpy())
+    return Mesh(vertices @ turn, faces, normals @ turn, colors, uv, picture)
 
 
 @torch.no_grad()

@@ -4,19 +4,23 @@ Axes: a :class:`Mesh` is in the project's world, +Z up and its front at +X. glTF
 the front at +Z and meters, and gets them; .obj is turned likewise, as is the custom; .ply and .stl
 stay +Z up. One world unit becomes ``scale`` meters, or whatever a program takes the numbers for.
 
-Colors are sRGB in .obj and .ply, linear in .glb as glTF asks; .stl has none.
+Colors are sRGB in .obj and .ply, linear in .glb as glTF asks; .stl has none. A texture goes into a
+.glb, in the place of the colors of vertices.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
 
 from clipnerf.config.export import SUFFIXES
 from clipnerf.config.ranges import Caption, Positive, check
@@ -25,6 +29,8 @@ from clipnerf.io.atomic import atomic_write
 
 _FLOAT, _SHORT, _INT = 5126, 5123, 5125
 _VERTICES, _INDICES = 34962, 34963
+_LINEAR, _MIPMAPS = 9729, 9987
+_CLAMPED = {"wrapS": 33071, "wrapT": 33071}
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,16 @@ class Mesh:
         faces: three vertices each, counter-clockwise seen from outside.
         normals: of unit length, outwards.
         colors: sRGB in [0, 1]; the light that the category's pictures were taken in is part of it.
+        uv: where each vertex lies in the texture, in [0, 1] from its upper left corner, or None.
+        texture: sRGB, 8 bits, in the place of ``colors`` in a .glb, or None.
     """
 
     vertices: Float[np.ndarray, "vertices 3"]
     faces: Int[np.ndarray, "faces 3"]
     normals: Float[np.ndarray, "vertices 3"]
     colors: Float[np.ndarray, "vertices 3"]
+    uv: Float[np.ndarray, "vertices 2"] | None = None
+    texture: UInt8[np.ndarray, "height width 3"] | None = None
 
     def save(self, path: str | Path, scale: float = 1.0, name: str = "object") -> Path:
         """Writes the mesh, whole or not at all; the suffix says how: .glb, .obj, .ply or .stl.
@@ -93,55 +103,79 @@ def vertex_normals(
 
 def _glb(mesh: Mesh, name: str) -> bytes:
     mesh = mesh.y_up()
-    linear = np.where(
-        mesh.colors <= 0.04045, mesh.colors / 12.92, ((mesh.colors + 0.055) / 1.055) ** 2.4
-    )
-    shorts = np.full((len(linear), 4), 65535, "<u2")  # 8 bits would band where it is dark
-    shorts[:, :3] = np.rint(linear * 65535)
-    arrays = (
-        (mesh.vertices.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
-        (mesh.normals.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
-        (shorts, _SHORT, "VEC4", _VERTICES),
-        (mesh.faces.astype("<u4").ravel(), _INT, "SCALAR", _INDICES),
-    )
-    views: list[dict] = []
-    accessors: list[dict] = []
-    data = b""
-    for number, (array, kind, shape, target) in enumerate(arrays):
-        size = {"byteOffset": len(data), "byteLength": array.nbytes, "target": target}
-        views.append({"buffer": 0, **size})
-        accessors.append(
-            {"bufferView": number, "componentType": kind, "count": len(array), "type": shape}
+    arrays = {
+        "POSITION": (mesh.vertices.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
+        "NORMAL": (mesh.normals.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
+        "indices": (mesh.faces.astype("<u4").ravel(), _INT, "SCALAR", _INDICES),
+    }
+    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    scene: dict[str, Any] = {}
+    images: list[bytes] = []
+    if mesh.uv is None or mesh.texture is None:
+        linear = np.where(
+            mesh.colors <= 0.04045, mesh.colors / 12.92, ((mesh.colors + 0.055) / 1.055) ** 2.4
         )
+        shorts = np.full((len(linear), 4), 65535, "<u2")  # 8 bits would band where it is dark
+        shorts[:, :3] = np.rint(linear * 65535)
+        arrays["COLOR_0"] = (shorts, _SHORT, "VEC4", _VERTICES)
+    else:
+        arrays["TEXCOORD_0"] = (mesh.uv.astype("<f4"), _FLOAT, "VEC2", _VERTICES)
+        surface["baseColorTexture"] = {"index": 0}
+        images.append(_png(mesh.texture))
+        scene["images"] = [{"bufferView": len(arrays), "mimeType": "image/png"}]
+        scene["textures"] = [{"source": 0, "sampler": 0}]
+        scene["samplers"] = [{"magFilter": _LINEAR, "minFilter": _MIPMAPS, **_CLAMPED}]
+    views: list[dict[str, int]] = []
+    accessors: list[dict[str, Any]] = []
+    data = b""
+    for key, (array, kind, shape, target) in arrays.items():
+        size = {"byteOffset": len(data), "byteLength": array.nbytes, "target": target}
+        accessor = {"bufferView": len(views), "componentType": kind, "count": len(array)}
+        if key == "POSITION":
+            accessor |= {"min": array.min(0).tolist(), "max": array.max(0).tolist()}
+        if key == "COLOR_0":
+            accessor["normalized"] = True
+        views.append({"buffer": 0, **size})
+        accessors.append({**accessor, "type": shape})
         data += array.tobytes()
-    accessors[0] |= {"min": arrays[0][0].min(0).tolist(), "max": arrays[0][0].max(0).tolist()}
-    accessors[2]["normalized"] = True
-    attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
-    scene = {
+    for image in images:
+        views.append({"buffer": 0, "byteOffset": len(data), "byteLength": len(image)})
+        data += image + bytes(-len(image) % 4)
+    numbers = {key: number for number, key in enumerate(arrays)}
+    primitive = {"indices": numbers.pop("indices"), "attributes": numbers, "material": 0}
+    scene |= {
         "asset": {"version": "2.0", "generator": "clipnerf"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": name}],
-        "meshes": [
-            {"name": name, "primitives": [{"attributes": attributes, "indices": 3, "material": 0}]}
-        ],
-        "materials": [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}],
+        "meshes": [{"name": name, "primitives": [primitive]}],
+        "materials": [{"pbrMetallicRoughness": surface}],
         "accessors": accessors,
         "bufferViews": views,
         "buffers": [{"byteLength": len(data)}],
     }
+    return _packed(scene, data)
+
+
+def _packed(scene: dict[str, Any], data: bytes) -> bytes:
+    """glTF's binary container: a piece of JSON and one of bytes."""
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    length = 12 + 8 + len(text) + 8 + len(data)
     return b"".join(
         (
-            struct.pack("<4sII", b"glTF", 2, length),
+            struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + len(data)),
             struct.pack("<I4s", len(text), b"JSON"),
             text,
             struct.pack("<I4s", len(data), b"BIN\0"),
             data,
         )
     )
+
+
+def _png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "png")
+    return out.getvalue()
 
 
 def _obj(mesh: Mesh, name: str) -> bytes:

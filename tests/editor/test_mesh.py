@@ -11,6 +11,7 @@ import trimesh
 
 from clipnerf.editor import Editor, mesh
 from clipnerf.editor.mesh import surface
+from clipnerf.editor.texture import bake
 from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.fields.masks import BoxRegion
 from clipnerf.gan.codes import Codes, LocalEdit
@@ -74,6 +75,39 @@ def test_a_ball_is_a_ball_with_its_front_at_x_and_without_crumbs_and_hollows(bal
     assert np.abs(found.colors - (before + 1) / 2).max() < 0.03
 
 
+def test_a_texture_has_the_colors_of_its_places(ball):
+    plain = surface(ball, _codes(ball), 32)
+    found = surface(ball, _codes(ball), 32, texture=256)
+    assert plain.texture is None and found.texture.shape == (256, 256, 3)
+    # cut open, it is the same surface: face by face, corner by corner
+    assert np.array_equal(found.vertices[found.faces], plain.vertices[plain.faces])
+    assert found.uv.min() >= 0 and found.uv.max() <= 1 and len(found.uv) == len(found.vertices)
+    # at each corner, and in the middle of each triangle, the picture has that place's color
+    corners, uv = found.vertices[found.faces], found.uv[found.faces]
+    area = trimesh.triangles.area(corners)
+    wide = area > 0.02 * np.median(area)
+    places = np.concatenate((found.vertices, corners[wide].mean(1)))
+    wanted = (np.stack((-places[:, 1], places[:, 0], places[:, 2]), 1) + 1) / 2
+    at = np.concatenate((found.uv, uv[wide].mean(1)))
+    column, row = (at * 256).astype(int).clip(0, 255).T
+    error = np.abs(found.texture[row, column] / 255 - wanted).max(1)
+    assert np.quantile(error, 0.998) < 0.04  # pieces smaller than a texel share theirs
+
+
+def test_no_texel_is_left_bare_and_no_piece_bleeds():
+    uv = np.array([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.2], [0.9, 0.9], [0.2, 0.9]])
+    faces = np.array([[0, 1, 2], [3, 4, 5]])
+    colors = np.eye(3)[:2]
+    picture = bake(uv, faces, 64, lambda triangle, weights: colors[triangle])
+    assert {tuple(color) for color in picture.reshape(-1, 3).tolist()} == {
+        (255, 0, 0), (0, 255, 0),
+    }  # fmt: skip
+    assert (picture[0, 0] == [255, 0, 0]).all() and (picture[63, 63] == [0, 255, 0]).all()
+    weighted = bake(uv, faces[:1], 64, lambda triangle, weights: weights)
+    assert np.abs(weighted[7, 7] / 255 - [1, 0, 0]).max() < 0.05  # a corner is its own
+    assert weighted[32, 7, 2] == pytest.approx(255 / 2, abs=5)  # half way to the third
+
+
 def test_crumbs_may_be_kept(ball):
     found = surface(ball, _codes(ball), 48, crumbs=0.0)
     assert trimesh.Trimesh(found.vertices, found.faces, process=False).body_count == 2
@@ -109,6 +143,7 @@ def test_crumbs_alone_are_an_error(ball):
         ({"resolution": 15}, "16 to 512"),
         ({"resolution": 513}, "16 to 512"),
         ({"crumbs": 1.5}, "0 to 1"),
+        ({"texture": 63}, "64 to 8192 texels, or 0"),
     ],
 )
 def test_values_out_of_range(options, said):
@@ -130,6 +165,11 @@ def test_a_missing_library_is_named_with_the_command(monkeypatch):
     generator = tiny_generator()
     with pytest.raises(UsageError, match=r"pip install 'clipnerf\[mesh\]'"):
         surface(generator, _codes(generator))
+    monkeypatch.setattr(
+        mesh.importlib.util, "find_spec", lambda name: None if name == "xatlas" else name
+    )
+    with pytest.raises(UsageError, match=r"xatlas.*pip install 'clipnerf\[mesh\]'"):
+        surface(generator, _codes(generator), texture=64)
 
 
 @pytest.fixture
@@ -146,6 +186,10 @@ def test_another_appearance_has_the_same_geometry_to_the_last_vertex(editor):
         assert before.faces.tobytes() == after.faces.tobytes()
         assert before.normals.tobytes() == after.normals.tobytes()
         assert np.abs(before.colors - after.colors).max() > 0.1
+    before, after = (editor.mesh(some[0], 16, texture=64)[0] for some in (codes, other))
+    for part in ("vertices", "faces", "normals", "uv"):
+        assert getattr(before, part).tobytes() == getattr(after, part).tobytes()
+    assert (before.texture != after.texture).any()
 
 
 def test_a_batch_is_its_objects(editor):

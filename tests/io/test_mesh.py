@@ -1,5 +1,6 @@
 """Mesh files: read back by trimesh, by the formats' own rules, and nothing half-written."""
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -78,8 +79,30 @@ def test_a_glb_holds_linear_colors_and_no_metal(box, tmp_path):
     assert places["max"] == pytest.approx([0.4, 0.2, 0.8])
 
 
-def test_khronos_validator_has_nothing_to_say(box, tmp_path):
-    path = box.save(tmp_path / "a.glb")
+@pytest.fixture
+def textured(box) -> Mesh:
+    """The box with a picture of four colors."""
+    uv = np.linspace(0, 1, 16, dtype=np.float32).reshape(8, 2)
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2, :, 0], picture[:, :2, 1] = 255, 200
+    return dataclasses.replace(box, uv=uv, texture=picture)
+
+
+def test_a_texture_is_the_picture_from_the_upper_left_corner(textured, tmp_path):
+    path = textured.save(tmp_path / "a.glb")
+    found = trimesh.load(path, force="mesh", process=False)
+    assert found.is_watertight
+    # trimesh counts v from below
+    assert np.allclose(found.visual.uv, np.stack((textured.uv[:, 0], 1 - textured.uv[:, 1]), 1))
+    picture = np.asarray(found.visual.material.baseColorTexture.convert("RGB"))
+    assert np.array_equal(picture, textured.texture)
+    scene, _ = _parts(path)
+    assert "COLOR_0" not in scene["meshes"][0]["primitives"][0]["attributes"]  # it would darken
+
+
+@pytest.mark.parametrize("which", ["box", "textured"])
+def test_khronos_validator_has_nothing_to_say(which, request, tmp_path):
+    path = request.getfixturevalue(which).save(tmp_path / "a.glb")
     code = (
         "const v=require('gltf-validator'),fs=require('fs');"
         f"v.validateBytes(new Uint8Array(fs.readFileSync({json.dumps(str(path))})))"

@@ -67,10 +67,11 @@ def photograph(client, camera) -> np.ndarray:
         time.sleep(0.2)
 
 
-def test_a_browser_shows_the_object(client, tmp_path):
+@pytest.mark.parametrize("texture", [0, 512])
+def test_a_browser_shows_the_object(client, tmp_path, texture):
     editor = Editor.load(BUNDLE, "cpu")
     codes = editor.edit(editor.sample([1]), "a red chair")
-    (mesh,) = editor.mesh(codes, 96)
+    (mesh,) = editor.mesh(codes, 48 if texture else 96, texture=texture)
     file = mesh.save(tmp_path / "chair.glb")
     client.scene.add_glb("/chair", file.read_bytes(), wxyz=UPRIGHT)
     camera = editor.generator.camera(35.0, 20.0, SIZE)
