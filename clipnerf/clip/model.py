@@ -15,7 +15,6 @@ import difflib
 import json
 import logging
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -33,7 +32,7 @@ from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.config.ranges import Caption, Range, check, texts_of
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import ClipNerfError, UsageError, warn
 from clipnerf.io.weights import rebuilding, rebuilt, weights_hash
 
 WAYS = (
@@ -138,7 +137,7 @@ class Clip:
         if cut:
             # templates around one prompt are cut alike
             more = f" (and so were {len(cut) - 1} other texts)" if len(cut) > 1 else ""
-            warnings.warn(cut[0] + more, UserWarning, stacklevel=3)
+            warn(cut[0] + more)
         for start in range(0, len(new), 256):
             some = new[start : start + 256]
             tokens = self._tokenizer(some).to(self.device)

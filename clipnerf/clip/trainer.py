@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.data.records import Record, first_few
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.training import distributed
 from clipnerf.training.loop import Task
 from clipnerf.training.run_folder import RunFolder
@@ -293,7 +292,7 @@ def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:
             f"{what}{first_few(without)}; give each a line with 'text' in metadata.jsonl, or leave "
             "them out with missing_captions=skip"
         )
-    warnings.warn(f"{what}{first_few(without)}; they are left out", UserWarning, stacklevel=2)
+    warn(f"{what}{first_few(without)}; they are left out")
     return usable
 
 

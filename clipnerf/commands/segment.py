@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from torch.nn import functional
 from clipnerf.config.paths import bundle_path
 from clipnerf.config.segmentation import SegmentConfig
 from clipnerf.data.photo import read_photo
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.io.atomic import check_writable
 from clipnerf.io.sheet import overlay, save_png, to_uint8
 from clipnerf.segmentation.metrics import found
@@ -39,20 +38,16 @@ def segment(config: SegmentConfig) -> list[Path]:
     for text in config.text:
         unknown = segmenter.unknown_words(text)
         if unknown:
-            warnings.warn(
+            warn(
                 f"the segmenter never met {', '.join(map(repr, unknown))} of {text!r}; it may "
-                "find nothing, or something else",
-                UserWarning,
-                stacklevel=2,
+                "find nothing, or something else"
             )
     masks = found(segmenter.segment(_square(picture)[None], config.text).cpu(), config.threshold)
     masks = masks[..., : picture.shape[1], : picture.shape[2]]
     paths = []
     for text, mask, (path, beside) in zip(config.text, masks, files, strict=True):
         if not mask.any():
-            warnings.warn(
-                f"no such part: {text!r} is not in {config.image}", UserWarning, stacklevel=2
-            )
+            warn(f"no such part: {text!r} is not in {config.image}")
         paths.append(save_png(path, to_uint8(mask.float().expand(1, 3, -1, -1))[0]))
         paths.append(save_png(beside, to_uint8(overlay(picture, mask.float())[None])[0]))
     return paths

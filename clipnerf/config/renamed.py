@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 
 RENAMED = {
     "status_every": "log_every",
@@ -35,7 +34,7 @@ def current_name(key: str, known: Collection[str]) -> str:
     renamed = f"{above}{dot}{RENAMED.get(name, name)}"
     if key in known or renamed == key or renamed not in known:
         return key
-    warnings.warn(f"{key} is called {renamed} now", UserWarning, stacklevel=2)
+    warn(f"{key} is called {renamed} now")
     return renamed
 
 
@@ -65,5 +64,5 @@ def current_value(key: str, value: Any) -> Any:
     text = "null" if value is None else value
     if not isinstance(text, str) or text not in called:
         return value
-    warnings.warn(f"{key} {text} is called {called[text]} now", UserWarning, stacklevel=2)
+    warn(f"{key} {text} is called {called[text]} now")
     return called[text]

@@ -6,7 +6,6 @@ decoded into memory once; a large one streams through DataLoader workers, in the
 
 import hashlib
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from clipnerf.data.pictures import decode, peek
 from clipnerf.data.records import Listing, Record, list_pictures
 from clipnerf.data.source import BrokenPicture, Source, first_few
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 
 MEMORY_BUDGET = 2 * 1024**3
 """Bytes of decoded pictures (uint8) that may stay in memory."""
@@ -210,7 +209,7 @@ class PictureDataset(Dataset):
             try:
                 return torch.from_numpy(self._decode(name))
             except BrokenPicture as error:
-                warnings.warn(f"{name} {error}; the next picture is used instead", stacklevel=2)
+                warn(f"{name} {error}; the next picture is used instead")
         raise UsageError(
             f"{_RETRIES} pictures after {self.records[index].file_name} cannot be decoded; "
             f"run 'clipnerf data check {self.path}'"
@@ -248,7 +247,7 @@ class PictureDataset(Dataset):
                 raise UsageError(
                     f"{what}{first_few(broken)}; remove them, or leave them out with skip_broken"
                 )
-            warnings.warn(f"{what}{first_few(broken)}; they are left out", stacklevel=4)
+            warn(f"{what}{first_few(broken)}; they are left out")
             self.records = [self.records[index] for index in kept]
         if pixels is not None:
             self._pixels = pixels[: len(kept)]
@@ -258,26 +257,23 @@ class PictureDataset(Dataset):
         sizes = Counter(dimensions)
         if len(sizes) > 1 or any(width != height for width, height in sizes):
             named = [f"{w}x{h} ({count})" for (w, h), count in sizes.most_common()]
-            warnings.warn(
+            warn(
                 f"pictures in {self.path} are of {len(sizes)} sizes: {first_few(named, 3)}; "
-                f"they are cropped to the middle square and resized to {self.size}x{self.size}",
-                stacklevel=3,
+                f"they are cropped to the middle square and resized to {self.size}x{self.size}"
             )
         small = sum(min(size) < self.size for size in dimensions)
         if small:
-            warnings.warn(
+            warn(
                 f"{small} of {len(dimensions)} pictures in {self.path} are smaller than "
-                f"{self.size} pixels and are enlarged; a smaller size loses nothing",
-                stacklevel=3,
+                f"{self.size} pixels and are enlarged; a smaller size loses nothing"
             )
         if listing.unlisted:
-            warnings.warn(
+            warn(
                 f"{len(listing.unlisted)} pictures in {self.path} have no line in metadata.jsonl: "
-                f"{first_few(list(listing.unlisted))}; they are used without a caption",
-                stacklevel=3,
+                f"{first_few(list(listing.unlisted))}; they are used without a caption"
             )
         for text in listing.about_left_out():
-            warnings.warn(f"in {self.path}, {text}", stacklevel=3)
+            warn(f"in {self.path}, {text}")
 
     def _fingerprint(self, metadata: bytes) -> str:
         digest = hashlib.sha256(metadata)

@@ -1,7 +1,5 @@
 """Masks and label maps: read from files, laid into the square of their picture, kept as bits."""
 
-import warnings
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -12,7 +10,7 @@ from clipnerf.data.levels import alpha_of, eight_bits, is_deep, to_rgb
 from clipnerf.data.photo import reduced
 from clipnerf.data.pictures import given, label, opened
 from clipnerf.data.source import BrokenPicture, Source, first_few
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 
 _OPAQUE = 250
 """Of 255: alpha from which nothing is hidden, and gray from which a mask is white."""
@@ -56,7 +54,7 @@ def read_mask(
     found = given(mask, "the mask", work)
     covers = "nothing" if not found.any() else "everything" if found.min() > 0.98 else None
     if covers:
-        warnings.warn(f"{name} covers {covers}; white, or opaque, is what is meant", stacklevel=3)
+        warn(f"{name} covers {covers}; white, or opaque, is what is meant")
     return torch.from_numpy(found)[None]
 
 

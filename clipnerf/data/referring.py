@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from clipnerf.data import refcoco
 from clipnerf.data.masks import about_covers, read_labels, read_square, select, square_mask
 from clipnerf.data.records import list_pictures
 from clipnerf.data.source import BrokenPicture, Source, path_of, status
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class ReferringDataset:
                 samples.append(Sample(index, text, rows[key] == 0))
                 self._row.append(rows[key])
         for text in about_covers(nothing, everything):
-            warnings.warn(f"in {source.path}, {text}", stacklevel=3)
+            warn(f"in {source.path}, {text}")
         self._bits = np.stack(bits)
         self.samples: tuple[Sample, ...] = tuple(samples)
         self.of_picture: list[list[int]] = [[] for _ in entries]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from clipnerf.config.inversion import InversionConfig
 from clipnerf.config.ranges import check
 from clipnerf.data.arrays import is_rendered, rendered_pictures
 from clipnerf.data.pictures import label
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.descent import BestSoFar
 from clipnerf.inversion.encoder import FILE_NAME, Encoder
@@ -92,11 +91,10 @@ def invert_photos(
         if poor:
             photo = each_photo[number] if len(each_photo) == len(found) else None
             name = label(f"picture {number + 1}", photo)
-            warnings.warn(
+            warn(
                 f"{name} is reconstructed poorly: {float(share):.2f} of it is shown "
                 f"({LEAST_R2} or more is usual); is it one object of the category, whole, "
-                "on white?",
-                stacklevel=3,
+                "on white?"
             )
     return found
 

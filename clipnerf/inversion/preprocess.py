@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional
 from clipnerf.data.masks import read_mask
 from clipnerf.data.photo import Photo, read_photo
 from clipnerf.data.pictures import label
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.training.seeds import torch_generator
@@ -109,10 +108,9 @@ def prepare(
             "picture of one object on white, with alpha, or with --mask"
         )
     if share > LARGEST_SHARE:
-        warnings.warn(
+        warn(
             f"no background is to be told in {name} ({share:.0%} counts as object); give a mask "
-            "by --mask, or a picture on white or with alpha",
-            stacklevel=2,
+            "by --mask, or a picture on white or with alpha"
         )
     square = _square(seen, frame, framing)
     return Prepared(_cut(rgb, square, size), square)
@@ -147,11 +145,10 @@ def _cover(photo: Photo, name: str, background: str, mask: object) -> Tensor | N
     white = photo.rgb.amin(0, keepdim=True) > NEARLY_WHITE
     edge = torch.cat((white[0, 0], white[0, -1], white[0, :, 0], white[0, :, -1]))
     if float(edge.float().mean()) < 0.5:
-        warnings.warn(
+        warn(
             f"the background of {name} is not white ({float(edge.float().mean()):.0%} of its "
             "edge is); it is taken for a part of the object; give a mask by --mask, or a picture "
-            "with alpha",
-            stacklevel=3,
+            "with alpha"
         )
     return (~white).float()
 

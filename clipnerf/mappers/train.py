@@ -9,7 +9,6 @@ averaged.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig
+from clipnerf.errors import warn
 from clipnerf.mappers.loading import (
     discriminator_path,
     generator_path,
@@ -201,10 +201,8 @@ def _warn_if_useless(matching: Matching) -> None:
     poor = sorted(matching.by_prompt.items(), key=lambda item: item[1])
     missed = [f"'{prompt}' {share:.0%}" for prompt, share in poor if share < 0.25]
     if missed:
-        warnings.warn(
+        warn(
             f"the mapper rarely reaches {len(missed)} of {len(poor)} prompts (edited pictures "
             f"nearest to their own prompt): {', '.join(missed[:5])}; train longer, or see whether "
-            "the generator can make them at all",
-            UserWarning,
-            stacklevel=3,
+            "the generator can make them at all"
         )

@@ -11,7 +11,6 @@ One run, one counter over all stages. The same command again resumes, and every 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from clipnerf.clip.prompts import load_library
 from clipnerf.config.mapper import TrainMapperConfig, Which
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.gan.codes import Codes
 from clipnerf.mappers.distilled_clip import DistilledClip, GeneratedPictures
 from clipnerf.mappers.loading import generator_path, load_objectives, mapper_path
@@ -176,12 +175,10 @@ class UniversalTraining(Task):
         if stage == "distill":
             explained = self.explained()
             if explained < POOR:
-                warnings.warn(
+                warn(
                     f"the distilled CLIP explains {explained:.2f} of the variance of held-out "
                     "pictures; the mapper will follow it into errors: raise universal.shapes or "
-                    "universal.distill_steps",
-                    UserWarning,
-                    stacklevel=2,
+                    "universal.distill_steps"
                 )
             return {"distilled/explained": explained}
         found = {}

@@ -4,14 +4,13 @@ import hashlib
 import io
 import os
 import shutil
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from clipnerf.errors import ClipNerfError
+from clipnerf.errors import ClipNerfError, warn
 from clipnerf.io.atomic import atomic_write
 
 NEWEST, PREVIOUS, BROKEN = "state.pt", "state.prev.pt", "state.broken.pt"
@@ -72,11 +71,9 @@ def load_state(folder: Path) -> tuple[int, dict[str, Any], dict[str, str]] | Non
         if reasons:
             # Out of the way, or the next save would give it the good one's place.
             newest.replace(folder / BROKEN)
-            warnings.warn(
+            warn(
                 f"the newest checkpoint cannot be read ({reasons[0]}); "
-                f"resuming from {file.name}, step {step}",
-                UserWarning,
-                stacklevel=3,
+                f"resuming from {file.name}, step {step}"
             )
         return step, state, exports
     if reasons:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clipnerf.editor.mesh import mesh_absence
+from clipnerf.io.video import video_problem
+
 if TYPE_CHECKING:
     from clipnerf.editor import Editor
 
 
 def lacks(editor: Editor) -> dict[str, str]:
-    """Control -> reason; of prompt, exemplar, shape, appearance, parts, photo, mesh."""
+    """Control -> reason; of prompt, exemplar, shape, appearance, parts, photo, mesh, video."""
     found: dict[str, str] = {}
     entangled = editor.generator.field.entangled
     if editor.clip is None:
@@ -28,6 +31,5 @@ def lacks(editor: Editor) -> dict[str, str]:
         found["parts"] = "this bundle has no region field: clipnerf train-region makes one"
     elif "prompt" in found:
         found["parts"] = found["prompt"]
-    if not hasattr(editor, "mesh"):
-        found["mesh"] = "this version of clipnerf makes no meshes"
-    return found
+    absent = {"mesh": mesh_absence(), "video": video_problem()}
+    return found | {what: reason for what, reason in absent.items() if reason}

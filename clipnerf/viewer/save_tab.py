@@ -68,9 +68,13 @@ class SaveTab:
             )
             for what in ("picture", "video", "codes", "mesh")
         )
-        reason = f'<div class="quiet">{lacks["mesh"]}</div>' if "mesh" in lacks else ""
+        reasons = "".join(
+            f'<div class="quiet">{markup.text(lacks[what])}</div>'
+            for what in ("video", "mesh")
+            if what in lacks
+        )
         under_way = f"{markup.text(doing)} … {markup.button('halt', 'stop')}" if doing else ""
-        self._buttons.content = markup.box(f'<div class="row">{buttons}</div>', reason, under_way)
+        self._buttons.content = markup.box(f'<div class="row">{buttons}</div>', reasons, under_way)
 
     def _saved(self, what: str) -> None:
         """One of the four; another is refused until it is done."""

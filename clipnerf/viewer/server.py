@@ -12,7 +12,6 @@ import io
 import socket
 import sys
 import threading
-import warnings
 import webbrowser
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipnerf.config.view import LOCAL
-from clipnerf.errors import UsageError
+from clipnerf.errors import UsageError, warn
 from clipnerf.viewer import parts
 from clipnerf.viewer.drawing import Pace
 from clipnerf.viewer.hearing import Heard, listening
@@ -155,7 +154,7 @@ class Viewer:
     def open_browser(self) -> None:
         """Opens the page in this machine's browser, where there is one."""
         if not webbrowser.open(self.url):
-            warnings.warn(f"no browser was found; open {self.url}", stacklevel=2)
+            warn(f"no browser was found; open {self.url}")
 
     def wait(self) -> None:
         """Returns once the viewer is closed; Ctrl-C interrupts it."""

@@ -61,7 +61,15 @@ def test_what_a_bundle_lacks_is_gray_with_its_reason(editor):
     assert "mapper" in lacks(Editor(tiny_generator(), editor.clip))["prompt"]
     entangled = lacks(Editor(tiny_generator(conditioning="entangled")))
     assert "entangled" in entangled["parts"] and "entangled" in entangled["photo"]
-    assert set(lacks(editor)) <= {"mesh"}
+    assert lacks(editor) == {}
+
+
+def test_what_this_machine_lacks_is_gray_with_its_reason(editor, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = lacks(editor)
+    assert set(found) == {"mesh", "video"}
+    assert "scikit-image" in found["mesh"] and "ffmpeg" in found["video"]
 
 
 def _upgraded(viewer, origin, host) -> int:
