@@ -33,7 +33,6 @@ from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.seeds import seed_for, torch_generator
 
 _LARGEST_SCALE = 100.0
-_BUCKETS = 3
 _BATCH_AT_TEST = 250
 
 
@@ -134,7 +133,9 @@ class Trainer(Task):
         features = distributed.gather(F.normalize(features.float(), dim=-1))
         pairs = self._contrasts_of(indices)
         rows = [*sets, *pairs]
-        texts = self._texts([text for row in rows for text in row[own]])
+        texts = self._texts(
+            *([text for row in some for text in row[own]] for some in (sets, pairs))
+        )
         # Gathering joins along the first axis, which has to be that of the pictures.
         texts = distributed.gather(texts.unflatten(0, (len(rows), self.share)).transpose(0, 1))
         scale = self.model.logit_scale.exp()
@@ -237,47 +238,29 @@ class Trainer(Task):
             rows += [[true for true, _ in chosen], [false for _, false in chosen]]
         return rows
 
-    def _texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embedding"]:
-        """Unit embeddings of captions, some in templates, some tokens hidden."""
+    def _texts(
+        self, texts: Sequence[str], pairs: Sequence[str]
+    ) -> Float[Tensor, "texts embedding"]:
+        """Unit embeddings of captions, some in templates, some tokens hidden; then of contrasts,
+        which differ in nothing but what they are about."""
         config, rank = self.config, distributed.rank()
         seed = seed_for(config.seed, rank, self.step, "templates")
         texts = words.into_templates(texts, config.template_share, seed)
-        tokens = self.vocabulary.compress(self.tokenizer(texts))
+        tokens = self.vocabulary.compress(self.tokenizer([*texts, *pairs]))
         # Hidden are words, never the padding or the two marks, which have the largest numbers.
         word = (tokens > words.UNKNOWN) & (tokens < len(self.vocabulary) - 2)
         dice = torch.rand(
             tokens.shape, generator=torch_generator(config.seed, rank, self.step, "hide")
         )
+        word[len(texts) :] = False
         tokens = torch.where(word & (dice < config.unknown_share), words.UNKNOWN, tokens)
         distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
         with self._autocast():
-            embeddings = encode_short(self.model, distinct.to(self.device))
+            embeddings = words.encode_short(self.model, distinct.to(self.device))
         return F.normalize(embeddings.float(), dim=-1)[place.to(self.device)]
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
-
-def encode_short(
-    model: Any, tokens: Int[Tensor, "texts context"]
-) -> Float[Tensor, "texts embedding"]:
-    """The text tower's embeddings, without computing the padding behind the texts.
-
-    Attention looks backwards only, so what follows the end mark changes nothing. Captions fill a
-    third of the context: sorted into a few buckets by length they cost half as much.
-    """
-    lengths = (tokens != words.PADDING).sum(1)
-    order = lengths.argsort(stable=True)
-    mask = model.text.attn_mask
-    embeddings = []
-    try:
-        for bucket in order.chunk(_BUCKETS):
-            length = int(lengths[bucket].max())
-            model.text.attn_mask = mask[:length, :length]
-            embeddings.append(model.encode_text(tokens[bucket, :length]))
-    finally:
-        model.text.attn_mask = mask
-    return torch.cat(embeddings)[order.argsort()]
 
 
 def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:

@@ -7,10 +7,11 @@ import open_clip
 import pytest
 import torch
 
+from clipnerf.clip.captions import encode_short
 from clipnerf.clip.compact import FILE_NAME, VOCABULARY, load
 from clipnerf.clip.model import Clip, build
 from clipnerf.clip.train import plan, train_clip
-from clipnerf.clip.trainer import Trainer, encode_short
+from clipnerf.clip.trainer import Trainer
 from clipnerf.config.clip import CompactClipConfig, TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
