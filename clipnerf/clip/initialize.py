@@ -26,7 +26,8 @@ def centre(
     Args:
         pictures: preprocessed. tokens: of captions, with the end mark as the largest number.
     """
-    head = model.visual.attnpool.c_proj
+    visual = model.visual
+    head = visual.projection if hasattr(visual, "projection") else visual.attnpool.c_proj
     head.bias -= model.encode_image(pictures).mean(0)
     seen: list[Tensor] = []
     hook = model.text.ln_final.register_forward_hook(lambda _, __, output: seen.append(output))

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from clipnerf.clip import compact
 from clipnerf.clip.download import quick_failure
 from clipnerf.clip.preprocess import Preprocess
+from clipnerf.clip.trunk import TrunkTower
 from clipnerf.config.ranges import Caption, Range, check, texts_of
 from clipnerf.errors import ClipNerfError, UsageError, warn
 from clipnerf.io.weights import rebuilding, rebuilt, weights_hash
@@ -221,6 +222,7 @@ def _shortened(text: str, most: int = 200) -> str:
 
 
 _Layers = Annotated[int, Range(1, 1000)]
+_Side = Annotated[int, Range(32, 512, step=32)]
 
 
 def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn.Module:
@@ -233,11 +235,20 @@ def build(model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]) -> nn
         found = model_cfg[tower].get("layers", 1)
         for count in found if isinstance(found, list) else [found]:
             check(f"{tower}.layers", count, _Layers)
+    model_cfg, vision = dict(model_cfg), model_cfg["vision_cfg"]
+    if "trunk" in vision:  # which open_clip does not know: a tower in whose place ours comes
+        check("vision_cfg.trunk", vision["trunk"], str)
+        check("vision_cfg.image_size", vision["image_size"], _Side)
+        model_cfg["vision_cfg"] = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 32}
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        config = {"model_cfg": dict(model_cfg), "preprocess_cfg": dict(preprocess_cfg)}
+        config = {"model_cfg": model_cfg, "preprocess_cfg": dict(preprocess_cfg)}
         Path(folder, "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
         device = torch.get_default_device()  # "meta" where only shapes are asked for
-        return open_clip.create_model(f"local-dir:{folder}", load_weights=False, device=device)
+        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, device=device)
+    if "trunk" in vision:
+        model.visual = TrunkTower(vision["trunk"], vision["image_size"], model_cfg["embed_dim"])
+        open_clip.model.set_model_preprocess_cfg(model, dict(preprocess_cfg))
+    return model
 
 
 def tokenizer_for(model_cfg: Mapping[str, Any]) -> open_clip.SimpleTokenizer:

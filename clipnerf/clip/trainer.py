@@ -22,6 +22,7 @@ from clipnerf.clip.loss import CaptionLoss
 from clipnerf.clip.model import Clip, build, tokenizer_for
 from clipnerf.clip.preprocess import Preprocess
 from clipnerf.clip.prompts import TEMPLATES
+from clipnerf.clip.trunk import TrunkTower
 from clipnerf.clip.zero_shot import Answer, ask, load_questions, questions_from_captions
 from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
@@ -75,8 +76,14 @@ class Trainer(Task):
         self.vocabulary = words.Vocabulary(self.tokenizer([*texts, " ".join(TEMPLATES)]))
         torch.manual_seed(seed_for(config.seed, 0, 0, "weights"))
         cfg = config.model.model_cfg(len(self.vocabulary))
-        self.model: Any = build(cfg, config.model.preprocess_cfg()).to(device).train()
-        self.preprocess = Preprocess.from_config(config.model.preprocess_cfg())
+        self.preprocess_cfg = config.model.preprocess_cfg()
+        self.model: Any = build(cfg, self.preprocess_cfg)
+        visual = self.model.visual
+        if isinstance(visual, TrunkTower):
+            visual.fill(config.model.trunk_weights)
+            self.preprocess_cfg |= visual.statistics
+        self.model.to(device).train()
+        self.preprocess = Preprocess.from_config(self.preprocess_cfg)
         self._centre(texts)
         self.model = normalize_over_ranks(self.model, device)
         self.loss = CaptionLoss()
@@ -182,7 +189,7 @@ class Trainer(Task):
             rows=table[self.vocabulary.table_rows()],
             unknown=table[words.UNKNOWN],
             model_cfg=self.whole_cfg,
-            preprocess_cfg=self.config.model.preprocess_cfg(),
+            preprocess_cfg=self.preprocess_cfg,
             extra={"steps": str(self.step), "dataset_fingerprint": self.data.fingerprint},
         )
         return [path]
@@ -282,6 +289,8 @@ def _with_captions(config: TrainClipConfig, data: PictureDataset) -> list[int]:
 def _optimizer(model: torch.nn.Module, config: TrainClipConfig) -> torch.optim.Optimizer:
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decays = parameter.ndim > 1 and "embedding" not in name
         groups.setdefault((name.startswith("text."), decays), []).append(parameter)
     return torch.optim.AdamW(

@@ -33,6 +33,13 @@ class CompactClipConfig(Config):
 
     image_size: Annotated[int, Range(32, 512, step=32)] = 64
     """Width and height of the pictures it sees, pixels; a multiple of 32."""
+    trunk: str = ""
+    """A network of timm, such as tf_efficientnet_lite0, whose lower stages are the picture tower's,
+    frozen; vision_width and vision_layers, mean and std then have no part. Empty: a ResNet that is
+    trained from nothing."""
+    trunk_weights: str = "auto"
+    """Where its weights come from: auto (the extra features, else timm's download), random, or a
+    file."""
     embed_dim: Annotated[int, Range(8, 2048)] = 128
     """Length of the embedding that pictures and texts share."""
     vision_width: Annotated[int, Range(2, 256, step=2)] = 16
@@ -60,7 +67,9 @@ class CompactClipConfig(Config):
         return {
             "embed_dim": self.embed_dim,
             "custom_text": True,
-            "vision_cfg": {
+            "vision_cfg": {"image_size": self.image_size, "trunk": self.trunk}
+            if self.trunk
+            else {
                 "image_size": self.image_size,
                 "layers": list(self.vision_layers),
                 "width": self.vision_width,

@@ -60,8 +60,9 @@ class Backbone(nn.Module):
         self.model: Any = copy.deepcopy(clip.model)
         self.clip_hash, self.levels = clip.hash, list(levels)
         self.resnet = hasattr(self.model.visual, "layer4")
+        self.trunk = hasattr(self.model.visual, "trunk")
         # positions of a ViT are learned for its own size
-        self.input_size = input_size if self.resnet else clip.preprocess.size[0]
+        self.input_size = input_size if self.resnet or self.trunk else clip.preprocess.size[0]
         self._clip = [clip]  # in a list: no module of ours
         self.learned_tokens: frozenset[int] = frozenset()
         with torch.no_grad():
@@ -98,6 +99,9 @@ class Backbone(nn.Module):
         mean = pictures.new_tensor(preprocess.mean).view(1, 3, 1, 1)
         std = pictures.new_tensor(preprocess.std).view(1, 3, 1, 1)
         visual, x = self.model.visual, (pictures - mean) / std
+        if self.trunk:
+            stages = visual.maps(x)
+            return [stages[level] for level in self.levels]
         if self.resnet:
             stages, found = [visual.stem, *(getattr(visual, f"layer{n}") for n in range(1, 5))], []
             if self.levels[-1] >= len(stages):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from clipnerf.config.ranges import shown
 from clipnerf.errors import UsageError
 from clipnerf.io.weights import load_tensors, weights_hash
 
@@ -47,15 +48,8 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, name: str = "tf_efficientnet_lite0", weights: str = "auto") -> None:
         super().__init__()
-        timm = _timm()
-        if not timm.is_model(name):
-            known = ", ".join(WHEELS)
-            raise UsageError(f"feature network is {name!r}; allowed: any model of timm, as {known}")
         self.name = name
-        # first filled with random numbers: no training's own may shift by it
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            whole = timm.create_model(name, pretrained=False)
+        whole = untrained(name)
         self.source = _load(whole, name, weights)
         self.size: int = whole.pretrained_cfg["input_size"][-1]
         """Pixels for which it was trained."""
@@ -64,11 +58,8 @@ class FeatureNetwork(nn.Module):
         self.register_buffer("std", std.view(3, 1, 1), persistent=False)
         self.hash = weights_hash(dict(whole.state_dict()))
         """16 hexadecimal digits over the weights, for reports."""
-        self.whole = _fold_batch_norms(whole.eval()).requires_grad_(False)
-        reductions = [info["reduction"] for info in self.whole.feature_info]
-        self.strides = [s for s in STRIDES if s in reductions]
-        # the last stage of each stride
-        self.stages = [max(i for i, r in enumerate(reductions) if r == s) for s in self.strides]
+        self.whole = fold_batch_norms(whole.eval()).requires_grad_(False)
+        self.strides, self.stages = stages_of(whole)
         self.channels: list[int] = [self.whole.feature_info[i]["num_chs"] for i in self.stages]
         """Channels of the maps of :meth:`pyramid`."""
 
@@ -117,6 +108,30 @@ class FeatureNetwork(nn.Module):
             features = self.whole.forward_head(self.whole.forward_features(seen), pre_logits=True)
             parts.append(features.float().cpu())
         return torch.cat(parts)
+
+
+def untrained(name: str) -> Any:
+    """A network of timm with the same random weights each time.
+
+    Raises:
+        UsageError: timm has none of that name.
+    """
+    timm = _timm()
+    if not timm.is_model(name):
+        known = ", ".join(WHEELS)
+        raise UsageError(
+            f"feature network is {shown(name)}; allowed: any model of timm, as {known}"
+        )
+    with torch.random.fork_rng(devices=[]):  # no training's own numbers may shift by it
+        torch.manual_seed(0)
+        return timm.create_model(name, pretrained=False)
+
+
+def stages_of(network: Any) -> tuple[list[int], list[int]]:
+    """Those of ``STRIDES`` that a network has, and the last stage of each."""
+    reductions = [info["reduction"] for info in network.feature_info]
+    strides = [stride for stride in STRIDES if stride in reductions]
+    return strides, [max(i for i, r in enumerate(reductions) if r == s) for s in strides]
 
 
 def absence(name: str, weights: str = "auto") -> str | None:
@@ -191,7 +206,7 @@ def _wheel_file(package: str) -> Path | None:
     return None
 
 
-def _fold_batch_norms(network: nn.Module) -> nn.Module:
+def fold_batch_norms(network: nn.Module) -> nn.Module:
     """Scale and shift of each batch norm go into the convolution before it: one pass less each."""
     for module in network.modules():
         children = list(module.named_children())
