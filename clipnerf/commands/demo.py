@@ -59,7 +59,8 @@ def demo(config: DemoConfig) -> list[Path]:
 def file_name(text: str) -> str:
     """The words as the name of a file: "A red chair!" -> a-red-chair."""
     kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
-    return "-".join(kept.split())[:60] or "edit"
+    name = "-".join(kept.split())[:60].encode()[:120]  # other scripts take more bytes a letter
+    return name.decode(errors="ignore") or "edit"
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from clipnerf.gan.codes import Codes
 from clipnerf.inversion.result import load_codes
 from clipnerf.io.atomic import writable_file
 from clipnerf.io.sheet import check_png_path, contact_sheet, overlay, save_png
+from clipnerf.io.weights import rebuilding
 from clipnerf.training.progress import Progress
 
 ROWS = 4
@@ -64,7 +65,10 @@ def load_objects(editor: Editor, config: EditedConfig) -> tuple[Codes, list[str]
     """Those of a file of codes where one is given, else of the seeds; and their names."""
     if config.codes:
         saved = load_codes(config.codes, editor.generator.hash)
-        return saved.codes.to(editor.device), list(saved.names)
+        codes = saved.codes.to(editor.device)
+        with rebuilding(config.codes), torch.no_grad():
+            editor.generator.styles(codes)
+        return codes, list(saved.names)
     return editor.sample(config.seeds), [f"seed {seed}" for seed in config.seeds]
 
 

@@ -121,15 +121,20 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: no JSON, or more than plain data; one short line.
     """
     try:
-        return json.loads(
+        found = json.loads(
             text,
             object_pairs_hook=_each_once,
             parse_int=lambda digits: int(_short(digits)),
             parse_float=_finite,
             parse_constant=_no_number,
         )
+        if b"\\u" in text if isinstance(text, bytes) else "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except RecursionError as error:
         raise ValueError("lists and objects are too deep inside one another") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half a letter (a lone surrogate)") from error
 
 
 def _refuse_more_than_data(text: str) -> None:

@@ -18,7 +18,7 @@ RESOLUTION, LEAST, MOST = 128, 16, 512
 """Cells along the longest side of the box: by default, and allowed."""
 CRUMBS = 0.005
 """Pieces of less than this share of an object's volume are left out."""
-Texture = Annotated[int, Range(64, 8192, or_zero=True, note=" texels")]
+Texture = Annotated[int, Range(64, 4096, or_zero=True, note=" texels")]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from clipnerf.config.ranges import (
 )
 
 Background = Literal["auto", "alpha", "white", "none"]
+Framing = Literal["auto", "fit", "none"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class InvertConfig(Config):
     white."""
     mask: str = ""
     """A picture of the same size, white where the object is; in the place of a background."""
-    frame: Literal["auto", "fit", "none"] = "auto"
+    frame: Framing = "auto"
     """'fit' crops and centers the object to the size that the generator's own have, 'none' leaves
     the middle square, 'auto' fits where the object is much smaller or larger, or not in the
     middle."""

@@ -84,7 +84,10 @@ class _Name:
     """What file systems take; also names of models and their weights."""
 
     def __contains__(self, name: str) -> bool:
-        raw = os.fsencode(name)
+        try:
+            raw = os.fsencode(name)
+        except UnicodeEncodeError:  # half a letter
+            return False
         parts = raw.replace(b"\\", b"/").split(b"/")
         return len(raw) <= 4096 and max(map(len, parts)) <= 255 and b"\0" not in raw
 

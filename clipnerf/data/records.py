@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipnerf.config.documents import parse_json
-from clipnerf.config.ranges import shown
+from clipnerf.config.ranges import Text, check, shown
 from clipnerf.data.pictures import is_picture, seems_picture
 from clipnerf.data.regions import Region, joined, regions_of
 from clipnerf.data.source import BrokenPicture, Source, first_few, matcher
@@ -192,6 +192,9 @@ def _record(row: dict[str, Any], place: Callable[[str], str], where: str) -> Rec
         raise UsageError(f"{where}: text is {shown(text)}; allowed is a string")
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise UsageError(f"{where}: texts is {shown(texts)}; allowed is a list of strings")
+    for key, said in (("text", [text or ""]), ("texts", texts)):
+        for each in said:
+            check(f"{where}: {key}", each, Text)
     captions = dict.fromkeys(c.strip() for c in [text or "", *texts] if c.strip())
     further = {k: v for k, v in row.items() if k not in _KNOWN and isinstance(v, str | int | float)}
     attributes = row.get("attributes", {})
@@ -221,6 +224,8 @@ def _contrasts(row: dict[str, Any], where: str) -> tuple[tuple[str, str], ...]:
         raise UsageError(
             f"{where}: contrasts is {shown(pairs)}; allowed is a list of [true, false] captions"
         )
+    for text in (text for pair in pairs for text in pair):
+        check(f"{where}: contrasts", text, Text)
     return tuple((true, false) for true, false in pairs)
 
 

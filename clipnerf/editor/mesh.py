@@ -68,7 +68,7 @@ def surface(
         resolution: cells along the longest side of the box, 16 to 512.
         crumbs: pieces of less than this share of the object's volume are left out, 0 to 1; hollows
             that nobody can see from outside are filled.
-        texture: width and height of a picture of the surface, 64 to 8192 texels; 0: colors at the
+        texture: width and height of a picture of the surface, 64 to 4096 texels; 0: colors at the
             vertices alone. The textured surface is cut at seams: it encloses the same space.
     Raises:
         UsageError: a value out of range, or scikit-image or xatlas is missing.

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from clipnerf.training.progress import Progress
+
 PADDING = 2
 """Texels between two pieces of the surface, so that filters do not mix them."""
-CANDIDATES = 2**22
+CANDIDATES = 2**19
 """Texels that are compared with triangles at once."""
 
 
@@ -75,8 +77,10 @@ def bake(
         picture[texel] = np.rint(255 * colors_at(triangle, weights)).astype(np.uint8)
         bare[texel] = unseen[triangle] = False
 
-    for texel, triangle, weights in _covered(uv * size, faces, size):
-        paint(texel, triangle, weights)
+    with Progress(len(faces), desc="texture", unit="face") as progress:
+        for count, (texel, triangle, weights) in _covered(uv * size, faces, size):
+            paint(texel, triangle, weights)
+            progress.update(count)
     # What passes between the middles of texels has its own at its corners, and at its own middle.
     thin = np.flatnonzero(unseen & uv[faces].any((1, 2)))
     for weight in np.concatenate((np.eye(3), np.full((1, 3), 1 / 3))):
@@ -106,8 +110,9 @@ def place_slivers(
 
 def _covered(
     at: Float[np.ndarray, "vertices 2"], faces: Int[np.ndarray, "faces 3"], size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Texels whose middle lies in a triangle: their numbers, triangles, and weights of corners."""
+) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """How many triangles are done, and the texels whose middle lies in one of them: their numbers,
+    triangles, and weights of corners."""
     corners = at[faces].astype(np.float64)
     low = np.floor(corners.min(1)).astype(np.int64).clip(0, size - 1)
     extent = np.ceil(corners.max(1)).astype(np.int64).clip(1, size) - low
@@ -123,7 +128,7 @@ def _covered(
         x, y = low[triangle, 0] + number % wide, low[triangle, 1] + number // wide
         weights = _barycentric(corners[triangle], np.stack([x + 0.5, y + 0.5], 1))
         inside = (weights >= 0).all(1)
-        yield (y * size + x)[inside], triangle[inside], weights[inside]
+        yield len(some), ((y * size + x)[inside], triangle[inside], weights[inside])
 
 
 def _barycentric(

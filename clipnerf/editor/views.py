@@ -60,7 +60,7 @@ def camera_at(generator: Generator, azimuth_deg: Angle, elevation_deg: Angle, si
             "give one each, or the same number"
         )
     azimuth, elevation = torch.broadcast_tensors(azimuth, elevation)
-    return generator.camera(azimuth, elevation, size)
+    return generator.camera(azimuth, elevation, int(size))
 
 
 def one_turn(generator: Generator, frames: int, elevation_deg: float | int, size: int) -> Camera:
@@ -70,8 +70,8 @@ def one_turn(generator: Generator, frames: int, elevation_deg: float | int, size
         UsageError: no frame, or no finite elevation.
     """
     check_film(frames=frames, elevation_deg=elevation_deg, size=size)
-    azimuths = torch.arange(frames) * (360.0 / frames)
-    return generator.camera(azimuths, float(elevation_deg), size)
+    azimuths = torch.arange(int(frames)) * (360.0 / int(frames))
+    return generator.camera(azimuths, float(elevation_deg), int(size))
 
 
 def finite_degrees(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.ranges import refuse, seeds_of
+from clipnerf.errors import UsageError
 from clipnerf.fields.masks import Region
 from clipnerf.training.seeds import normal_codes
 
@@ -109,9 +110,19 @@ class Codes:
     def __len__(self) -> int:
         return len(self.shape)
 
-    def __getitem__(self, index: int | slice | Tensor | list[int]) -> Codes:
-        """A selection, still a batch: ``codes[0]`` is a batch of one."""
-        rows = slice(index, index + 1 or None) if isinstance(index, int) else index
+    def __getitem__(self, index: Any) -> Codes:
+        """A selection, still a batch: ``codes[0]`` is a batch of one.
+
+        Raises:
+            IndexError: there is no such object. UsageError: the index is of no such type.
+        """
+        rows: Any = index
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"codes[{index}] of {len(self)} objects")
+            rows = slice(int(index), int(index) + 1 or None)
+        elif not isinstance(index, slice | Tensor | list | np.ndarray):
+            refuse("index of codes", index, "a number, a slice, or a list or tensor of numbers")
         detail = None if self.detail is None else self.detail[rows]
         layers = tuple(layer[rows] for layer in self.layers)
         return Codes(self.shape[rows], self.appearance[rows], detail, layers)
@@ -124,9 +135,20 @@ class Codes:
 
     @staticmethod
     def check(codes: object) -> Codes:
-        """These very codes; UsageError for anything else, such as seeds."""
+        """These very codes; UsageError for anything else, such as seeds or codes of no object."""
         if not isinstance(codes, Codes):
             refuse("codes", codes, "Codes, such as editor.sample([0])")
+        for name in ("shape", "appearance"):
+            value = getattr(codes, name)
+            if not (isinstance(value, Tensor) and value.dtype is torch.float32 and value.ndim == 2):
+                refuse(f"codes.{name}", value, "a tensor [objects code] of float32")
+            if len(value) != len(codes.shape) or not len(value):
+                raise UsageError(
+                    f"codes.{name} are of {len(value)} objects, codes.shape of "
+                    f"{len(codes.shape)}; give one or more, as many of both"
+                )
+            if not bool(torch.isfinite(value).all()):
+                raise UsageError(f"codes.{name} hold NaN or infinity; give finite numbers")
         return codes
 
     @staticmethod

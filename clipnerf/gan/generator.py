@@ -61,6 +61,11 @@ class Generator(nn.Module):
         detail = codes.detail
         shape, appearance = (None, None) if detail is None else (detail.shape, detail.appearance)
         z_s, z_a = codes.shape, codes.appearance
+        if z_s.shape[-1] != self.config.field.code_dim:
+            raise UsageError(
+                f"codes are {z_s.shape[-1]} numbers wide, this generator's "
+                f"{self.config.field.code_dim}; give codes of its own"
+            )
         if self.field.entangled:
             if codes.layers:
                 raise UsageError(

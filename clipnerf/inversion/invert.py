@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clipnerf.config.inversion import InversionConfig
+from clipnerf.config.inversion import Background, Framing, InversionConfig
 from clipnerf.config.ranges import check
 from clipnerf.data.arrays import is_rendered, rendered_pictures
 from clipnerf.data.pictures import label
@@ -68,6 +68,8 @@ def invert_photos(
     """
     config = InversionConfig() if config is None else config
     check("config", config, InversionConfig)
+    check("background", background, Background)
+    check("framing", framing, Framing)
     each_photo = list(photos) if isinstance(photos, list | tuple) else [photos]
     if not each_photo:
         raise UsageError("the list of photos is empty; give at least one")

@@ -158,6 +158,8 @@ def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCode
     with rebuilding(path):
         tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
         count, width = tensors["shape"].shape
+        if not count:
+            raise ValueError("it holds no object")
         sizes = {"shape": (width,), "appearance": (width,), "rotation": (3, 3), "distance": ()}
         # called "explained" by earlier versions
         share = tensors.setdefault("foreground_r2", tensors.pop("explained", torch.empty(0)))
@@ -167,6 +169,11 @@ def load_codes(path: str | Path, generator_hash: str | None = None) -> SavedCode
         detail = None
         if "detail_shape" in tensors:
             detail = Detail(tensors["detail_shape"], tensors["detail_appearance"])
+            for part in (detail.shape, detail.appearance):
+                if part.ndim != 3 or len(part) != count:
+                    raise ValueError(f"a detail is of shape {tuple(part.shape)}")
+        elif "detail_appearance" in tensors:
+            raise ValueError("detail_shape is missing")
         check("size", weights.config["size"], Width)
         check("names", names := weights.config.get("names", []), list[str])
         return SavedCodes(

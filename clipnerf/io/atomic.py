@@ -23,6 +23,7 @@ _WAYS_OUT = {
     errno.EACCES: "permission denied; choose a folder that you may write to",
     errno.EPERM: "permission denied; choose a folder that you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENXIO: "it is a pipe or a device; give the name of a file",
     errno.EISDIR: "it is a folder; give the name of a file",
     errno.ENOENT: "a part of the path is a link to nowhere; choose another path",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
@@ -125,8 +126,12 @@ def check_writable(path: str | Path, *, file: bool) -> None:
     """
     path = Path(path)
     try:
+        if len(os.fsencode(path.name)) > 255:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
         if file and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if file and path.exists() and not path.is_file():
+            raise FileExistsError(errno.ENXIO, "it is a pipe or a device", str(path))
         there = path.parent if file else path
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
@@ -145,7 +150,7 @@ def writable_file(path: str | Path) -> Path:
         UsageError: it cannot be; or the path itself is a folder.
     """
     path = Path(path)
-    if path.is_dir():
+    if len(os.fsencode(path.name)) <= 255 and path.is_dir():
         raise UsageError(f"'{path}' is a folder; give another --out")
     check_writable(path, file=True)
     return path
@@ -153,7 +158,7 @@ def writable_file(path: str | Path) -> Path:
 
 def _temporary(path: Path) -> Path:
     own = f"{os.getpid()}-{_HERE}{secrets.token_hex(4)}"
-    return path.with_name(f".{path.stem}.{own}.tmp{path.suffix}")
+    return path.with_name(f".{path.stem[:32]}.{own}.tmp{path.suffix}")  # within 255 bytes
 
 
 def _sweep_abandoned(folder: Path) -> None:

@@ -24,7 +24,7 @@ from PIL import Image
 
 from clipnerf.config.export import SUFFIXES
 from clipnerf.config.ranges import Caption, Positive, check
-from clipnerf.errors import UsageError
+from clipnerf.errors import ClipNerfError, UsageError, printable
 from clipnerf.io.atomic import atomic_write
 
 _FLOAT, _SHORT, _INT = 5126, 5123, 5125
@@ -61,14 +61,19 @@ class Mesh:
             name: of the object, for formats that name it.
         Raises:
             UsageError: another suffix, or a scale that is not above 0.
-            ClipNerfError: the file cannot be written; nothing is left behind.
+            ClipNerfError: there is nothing in it, or what is not finite, or the file cannot be
+                written; nothing is left behind.
         """
         path = check_mesh_path(path)
         check("scale", scale, Positive)
         check("name", name, Caption)
+        if not len(self.vertices) or not len(self.faces):
+            raise ClipNerfError("a mesh without triangles is not written")
+        if not all(np.isfinite(part).all() for part in (self.vertices, self.normals, self.colors)):
+            raise ClipNerfError("a mesh that holds NaN or infinity is not written")
         scaled = replace(self, vertices=(self.vertices * np.float32(scale)))
         with atomic_write(path) as temporary:
-            temporary.write_bytes(_WRITERS[path.suffix.lower()](scaled, name))
+            temporary.write_bytes(_WRITERS[path.suffix.lower()](scaled, printable(name)))
         return path
 
     def y_up(self) -> Mesh:

@@ -113,7 +113,9 @@ def _font_size(width: int) -> int:
 def _wrap(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     """The label in at most LABEL_LINES lines that fit the width."""
     lines: list[str] = []
-    for word in label.split():
+    for word in (word[:width] for word in label.split()):  # no letter is less than a pixel wide
+        if len(lines) > LABEL_LINES:
+            break
         joined = f"{lines[-1]} {word}" if lines else word
         if lines and font.getlength(joined) <= width:
             lines[-1] = joined

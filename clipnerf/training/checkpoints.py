@@ -66,7 +66,8 @@ def load_state(folder: Path) -> tuple[int, dict[str, Any], dict[str, str]] | Non
             step, state = int(loaded["step"]), dict(loaded["state"])
             exports = dict(loaded.get("exports", {}))
         except Exception as error:  # torch raises many kinds for a damaged file
-            reasons.append(f"{file.name}: {' '.join(str(error).split())[:100]}")
+            reason = " ".join(str(error).split())[:100] or "it ends too early"
+            reasons.append(f"{file.name}: {reason}")
             continue
         if reasons:
             # Out of the way, or the next save would give it the good one's place.

@@ -22,6 +22,8 @@ def pick_device(asked: str | torch.device | None = "auto") -> torch.device:
         device = torch.device(asked)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"device is {shown(asked)}; allowed: auto, cpu, cuda") from error
+    if device.type not in ("cpu", "cuda") or isinstance(asked, int):
+        raise UsageError(f"device is {shown(asked)}; allowed: auto, cpu, cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device is '{asked}', but torch sees no GPU; give --device cpu or auto")
     return device

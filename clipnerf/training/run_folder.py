@@ -12,6 +12,7 @@ The same command again resumes; another configuration in the same folder is refu
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -86,6 +87,7 @@ class RunFolder:
         path = Path(path)
         fresh = [folder for folder in (path, *path.parents) if not folder.exists()]
         writable_dir(path)
+        _refuse_devices(path)
         lock = _lock(path)
         run = cls(path, lock, manifest.plain(asdict(config)), {}, fresh)
         try:
@@ -243,6 +245,18 @@ def _is_up_to(line: bytes, step: int) -> bool:
     # half the line of a killed process, or a damaged one
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
+
+
+def _refuse_devices(path: Path) -> None:
+    """UsageError for pipes and devices in the place of files, which would never end."""
+    folders = [path / "checkpoints", path / "previews"]
+    for folder in folders:
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"'{folder}' is no folder; remove it, or give another --out")
+    for folder in filter(Path.exists, (path, *folders)):
+        for file in folder.iterdir():
+            if file.exists() and not (file.is_file() or file.is_dir()):
+                raise UsageError(f"'{file}' is no file but a pipe or a device; remove it")
 
 
 def _lock(path: Path) -> IO[str]:

@@ -143,7 +143,7 @@ def test_crumbs_alone_are_an_error(ball):
         ({"resolution": 15}, "16 to 512"),
         ({"resolution": 513}, "16 to 512"),
         ({"crumbs": 1.5}, "0 to 1"),
-        ({"texture": 63}, "64 to 8192 texels, or 0"),
+        ({"texture": 63}, "64 to 4096 texels, or 0"),
     ],
 )
 def test_values_out_of_range(options, said):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,3 +57,34 @@ def test_codes_say_in_a_notebook_what_they_are():
     layer = LocalEdit(box, None, codes.appearance, torch.ones(2, 1), "<b>: red" + 9999 * "x")
     shown = dataclasses.replace(codes, layers=(layer,) * 1000)._repr_html_()
     assert "&lt;b&gt;: red" in shown and "<b>" not in shown and len(shown) < 5000
+
+
+def test_a_loop_over_codes_ends_and_a_wrong_index_is_said():
+    codes = Codes.from_seeds([3, 4], 8)
+    assert [len(each) for each in codes] == [1, 1]
+    assert torch.equal(codes[np.int64(-1)].shape, codes.shape[1:])
+    for index in (2, -3):
+        with pytest.raises(IndexError, match=f"codes.{index}. of 2 objects"):
+            codes[index]
+    for wrong in ("a", 0.5, None):
+        with pytest.raises(UsageError, match="index of codes is .*; allowed: a number, a slice"):
+            codes[wrong]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shape": torch.full((2, 8), float("nan"))}, "codes.shape hold NaN"),
+        ({"shape": torch.zeros(2, 8).double()}, "codes.shape is .* float32"),
+        ({"appearance": np.zeros((2, 8), np.float32)}, "codes.appearance is .* tensor"),
+        ({"appearance": torch.zeros(1, 8)}, "codes.appearance are of 1 objects, codes.shape of 2"),
+        ({"shape": torch.zeros(2, 8)[:0], "appearance": torch.zeros(2, 8)[:0]}, "of 0 objects"),
+    ],
+)
+def test_codes_made_by_hand_are_looked_at(changes, said):
+    made = object.__new__(Codes)
+    whole = {"shape": torch.zeros(2, 8), "appearance": torch.zeros(2, 8), **changes}
+    for name, value in {**whole, "detail": None, "layers": ()}.items():
+        object.__setattr__(made, name, value)
+    with pytest.raises(UsageError, match=said):
+        Codes.check(made)

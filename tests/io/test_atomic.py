@@ -190,3 +190,19 @@ def test_sigterm_while_a_video_is_written_leaves_nothing(tmp_path):
     _, said = process.communicate(timeout=30)
     assert process.returncode == 143 and said == b"clipnerf: terminated\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    name = "a" * 251 + ".txt"
+    atomic.writable_file(tmp_path / name)
+    with atomic_write(tmp_path / name) as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / name).read_text() == "x"
+    with pytest.raises(UsageError, match="the name is too long; choose a shorter one"):
+        atomic.writable_file(tmp_path / f"a{name}")
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="it is a pipe or a device"):
+        atomic.writable_file(tmp_path / "pipe")

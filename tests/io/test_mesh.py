@@ -151,3 +151,23 @@ def test_a_full_disk_keeps_the_old_file(box, tmp_path, monkeypatch, suffix):
     with pytest.raises(ClipNerfError, match="the disk is full"):
         box.save(path, scale=3.0)
     assert path.read_bytes() == old and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_no_mesh_is_not_written(box, tmp_path, suffix):
+    for part in ("vertices", "normals", "colors"):
+        broken = dataclasses.replace(box, **{part: getattr(box, part) * np.float32("nan")})
+        with pytest.raises(ClipNerfError, match="NaN or infinity"):
+            broken.save(tmp_path / f"a{suffix}")
+    empty = dataclasses.replace(box, faces=box.faces[:0])
+    with pytest.raises(ClipNerfError, match="without triangles"):
+        empty.save(tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\udcff.png", "ü \U0001f600"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_name_is_a_line(box, tmp_path, suffix, name):
+    path = box.save(tmp_path / f"a{suffix}", name=name)
+    found = trimesh.load(path, force="mesh", process=suffix == ".stl")
+    assert len(found.faces) == len(box.faces)

@@ -313,3 +313,23 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     left.write_bytes(b"half")
     _open(tmp_path).close()
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", [".lock", "manifest.json", "stats.jsonl", "checkpoints/state.pt"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_pipes_and_devices_in_the_place_of_files_are_not_opened(tmp_path, name, kind):
+    with _open(tmp_path / "run") as run:
+        run.save_state(1, {"number": 1})
+    file = tmp_path / "run" / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file) if kind == "pipe" else file.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="no file but a pipe or a device; remove it"):
+        _open(tmp_path / "run")
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_named(tmp_path):
+    _open(tmp_path / "run").close()
+    (tmp_path / "run" / "checkpoints").rmdir()
+    (tmp_path / "run" / "checkpoints").write_text("x")
+    with pytest.raises(UsageError, match="checkpoints' is no folder; remove it"):
+        _open(tmp_path / "run")

@@ -1,0 +1,64 @@
+"""Files of codes that are whole, and fit neither themselves nor the generator."""
+
+import pytest
+import torch
+
+from clipnerf.cli import main
+from clipnerf.gan.codes import Codes
+from clipnerf.inversion.pose import Pose
+from clipnerf.inversion.result import KIND
+from clipnerf.io.weights import save_weights
+from tests.tiny_bundle import CODE_DIM, tiny_bundle, tiny_generator
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"shape": torch.zeros(2, 4), "appearance": torch.zeros(2, 4)}, "codes are 4 numbers wide"),
+        ({"detail_shape": torch.zeros(7)}, "detail"),
+        ({"detail_shape": torch.zeros(2, 3, 5), "detail_appearance": torch.zeros(2, 3, 5)}, ""),
+        ({"detail_appearance": torch.zeros(2, 3, 5)}, "detail_shape is missing"),
+        ({"appearance": torch.zeros(1, CODE_DIM)}, "appearance is of shape"),
+        ("none", "it holds no object"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["edit", "export"])
+def test_a_line_says_what_does_not_fit(bundle, tmp_path, capsys, verb, changes, said):
+    codes = Codes.from_seeds([0, 1], CODE_DIM)
+    pose = Pose.from_angles(*torch.zeros(4, 2), torch.zeros(2, 2))
+    tensors = {
+        "shape": codes.shape,
+        "appearance": codes.appearance,
+        "rotation": pose.rotation,
+        "distance": pose.distance,
+        "shift": pose.shift,
+        "psnr": torch.full((2,), 20.0),
+        "foreground_r2": torch.full((2,), 0.5),
+    }
+    if changes == "none":
+        tensors = {name: tensor[:0] for name, tensor in tensors.items()}
+    else:
+        tensors |= changes
+    generator = tiny_generator()
+    extra = {"generator_hash": generator.hash}
+    config = {"names": ["a", "b"], "size": 16}
+    file = save_weights(
+        tmp_path / "codes.safetensors", tensors, kind=KIND, config=config, extra=extra
+    )
+    out = tmp_path / {"edit": "out.png", "export": "out.ply"}[verb]
+    size = ["--size=16", "--text=a red disc"] if verb == "edit" else ["--resolution=16"]
+    code = main([verb, str(bundle), "--codes", str(file), "--out", str(out), *size])
+    err = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("clipnerf: error")
+    ]
+    if not changes:
+        assert code == 0 and not err
+        return
+    assert code == 2 and len(err) == 1 and said in err[0] and "codes.safetensors" in err[0]
+    assert not list(tmp_path.glob("out*"))
