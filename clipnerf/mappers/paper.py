@@ -152,8 +152,8 @@ def check_strength(which: str, strength: float | int) -> None:
     """UsageError unless the strength is a finite number."""
     if not (isinstance(strength, Real) and -1e6 <= strength <= 1e6):
         raise UsageError(
-            f"strength of {which} is {shown(strength)}; allowed: -1000000 to 1000000, as a rule "
-            "0 (no change) to 1 (full change)"
+            f"strength of {which} is {shown(strength)}; allowed: finite, -1000000 to "
+            "1000000, as a rule 0 (no change) to 1 (full change)"
         )
 
 

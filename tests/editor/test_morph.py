@@ -73,7 +73,7 @@ def test_a_loop_passes_through_its_stops_and_would_close():
         (lambda a, b: interpolate(a, b[0], 3), "hold 3, 1 objects"),
         (lambda a, b: along([a], 9), "1 stop"),
         (lambda a, b: along([a, b], 1), "frames is 1"),
-        (lambda a, b: along([a, b[:0]], 4), "hold 3, 0 objects"),
+        (lambda a, b: along([a, b[:0]], 4), "of 0 objects"),
     ],
 )
 def test_ways_that_cannot_be(call, message):
