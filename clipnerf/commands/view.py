@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clipnerf.config.paths import bundle_path
 from clipnerf.config.view import ViewConfig
 from clipnerf.editor import Editor
+from clipnerf.editor.bundle import bundle_folder
 from clipnerf.viewer.server import check_viser, free_port, serve
 
 
@@ -17,10 +17,9 @@ def view(config: ViewConfig) -> None:
     config.validate()
     check_viser()
     port = free_port(config.address, config.port)
-    folder = bundle_path(config.bundle)
-    editor = Editor.load(folder, config.device, config.mapper)
+    folder = bundle_folder(config.bundle)
     serve(
-        editor,
+        lambda: Editor.load(folder, config.device, config.mapper),
         config.bundle,
         folder=folder,
         address=config.address,

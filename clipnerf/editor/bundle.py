@@ -30,12 +30,7 @@ def load_bundle(
 ) -> tuple[Generator, Clip | None, Sequence[Mapper] | Universal, Encoder | None, RegionFinder]:
     """What an Editor is made of; `Editor.load` says the rest."""
     check("path", path, str)
-    folder = bundle_path(str(path))
-    if not (folder / "generator.safetensors").is_file():
-        raise UsageError(
-            f"'{folder}' holds no generator.safetensors; give a bundle's folder, or the name of "
-            f"one that comes with the project: {', '.join(bundle_names())}"
-        )
+    folder = bundle_folder(str(path))
     kinds = mapper_kinds(folder)
     check("mapper", mapper, Text | None)
     if mapper is not None and mapper not in kinds:
@@ -60,6 +55,17 @@ def load_bundle(
         mappers = [Mapper.load(file, **hashes).to(device) for file in _paper_files(folder)]
     parts = RegionFinder(generator, partial(PhraseGrounding.load, folder, generator, clip))
     return generator, clip, mappers, load_encoder(folder, generator), parts
+
+
+def bundle_folder(name: str) -> Path:
+    """The folder of a bundle, by its path or its name; UsageError where there is no generator."""
+    folder = bundle_path(name)
+    if not (folder / "generator.safetensors").is_file():
+        raise UsageError(
+            f"'{folder}' holds no generator.safetensors; give a bundle's folder, or the name of "
+            f"one that comes with the project: {', '.join(bundle_names())}"
+        )
+    return folder
 
 
 def mapper_kinds(folder: str | Path) -> list[str]:

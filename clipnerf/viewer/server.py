@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ def free_port(address: str, port: int | None = None) -> int:
 
 
 def serve(
-    editor: Editor,
+    editor: Editor | Callable[[], Editor],
     bundle: str = "bundle",
     *,
     folder: Path | None = None,
@@ -91,15 +92,17 @@ def serve(
     Args:
         open: in the browser of this machine.
     """
-    with Viewer(
-        editor, bundle, folder=folder, address=address, port=port, size=size, coarse=coarse
-    ) as viewer:
+
+    def say(viewer: Viewer) -> None:
         said = f"the page is at {viewer.url}; Ctrl-C ends it"
         if viewer.is_open:
             said += f"\nwhoever reaches {address} may use it, and sees what it shows"
         print(said, file=sys.stderr, flush=True)
         if open:
             viewer.open_browser()
+
+    options: Any = {"address": address, "port": port, "size": size, "coarse": coarse}
+    with Viewer(editor, bundle, folder=folder, **options, ready=say) as viewer:
         viewer.wait()
 
 
@@ -107,19 +110,21 @@ class Viewer:
     """A page in the browser; a context manager, which ends with it.
 
     Args:
-        editor: of a bundle.
+        editor: of a bundle; or what loads one, once browsers can connect: a page takes as long to
+            open as a bundle to load, and both go on at once.
         bundle: what the page and its snippets call it.
         folder: of the bundle, where it came from one.
         address, port: where to serve; 127.0.0.1 is this machine alone.
         size: height of the finest picture, pixels.
         coarse: height of the picture while something moves; 0: as large as is fast enough.
+        ready: called once browsers can connect.
     Raises:
         UsageError: viser is not installed, or the port is in use.
     """
 
     def __init__(
         self,
-        editor: Editor,
+        editor: Editor | Callable[[], Editor],
         bundle: str = "bundle",
         *,
         folder: Path | None = None,
@@ -127,18 +132,31 @@ class Viewer:
         port: int | None = None,
         size: int = 384,
         coarse: int = 0,
+        ready: Callable[[Viewer], None] = lambda viewer: None,
     ) -> None:
         check_viser()
-        self.editor, self.bundle = editor, bundle
+        self.bundle = bundle
         self.address, self.port = address, free_port(address, port)
-        self.renderer, self.pace, self.said = Renderer(), Pace(size, coarse), Heard()
-        self.lacks = lacks(editor)
-        self.named = () if "parts" in self.lacks else parts.phrases(editor, folder)
-        self.pages: dict[int, Page] = {}
-        self._heard = contextlib.ExitStack()
-        self._heard.enter_context(listening())
-        self._ended = threading.Event()
         self._server = self._serve()
+        self._ended = threading.Event()
+        self._heard = contextlib.ExitStack()
+        self.pages: dict[int, Page] = {}
+        try:
+            ready(self)
+            self.editor = editor() if callable(editor) else editor
+            self.renderer, self.pace, self.said = Renderer(), Pace(size, coarse), Heard()
+            self.lacks = lacks(self.editor)
+            self.named = () if "parts" in self.lacks else parts.phrases(self.editor, folder)
+            self._heard.enter_context(listening())
+            self._server.initial_camera.up = np.array([0.0, 0.0, 1.0])
+            self._place_camera(self._server.initial_camera)
+            self._early = set(self._server.get_clients())
+        except BaseException:
+            self._stop()
+            raise
+        # viser calls this for those that are connected already, too
+        self._server.on_client_connect(self._connected)
+        self._server.on_client_disconnect(self._gone)
 
     @property
     def url(self) -> str:
@@ -170,6 +188,9 @@ class Viewer:
         for page in list(self.pages.values()):
             page.close()
         self.pages.clear()
+        self._stop()
+
+    def _stop(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
         self._heard.close()
@@ -202,20 +223,18 @@ class Viewer:
         )
         server.gui.main_panel.dock_right()
         server.scene.configure_environment_map(hdri=None)
-        self._place_camera(server)
-        server.on_client_connect(self._connected)
-        server.on_client_disconnect(self._gone)
         return server
 
-    def _place_camera(self, server: viser.ViserServer) -> None:
+    def _place_camera(self, camera: Any) -> None:
         prior = self.editor.generator.config.camera
         c2w = self.editor.generator.camera(30.0, 20.0, 8).c2w[0].cpu().numpy()
-        server.initial_camera.position = c2w[:3, 3]
-        server.initial_camera.look_at = np.zeros(3)
-        server.initial_camera.up = np.array([0.0, 0.0, 1.0])
-        server.initial_camera.fov = float(np.radians(prior.fov_deg))
+        camera.position = c2w[:3, 3]
+        camera.look_at = np.zeros(3)
+        camera.fov = float(np.radians(prior.fov_deg))
 
     def _connected(self, client: viser.ClientHandle) -> None:
+        if client.client_id in self._early:  # whose camera the server's no longer moves
+            self._place_camera(client.camera)
         self.pages[client.client_id] = Page(self, client)
 
     def _gone(self, client: viser.ClientHandle) -> None:

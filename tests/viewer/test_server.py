@@ -113,3 +113,26 @@ def test_a_viewer_serves_and_ends(editor, bundle):
     with pytest.raises(OSError):
         urlopen(viewer.url)
     assert not viewer.renderer._thread.is_alive()
+
+
+def test_browsers_can_connect_while_the_bundle_is_loaded(editor, bundle):
+    pytest.importorskip("viser", reason="needs viser; pip install 'clipnerf[viewer]'")
+    from urllib.request import urlopen
+
+    seen = []
+
+    def load():
+        with urlopen(seen[0].url) as page:
+            seen.append(page.status)
+        return editor
+
+    with server.Viewer(load, str(bundle), folder=bundle, ready=seen.append) as viewer:
+        assert seen == [viewer, 200] and viewer.editor is editor
+
+    def fail():
+        raise UsageError("no such bundle")
+
+    with pytest.raises(UsageError, match="no such bundle"):
+        server.Viewer(fail, ready=seen.append)
+    with pytest.raises(OSError):
+        urlopen(seen[-1].url)
