@@ -148,7 +148,7 @@ class Trainer(Task):
         scale = self.model.logit_scale.exp()
         losses = [
             self.loss(features, of_row, scale, _numbers(row).to(self.device))
-            for of_row, row in zip(texts.unbind(1), sets, strict=False)
+            for of_row, row in zip(texts[:, : len(sets)].unbind(1), sets, strict=True)
         ]
         loss = torch.stack(losses).mean()
         if pairs:

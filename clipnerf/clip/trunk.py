@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clipnerf.config.ranges import shown
+from clipnerf.errors import UsageError
 from clipnerf.vision.feature_network import (
     FeatureNetwork,
     fold_batch_norms,
@@ -33,7 +35,7 @@ class TrunkTower(nn.Module):
         queries: so many places or parts can be looked at apart.
 
     Raises:
-        UsageError: timm has no such network.
+        UsageError: timm has no such network, or it has no such stages.
     """
 
     def __init__(
@@ -42,7 +44,12 @@ class TrunkTower(nn.Module):
         super().__init__()
         self.name = name
         whole = untrained(name).eval()
-        _, stages = stages_of(whole)
+        strides, stages = stages_of(whole)
+        if strides[-2:] != [8, 16] or not hasattr(whole, "prune_intermediate_layers"):
+            raise UsageError(
+                f"trunk is {shown(name)}, of stages at strides {strides}; allowed: one of timm "
+                "with stages at 8 and 16, such as tf_efficientnet_lite0"
+            )
         fine, coarse = (whole.feature_info[i]["num_chs"] for i in stages[-2:])
         whole.prune_intermediate_layers(stages, prune_head=True)
         self.trunk: Any = fold_batch_norms(whole).requires_grad_(False)

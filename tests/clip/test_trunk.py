@@ -99,6 +99,9 @@ def test_an_unknown_network_is_a_line(tiny, pictures, tmp_path, run):
     model = CompactClipConfig(image_size=32, trunk="efficientnet_lite")
     with pytest.raises(UsageError, match="feature network is 'efficientnet_lite'; allowed"):
         train_clip(tiny(pictures, tmp_path / "out", steps=1, model=model))
+    model = CompactClipConfig(image_size=32, trunk="vit_tiny_patch16_224")
+    with pytest.raises(UsageError, match=r"of stages at strides \[16\]; allowed"):
+        train_clip(tiny(pictures, tmp_path / "out", steps=1, model=model))
     assert not (tmp_path / "out").exists()
     config = load_weights(run / FILE_NAME, "clip").config["model_cfg"]
     config["vision_cfg"]["trunk"] = ["x"]
