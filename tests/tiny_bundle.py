@@ -10,8 +10,12 @@ from clipnerf.config.generator import DiscriminatorConfig, FieldConfig, Generato
 from clipnerf.config.mapper import MapperConfig
 from clipnerf.config.segmentation import SegmenterConfig
 from clipnerf.fields.region import RegionField
+from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.generator import Generator
+from clipnerf.inversion.pose import Pose
+from clipnerf.inversion.result import KIND as CODES
+from clipnerf.io.weights import save_weights
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.routing import Router
 from clipnerf.mappers.universal import WHICH, Universal, UniversalMapper
@@ -176,3 +180,21 @@ def tiny_parts(folder: Path, noun: str = "chair") -> Path:
         noun=noun,
     )
     return folder
+
+
+def tiny_codes(path: Path, generator_hash: str, **changes: torch.Tensor) -> Path:
+    """A file of two inverted objects, some of its tensors changed."""
+    codes = Codes.from_seeds([0, 1], CODE_DIM)
+    pose = Pose.from_angles(*torch.zeros(4, 2), torch.zeros(2, 2))
+    tensors = {
+        "shape": codes.shape,
+        "appearance": codes.appearance,
+        "rotation": pose.rotation,
+        "distance": pose.distance,
+        "shift": pose.shift,
+        "psnr": torch.full((2,), 20.0),
+        "foreground_r2": torch.full((2,), 0.5),
+    }
+    config = {"names": ["a.png", "b.png"], "size": 16}
+    extra = {"generator_hash": generator_hash}
+    return save_weights(path, {**tensors, **changes}, kind=CODES, config=config, extra=extra)

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from clipnerf.cli import main
-from clipnerf.gan.codes import Codes
-from clipnerf.inversion.pose import Pose
-from clipnerf.inversion.result import KIND
-from clipnerf.io.weights import save_weights
-from tests.tiny_bundle import CODE_DIM, tiny_bundle, tiny_generator
+from tests.tiny_bundle import CODE_DIM, tiny_bundle, tiny_codes, tiny_generator
+
+SIZES = {"shape": (CODE_DIM,), "appearance": (CODE_DIM,), "rotation": (3, 3), "shift": (2,)}
+NONE = {
+    name: torch.zeros(0, *SIZES.get(name, ()))
+    for name in (*SIZES, "distance", "psnr", "foreground_r2")
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,32 +27,12 @@ def bundle(tmp_path_factory):
         ({"detail_shape": torch.zeros(2, 3, 5), "detail_appearance": torch.zeros(2, 3, 5)}, ""),
         ({"detail_appearance": torch.zeros(2, 3, 5)}, "detail_shape is missing"),
         ({"appearance": torch.zeros(1, CODE_DIM)}, "appearance is of shape"),
-        ("none", "it holds no object"),
+        (NONE, "it holds no object"),
     ],
 )
 @pytest.mark.parametrize("verb", ["edit", "export"])
 def test_a_line_says_what_does_not_fit(bundle, tmp_path, capsys, verb, changes, said):
-    codes = Codes.from_seeds([0, 1], CODE_DIM)
-    pose = Pose.from_angles(*torch.zeros(4, 2), torch.zeros(2, 2))
-    tensors = {
-        "shape": codes.shape,
-        "appearance": codes.appearance,
-        "rotation": pose.rotation,
-        "distance": pose.distance,
-        "shift": pose.shift,
-        "psnr": torch.full((2,), 20.0),
-        "foreground_r2": torch.full((2,), 0.5),
-    }
-    if changes == "none":
-        tensors = {name: tensor[:0] for name, tensor in tensors.items()}
-    else:
-        tensors |= changes
-    generator = tiny_generator()
-    extra = {"generator_hash": generator.hash}
-    config = {"names": ["a", "b"], "size": 16}
-    file = save_weights(
-        tmp_path / "codes.safetensors", tensors, kind=KIND, config=config, extra=extra
-    )
+    file = tiny_codes(tmp_path / "codes.safetensors", tiny_generator().hash, **changes)
     out = tmp_path / {"edit": "out.png", "export": "out.ply"}[verb]
     size = ["--size=16", "--text=a red disc"] if verb == "edit" else ["--resolution=16"]
     code = main([verb, str(bundle), "--codes", str(file), "--out", str(out), *size])

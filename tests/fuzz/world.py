@@ -15,17 +15,13 @@ from PIL import Image
 from clipnerf.cli import main
 from clipnerf.clip.model import Clip
 from clipnerf.config.pretrain import FeatureConfig
-from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import OPPONENT
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
-from clipnerf.inversion.pose import Pose
-from clipnerf.inversion.result import KIND as CODES
 from clipnerf.io.camera_path import CameraPath, camera_path_json
-from clipnerf.io.weights import save_weights
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.segmenter import Segmenter
-from tests.tiny_bundle import CODE_DIM, tiny_universal
+from tests.tiny_bundle import tiny_codes, tiny_universal
 from tests.tiny_world import tiny_world
 from tests.training import test_loop
 
@@ -94,7 +90,7 @@ def make_world(folder: Path) -> World:
     own = {"generator_hash": world.generator.hash, "clip_hash": world.clip.hash}
     tiny_universal(**own).save(world.bundle / "mapper_universal.safetensors")
     world.heads.save(folder / "features.safetensors", {OPPONENT: own["generator_hash"]})
-    _codes(folder / "codes.safetensors", world.generator.hash)
+    tiny_codes(folder / "codes.safetensors", world.generator.hash)
     (folder / "wishes.yaml").write_text(WISHES)
     (folder / "zero_shot.yaml").write_text(ZERO_SHOT)
     (folder / "evaluation.yaml").write_text("category: chairs\nneutral: a chair\n")
@@ -109,23 +105,6 @@ def make_world(folder: Path) -> World:
         main(["data", "synthesize", "chairs", "--count", "1", "--size", "16", "--oversampling"]
              + ["1", "--out", str(folder / "drawn")])  # fmt: skip
     return world
-
-
-def _codes(path: Path, generator_hash: str) -> None:
-    codes = Codes.from_seeds([0, 1], CODE_DIM)
-    pose = Pose.from_angles(*torch.zeros(4, 2), torch.zeros(2, 2))
-    tensors = {
-        "shape": codes.shape,
-        "appearance": codes.appearance,
-        "rotation": pose.rotation,
-        "distance": pose.distance,
-        "shift": pose.shift,
-        "psnr": torch.full((2,), 20.0),
-        "explained": torch.full((2,), 0.5),
-    }
-    config = {"names": ["a.png", "b.png"], "size": 16}
-    extra = {"generator_hash": generator_hash}
-    save_weights(path, tensors, kind=CODES, config=config, extra=extra)
 
 
 def _zipped(folder: Path, path: Path) -> None:
