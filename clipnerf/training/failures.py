@@ -5,10 +5,13 @@ that are left. Both become one line, said by the rank that was first to know: th
 ranks find each other, counts who has spoken.
 """
 
+import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +21,9 @@ from clipnerf.errors import ClipNerfError, UsageError
 
 TIMEOUT_VARIABLE = "CLIPNERF_TIMEOUT_S"
 RESUMES = "the last checkpoint is kept, and the same command resumes from it"
+
+GRACE_S = 10.0
+"""Seconds from SIGTERM until a rank that is deaf to it ends; torchrun kills after 30."""
 
 _SPOKEN = "clipnerf/last words"
 _PATIENCE = timedelta(seconds=10)
@@ -82,7 +88,8 @@ def one_voice(who: str, store: Any, timeout_s: float, aloud: bool) -> Iterator[N
     """
     before = _heed_sigterm()
     try:
-        yield
+        with nullcontext() if before is None else _ended_where_deaf(who, store):
+            yield
     except SystemExit:
         raise
     except BaseException as error:
@@ -101,10 +108,7 @@ def one_voice(who: str, store: Any, timeout_s: float, aloud: bool) -> Iterator[N
 
 def _line(who: str, timeout_s: float, aloud: bool, error: BaseException) -> BaseException:
     if isinstance(error, _Stopped):
-        return ClipNerfError(
-            f"{who} was told to stop (SIGTERM), as torchrun does when another rank has ended; "
-            f"{RESUMES}"
-        )
+        return ClipNerfError(_told_to_stop(who))
     if isinstance(error, LostRank | SilentError):
         return error
     if isinstance(error, ClipNerfError):
@@ -137,6 +141,39 @@ def _heed_sigterm() -> Any:
         raise _Stopped
 
     return signal.signal(signal.SIGTERM, stop) or signal.SIG_DFL
+
+
+@contextmanager
+def _ended_where_deaf(who: str, store: Any) -> Iterator[None]:
+    """Ends the process ``GRACE_S`` after SIGTERM if the body has not: no handler of Python's runs
+    while the main thread waits for a message of a rank that is gone."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    over = threading.Event()
+
+    def wait() -> None:
+        with ear:
+            while numbers := ear.recv(64):
+                if signal.SIGTERM in numbers and not over.wait(GRACE_S):
+                    if _first_to_speak(store):  # on a line of its own, below the progress bar
+                        line = f"\nclipnerf: error: {_told_to_stop(who)}"
+                        print(line, file=sys.stderr, flush=True)
+                    os._exit(ClipNerfError.exit_code)
+
+    threading.Thread(target=wait, name="deaf to SIGTERM", daemon=True).start()
+    before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        mouth.close()
+
+
+def _told_to_stop(who: str) -> str:
+    return (
+        f"{who} was told to stop (SIGTERM), as torchrun does when another rank has ended; {RESUMES}"
+    )
 
 
 def _short(reason: str) -> str:

@@ -3,6 +3,8 @@
     python -m tests.training.rank_verbs JSON            a list of lists of arguments
     python -m tests.training.rank_verbs --dies-after FILE ARGUMENTS...
                                                     rank 1 kills itself once FILE is there
+    python -m tests.training.rank_verbs --freezes-after FILE ARGUMENTS...
+                                                    the same, but it stands still
 
 Two further verbs: ``gradients FOLDER``, see rank_gradients, and ``pause FILE OTHER``: rank 0 makes
 FILE, all ranks wait until OTHER is there.
@@ -25,10 +27,13 @@ def wait_for(file: Path) -> None:
         time.sleep(0.02)
 
 
-def die_after(file: Path) -> None:
-    """As the system's out-of-memory killer would: at once, and without a word."""
+FATES = {"--dies-after": signal.SIGKILL, "--freezes-after": signal.SIGSTOP}
+
+
+def meet(fate: int, file: Path) -> None:
+    """As the system would kill or stop it: at once, and without a word."""
     wait_for(file)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), fate)
 
 
 def run(arguments: list[str]) -> int:
@@ -47,10 +52,10 @@ def run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--dies-after":
+    if sys.argv[1] in FATES:
         if os.environ["RANK"] == "1":
-            file = Path(sys.argv[2])
-            threading.Thread(target=die_after, args=(file,), daemon=True).start()
+            fate, file = FATES[sys.argv[1]], Path(sys.argv[2])
+            threading.Thread(target=meet, args=(fate, file), daemon=True).start()
         sys.exit(run(sys.argv[3:]))
     for arguments in json.loads(sys.argv[1]):
         code = run(arguments)

@@ -2,6 +2,7 @@
 dies or refuses ends them all. Command lines, real ranks, gloo."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from clipnerf.cli import main
 from clipnerf.training.checkpoints import load_state
 from tests.training.conftest import VERBS, command_line
-from tests.training.launch import finish, torchrun
+from tests.training.launch import finish, start_ranks, torchrun
 
 FILES = {
     "pretrain": "generator.safetensors",
@@ -71,3 +72,32 @@ def test_a_rank_that_is_killed_ends_the_job_with_a_line_and_a_good_checkpoint(in
     assert step >= 2 and step % 2 == 0
     assert main(command_line(inputs, "pretrain", "--steps", str(step + 1), "--out", str(out))) == 0
     assert steps_of(out) == list(range(1, step + 2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs proc(5)")
+def test_a_rank_that_waits_for_one_that_is_silent_heeds_sigterm_all_the_same(inputs, tmp_path):
+    """No handler of Python's runs while it waits; torchrun would kill it without a word."""
+    checkpoint = tmp_path / "out" / "checkpoints" / "state.pt"
+    command = command_line(inputs, "pretrain", "--steps", "1000000", "--out", str(tmp_path / "out"))
+    waits, silent = start_ranks(
+        "-m", "tests.training.rank_verbs", "--freezes-after", str(checkpoint), *command
+    )
+    try:
+        until = time.monotonic() + 60
+        while state_of(silent.pid) != "T" and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)  # until it waits for the message
+        waits.terminate()
+        code, _, err = finish(waits)
+    finally:
+        silent.kill()
+        silent.communicate()
+    assert code == 1
+    said = [line for line in err.splitlines() if line.startswith("clipnerf: error")]
+    assert len(said) == 1 and said[0].startswith("clipnerf: error: rank 0 of 2 was told to stop")
+    assert load_state(checkpoint.parent)[0] >= 2
+
+
+def state_of(pid: int) -> str:
+    """A process's state in the words of proc(5): T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
