@@ -37,7 +37,8 @@ class InversionLossConfig(Config):
     clip: Weight = 0.3
     """1 - cos of the CLIP embeddings of picture and reconstruction."""
     perceptual: Weight = 1.0
-    """LPIPS, where the package and its weights are there; without them nothing."""
+    """Distance of the features of picture and reconstruction: in the trunk of the bundle's CLIP, or
+    else the feature network, or else LPIPS, whichever is at hand; without any nothing."""
     prior: Weight = 0.003
     """Squared distance of the styles from their mean, in the generator's own standard deviations:
     keeps an object where the generator is good."""

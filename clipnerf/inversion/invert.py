@@ -17,7 +17,6 @@ from clipnerf.gan.generator import Generator
 from clipnerf.inversion.descent import BestSoFar
 from clipnerf.inversion.encoder import FILE_NAME, Encoder
 from clipnerf.inversion.objective import (
-    Perceives,
     SeesPictures,
     StyleSpread,
     Target,
@@ -26,10 +25,10 @@ from clipnerf.inversion.objective import (
 )
 from clipnerf.inversion.optimize import optimize
 from clipnerf.inversion.paper import alternate
+from clipnerf.inversion.perceptual import Perceives, perception
 from clipnerf.inversion.preprocess import prepare, usual_frame
 from clipnerf.inversion.result import LEAST_R2, Inversion
 from clipnerf.training.progress import Progress
-from clipnerf.vision.pretrained import load_lpips, lpips_absence
 
 AT_ONCE = 8
 """Pictures on a CPU; a GPU takes CUDA_AT_ONCE."""
@@ -57,7 +56,7 @@ def invert_photos(
 ) -> Inversion:
     """Photos, or pictures as they are rendered; the rest is :func:`invert_pictures`.
 
-    LPIPS is used where the package and its weights are on this machine.
+    How pictures look is judged too, by ``clipnerf.inversion.perceptual.perception``.
 
     Args:
         photos: one photo or a list; paths, PIL images and arrays of bytes are prepared, floats are
@@ -85,10 +84,10 @@ def invert_photos(
         )
         fitted.append(prepared.picture)
     pictures = torch.cat(fitted)
-    lpips = None
-    if config.loss.perceptual > 0 and lpips_absence() is None:
-        lpips = load_lpips(generator.device)
-    found = invert_pictures(generator, pictures, config, encoder=encoder, clip=clip, lpips=lpips)
+    perceptual = perception(clip, generator.device) if config.loss.perceptual > 0 else None
+    found = invert_pictures(
+        generator, pictures, config, encoder=encoder, clip=clip, perceptual=perceptual
+    )
     for number, (poor, share) in enumerate(zip(found.poor, found.foreground_r2, strict=True)):
         if poor:
             photo = each_photo[number] if len(each_photo) == len(found) else None
@@ -121,7 +120,7 @@ def invert_pictures(
     *,
     encoder: Encoder | None = None,
     clip: SeesPictures | None = None,
-    lpips: Perceives | None = None,
+    perceptual: Perceives | None = None,
 ) -> Inversion:
     """Codes and poses of the objects in pictures.
 
@@ -130,7 +129,7 @@ def invert_pictures(
         pictures: square, in [0, 1], one object each on white, as the generator would show it; of
             ``config.size`` pixels, or resized to that.
         encoder: of this generator; None: starts from random codes and a ring of cameras.
-        clip, lpips: None leaves their terms out.
+        clip, perceptual: None leaves their terms out.
     Returns:
         one object a picture, in their order. Stopped by Ctrl-C it holds the best until then of the
         group being fitted (AT_ONCE pictures) and those before; pictures not begun are left out.
@@ -152,7 +151,7 @@ def invert_pictures(
     # the steps of the optimization are what a person waits for
     with torch.enable_grad(), Progress(steps * len(groups), desc="invert", unit="step") as progress:
         for group in groups:
-            target = Target(generator, group, config.loss, config.samples, clip, lpips)
+            target = Target(generator, group, config.loss, config.samples, clip, perceptual)
             if paper:
                 found = alternate(target, spread, config, progress.update)
             else:

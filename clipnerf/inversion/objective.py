@@ -1,4 +1,5 @@
-"""What a reconstruction is judged by while it is fitted: pixels, CLIP, LPIPS, and what is usual."""
+"""What a reconstruction is judged by while it is fitted: pixels, CLIP, how it looks, and what is
+usual."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 from clipnerf.config.inversion import InversionLossConfig
 from clipnerf.gan.codes import Codes, Detail
 from clipnerf.gan.generator import Generator
+from clipnerf.inversion.perceptual import Perceives
 from clipnerf.inversion.pose import Pose
 from clipnerf.rendering.rays import pixel_grid
 from clipnerf.training.seeds import torch_generator
@@ -28,15 +30,6 @@ class SeesPictures(Protocol):
         self, pictures: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch embed"]:
         """Unit embeddings of pictures in [0, 1]; differentiable."""
-        ...
-
-
-@runtime_checkable
-class Perceives(Protocol):
-    """LPIPS as its package has it."""
-
-    def __call__(self, first: Tensor, second: Tensor, normalize: bool) -> Tensor:
-        """Distances of pictures in [0, 1] (``normalize``)."""
         ...
 
 
@@ -85,7 +78,7 @@ class Target:
 
     Args:
         pictures: in [0, 1] on white.
-        clip, lpips: None leaves their terms out.
+        clip, perceptual: None leaves their terms out.
     """
 
     def __init__(
@@ -95,13 +88,13 @@ class Target:
         loss: InversionLossConfig,
         samples: int,
         clip: SeesPictures | None = None,
-        lpips: Perceives | None = None,
+        perceptual: Perceives | None = None,
     ) -> None:
         self.generator, self.loss, self.samples = generator, loss, samples
         self.pictures = pictures.to(generator.device)
         self.size = pictures.shape[-1]
         self.clip = clip if loss.clip > 0 else None
-        self.lpips = lpips if loss.perceptual > 0 else None
+        self.perceptual = perceptual if loss.perceptual > 0 else None
         self.embedding: Tensor | None = None
         if self.clip is not None:
             with torch.no_grad():
@@ -164,8 +157,8 @@ class Target:
             seen = self.clip.encode_image(pictures)
             cosine = functional.cosine_similarity(seen, self.embedding[rows], dim=1)
             terms["clip"] = self.loss.clip * (1 - cosine)
-        if self.lpips is not None:
-            distance = self.lpips(pictures, self.pictures[rows], normalize=True)
+        if self.perceptual is not None:
+            distance = self.perceptual(pictures, self.pictures[rows], normalize=True)
             terms["perceptual"] = self.loss.perceptual * distance.flatten()
         return terms
 

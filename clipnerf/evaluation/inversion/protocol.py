@@ -24,7 +24,8 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
 from clipnerf.inversion.invert import invert_pictures
-from clipnerf.inversion.objective import Perceives, SeesPictures, psnr
+from clipnerf.inversion.objective import SeesPictures, psnr
+from clipnerf.inversion.perceptual import Perceives
 from clipnerf.inversion.pose import Pose, pose_error_deg
 from clipnerf.inversion.result import Inversion
 from clipnerf.rendering.cameras import Camera
@@ -143,6 +144,7 @@ def measure_inversion(
     encoder: Encoder | None,
     clip: SeesPictures | None,
     eyes: Mapping[str, ImageEncoder],
+    perceptual: Perceives | None = None,
     lpips: Perceives | None = None,
     reader: Encoder | None = None,
     on_progress: Callable[[str], None] = lambda line: None,
@@ -150,7 +152,7 @@ def measure_inversion(
     """Inverts the pictures by every method.
 
     Args:
-        clip: guides. eyes: look at the results, by name.
+        clip, perceptual: guide. eyes, lpips: look at the results, eyes by name.
         reader: of azimuths, from ``train_front_reader``.
         on_progress: is told of every row.
     Returns:
@@ -160,7 +162,7 @@ def measure_inversion(
     for method, config in wanted.items():
         start = time.perf_counter()
         found = invert_pictures(
-            generator, photos.pictures, config, encoder=encoder, clip=clip, lpips=lpips
+            generator, photos.pictures, config, encoder=encoder, clip=clip, perceptual=perceptual
         )
         seconds = (time.perf_counter() - start) / len(photos.pictures)
         if found.interrupted:

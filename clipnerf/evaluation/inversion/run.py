@@ -39,6 +39,7 @@ from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.inversion.encoder import Encoder
+from clipnerf.inversion.perceptual import named, perception
 from clipnerf.io.atomic import atomic_write, check_writable
 from clipnerf.io.provenance import provenance
 from clipnerf.io.sheet import contact_sheet, save_png
@@ -80,6 +81,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     wanted = _wanted(methods(settings, editor.encoder is not None), config.methods)
     eyes = _eyes(editor, means, device)
     lpips = None if lpips_absence() is not None else load_lpips(device)
+    perceptual = perception(editor.clip, device)
     started = time.perf_counter()
     rows: list[InversionRow] = []
     paths: list[Path] = []
@@ -94,6 +96,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
                 encoder=editor.encoder,
                 clip=editor.clip,
                 eyes=eyes,
+                perceptual=perceptual,
                 lpips=lpips,
                 reader=reader,
                 on_progress=lambda line: print(line, file=sys.stderr, flush=True),
@@ -103,6 +106,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
             paths.append(save_png(path, _sheet(photos, views)))
         source = reals[1] if reals else ""
     protocol = _protocol(config, settings, source, editor, lpips is not None, reader is not None)
+    protocol["perceptual"] = f"a term of the fit: features of {named(perceptual)}"
     content: dict[str, Any] = {
         "format": FORMAT,
         "bundle": str(means.bundle),
