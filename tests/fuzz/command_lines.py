@@ -167,7 +167,9 @@ def _change(
     elif kind == "path":
         places = [n for n, word in enumerate(argv) if word.startswith("/") and n >= words]
         if places:
-            argv[draw.choice(places)] = _other_path(world, folder, draw)
+            place = draw.choice(places)
+            # an empty configuration is valid, and asks for hours by the defaults
+            argv[place] = _other_path(world, folder, draw, files=argv[place - 1] != "--config")
     elif kind == "file":
         return [*argv, "--config", _configuration(verb, folder, draw)], False, "a configuration"
     else:
@@ -193,8 +195,9 @@ def _expensive(hint: Any) -> bool:
     return range_of(hint) is not None
 
 
-def _other_path(world: World, folder: Path, draw: random.Random) -> str:
-    files = sorted(str(path) for path in world.folder.rglob("*") if "pictures/" not in str(path))
+def _other_path(world: World, folder: Path, draw: random.Random, *, files: bool) -> str:
+    """A file of the world, where one may do, or what is none."""
+    known = sorted(str(path) for path in world.folder.rglob("*") if "pictures/" not in str(path))
     link = folder / "link"
     if not link.is_symlink():
         link.symlink_to("link")
@@ -202,7 +205,7 @@ def _other_path(world: World, folder: Path, draw: random.Random) -> str:
     if not pipe.exists():
         os.mkfifo(pipe)
     strange = ("link", "pipe", "/dev/null", "", "nowhere", "a" * 300, "\0", str(world.folder))
-    return draw.choice(files) if draw.random() < 0.6 else draw.choice(strange)
+    return draw.choice(known if files and draw.random() < 0.6 else strange)
 
 
 def _configuration(verb: Verb, folder: Path, draw: random.Random) -> str:
