@@ -50,7 +50,7 @@ from clipnerf.evaluation.report.page import page
 from clipnerf.evaluation.report.prompt_table import prompt_lines
 from clipnerf.evaluation.report.protocol import protocol
 from clipnerf.evaluation.report.results import FORMAT, Evaluation, Network, plain
-from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means
+from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means, with_size
 from clipnerf.evaluation.segmentation import run as segmentation_run
 from clipnerf.evaluation.views.consistency import ViewConsistency
 from clipnerf.evaluation.views.run import generated_consistency
@@ -119,6 +119,7 @@ def evaluate(
     means = find_means(config)
     paths = _writable(config.out)
     loaded = _load(config, means)
+    config = with_size(config, means.bundle)
     with real_pictures(means, config.samples_used, config.size) as reals:
         found, gallery = _measure(config, means, loaded, reals)
     with atomic_write(paths[0]) as temporary:

@@ -62,8 +62,9 @@ class EvaluateConfig(Config):
     """Generated (and real) pictures for variety; half as many for the distances after edits."""
     first_seed: Annotated[int, Range(0, 2**31 - 1)] = 1000
     """Seed of the first object; the others follow."""
-    size: Annotated[int, Range(8, 1024, note=" pixels")] = 64
-    """Width and height of the pictures that are looked at, pixels."""
+    size: Annotated[int, Range(8, 1024, note=" pixels", or_zero=True)] = 0
+    """Width and height of the pictures that are looked at, pixels; 0 is what the bundle's CLIP
+    reads, at most 128, and 64 without one."""
     quick: bool = False
     """At most 8 objects and 200 pictures: to see the report, not to quote it."""
     inversion: bool = False

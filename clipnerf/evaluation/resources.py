@@ -13,7 +13,7 @@ What is missing is said before anything is loaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipnerf.config.documents import read_yaml
@@ -24,6 +24,8 @@ from clipnerf.errors import UsageError
 from clipnerf.vision.pretrained import Absence
 
 FOLDER = "evaluation"
+LARGEST = 128
+"""Pixels of the pictures that are looked at where nobody said how large."""
 GUIDE, JUDGE = "guide", "judge"
 """The CLIP that guided the mappers, and one that did not."""
 CATEGORIES = {"chairs": "a chair", "cars": "a car"}
@@ -89,6 +91,18 @@ def find_means(config: EvaluateConfig) -> Means:
         absent=tuple(each for each in _ALL if not at_hand[each.name]),
         **found,
     )
+
+
+def with_size(config: EvaluateConfig, bundle: Path) -> EvaluateConfig:
+    """The configuration with the size of pictures that a ``size`` of 0 stands for."""
+    if config.size:
+        return config
+    file, size = bundle / "clip.safetensors", 64
+    if file.is_file():
+        from clipnerf.clip.model import Clip  # open_clip takes seconds to import
+
+        size = min(*Clip.load(file).preprocess.size, LARGEST)
+    return replace(config, size=size)
 
 
 _ALL = (

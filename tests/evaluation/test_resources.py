@@ -4,7 +4,8 @@ import pytest
 
 from clipnerf.config.evaluation import EvaluateConfig
 from clipnerf.errors import UsageError
-from clipnerf.evaluation.resources import find_means
+from clipnerf.evaluation.resources import find_means, with_size
+from tests.tiny_bundle import tiny_clip_file
 
 
 @pytest.fixture()
@@ -84,3 +85,10 @@ def test_quick_takes_less_but_never_more():
     few = EvaluateConfig(quick=True, objects=3, samples=20)
     assert (few.objects_used, few.samples_used) == (3, 20)
     assert EvaluateConfig(objects=40).objects_used == 40
+
+
+def test_pictures_are_as_large_as_the_clip_reads_unless_a_size_is_given(tmp_path):
+    assert with_size(EvaluateConfig(), tmp_path).size == 64
+    tiny_clip_file(tmp_path)  # of 16 pixels
+    assert with_size(EvaluateConfig(), tmp_path).size == 16
+    assert with_size(EvaluateConfig(size=40), tmp_path).size == 40

@@ -35,7 +35,7 @@ from clipnerf.evaluation.inversion.protocol import (
     real_photos,
 )
 from clipnerf.evaluation.report.results import FORMAT, plain
-from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means
+from clipnerf.evaluation.resources import GUIDE, JUDGE, Means, find_means, with_size
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import FILE_NAME as ENCODER
 from clipnerf.inversion.encoder import Encoder
@@ -77,6 +77,7 @@ def evaluate_inversion(config: EvaluateConfig) -> Report:
     check_writable(folder, file=False)
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
+    config = with_size(config, means.bundle)
     generator, settings = editor.generator, InversionConfig(size=config.size)
     wanted = _wanted(methods(settings, editor.encoder is not None), config.methods)
     eyes = _eyes(editor, means, device)
@@ -152,7 +153,7 @@ def plan(config: EvaluateConfig) -> dict[str, str]:
     """What would be measured; nothing is loaded or written."""
     means = find_means(config)
     encoder = (means.bundle / ENCODER).is_file()
-    wanted = config.methods or list(methods(InversionConfig(size=config.size), encoder))
+    wanted = config.methods or list(methods(InversionConfig(), encoder))
     real = means.data or (f"{means.category}, drawn" if means.category else "")
     return {
         "bundle": str(means.bundle),

@@ -26,7 +26,7 @@ from clipnerf.editor.conditions import bare_prompt
 from clipnerf.errors import UsageError
 from clipnerf.evaluation.edits.baseline import REAL_SEED, drawn_pictures
 from clipnerf.evaluation.report.results import FORMAT, plain
-from clipnerf.evaluation.resources import Means, find_means
+from clipnerf.evaluation.resources import Means, find_means, with_size
 from clipnerf.evaluation.segmentation.protocol import (
     SHOWN,
     LocalRow,
@@ -86,6 +86,7 @@ def evaluate_segmentation(config: EvaluateConfig) -> Report:
     check_writable(folder, file=False)
     device = pick_device(config.device)
     editor = Editor.load(means.bundle, device)
+    config = with_size(config, means.bundle)
     known = editor.parts.grounding
     if known is None or not isinstance(known.sentences, Segmenter):
         raise UsageError(
