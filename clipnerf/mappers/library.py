@@ -77,29 +77,23 @@ def embed_library(clip: Clip, library: Library, which: Which) -> PromptEmbedding
 def combine(appearance: str, shape: str, *, neutral: str) -> str | None:
     """Both prompts as one: "a red chair" + "a chair with arms" -> "a red chair with arms".
 
-    The shape's prompt has to hold the neutral prompt, or the neutral's noun behind other words
-    ("a wide chair" -> "a wide red chair"); None where it does not.
+    The appearance's prompt has to hold the neutral's noun. The shape's may hold it ("a wide chair"
+    -> "a wide red chair") or be another noun ("a van" -> "a red van"). None where it cannot be
+    said: two prompts that both go on behind the noun.
     """
-    noun = neutral.split()[-1]
-    described = re.fullmatch(rf"(?:(?:a|an|the) )?(.+) {re.escape(noun)}\b(.*)", appearance)
-    if not described:
+    noun = re.escape(neutral.split()[-1])
+    described = re.fullmatch(rf"(?:(?:a|an|the) )?(?:(.+) )?{noun}\b(.*)", appearance)
+    named = re.fullmatch(rf"(?:(.*) )?({noun})\b(.*)", shape)
+    named = named or re.fullmatch(r"(?:(a|an|the) )?(.+?)()", shape)
+    if not described or not named:
         return None
     adjective, rest = described.groups()
-    found = re.search(rf"\b{re.escape(noun)}\b", shape)
-    if not found:
+    before, thing, tail = named.groups()
+    if rest and tail:
         return None
-    if neutral in shape:
-        return shape.replace(neutral, f"{_article(neutral, adjective)} {noun}{rest}", 1)
-    return f"{shape[: found.start()]}{adjective} {noun}{rest}{shape[found.end() :]}"
-
-
-def _article(neutral: str, adjective: str) -> str:
-    first = neutral.split()[0]
-    if first in ("a", "an"):
-        first = "an" if adjective[0] in "aeiou" else "a"
-    elif len(neutral.split()) == 1:
-        return adjective
-    return f"{first} {adjective}"
+    if before in ("a", "an") and adjective:
+        before = "an" if adjective[0] in "aeiou" else "a"
+    return " ".join(filter(None, (before, adjective, thing))) + rest + tail
 
 
 def _embed(clip: Clip, prompts: Sequence[str]) -> Float[Tensor, "prompts embed"]:

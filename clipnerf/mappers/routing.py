@@ -5,7 +5,8 @@ variance a direction has in each says how much of each mapper to use: "a red cha
 differences that colors make, "a chair with armrests" among those of shapes, "a red chair with a
 high back" in both. What counts as much is read off the library, whose groups are known: a code is
 left alone (strength exactly 0) up to a little above the highest energy of the other group's
-prompts, and follows in full from halfway between that and the lowest of its own.
+prompts, and follows in full from halfway between that and the lowest of its own, those that name
+both codes ("a yellow van") included.
 """
 
 from __future__ import annotations
@@ -68,14 +69,15 @@ class Router(nn.Module):
     @torch.no_grad()
     def calibrate(
         self,
-        shape: tuple[Float[Tensor, " shapes"], Float[Tensor, " colors"]],
-        appearance: tuple[Float[Tensor, " colors"], Float[Tensor, " shapes"]],
+        shape: tuple[Float[Tensor, " own"], Float[Tensor, " other"]],
+        appearance: tuple[Float[Tensor, " own"], Float[Tensor, " other"]],
         lengths: Float[Tensor, " prompts"],
     ) -> None:
         """Reads the limits off a library.
 
         Args:
-            shape: energies that the shape code has along its own prompts, and along the other's.
+            shape: energies that the shape code has along its own prompts, alone and combined with
+                one of the other code, and along the other's.
             appearance: the same for the appearance code.
             lengths: of all directions of the library.
         """

@@ -231,21 +231,15 @@ class UniversalTraining(Task):
     def calibrated(self) -> Universal:
         """The mapper, frozen, with its router fitted to the library."""
         assert self.universal is not None
-        shape, appearance = (self.objectives[which].prompts for which in ("shape", "appearance"))
-        directions = {
-            "shape": shape.own - shape.neutral,
-            "appearance": appearance.own - appearance.neutral,
-        }
-        energies = {
-            (code, group): self.universal.of(code).variation.aim(some).energy
-            for code in WHICH
-            for group, some in directions.items()
-        }
-        self.universal.router.calibrate(
-            (energies["shape", "shape"], energies["shape", "appearance"]),
-            (energies["appearance", "appearance"], energies["appearance", "shape"]),
-            torch.cat([some.norm(dim=1) for some in directions.values()]),
-        )
+        prompts = {which: self.objectives[which].prompts for which in WHICH}
+        limits = {}
+        for which in WHICH:
+            own, aim = prompts[which], self.universal.of(which).variation.aim
+            named = torch.cat((own.own, own.combined)) - own.neutral
+            other = prompts["appearance" if which == "shape" else "shape"].own - own.neutral
+            limits[which] = aim(named).energy, aim(other).energy
+        lengths = [(some.own - some.neutral).norm(dim=1) for some in prompts.values()]
+        self.universal.router.calibrate(limits["shape"], limits["appearance"], torch.cat(lengths))
         return self.universal
 
     def inputs(self) -> tuple[Codes, Tensor]:

@@ -17,7 +17,12 @@ from tests.tiny_bundle import tiny_clip_file
         ("an orange chair", "a chair with a high back", "an orange chair with a high back"),
         ("a red chair", "a wide chair", "a wide red chair"),
         ("a blue chair", "an office chair", "an office blue chair"),
-        ("a red chair", "a sofa", None),
+        ("a red chair", "a sofa", "a red sofa"),
+        ("an orange chair", "a sofa", "an orange sofa"),
+        ("a red chair", "an armchair", "a red armchair"),
+        ("a chair with dark legs", "a wide chair", "a wide chair with dark legs"),
+        ("a chair with dark legs", "a sofa", "a sofa with dark legs"),
+        ("a chair with dark legs", "a chair with armrests", None),
         ("red paint", "a chair with armrests", None),
     ],
 )
