@@ -14,6 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+BATCH = 64
+"""Pictures at a time."""
+
 
 @torch.no_grad()
 def centre(
@@ -28,7 +31,7 @@ def centre(
     """
     visual = model.visual
     head = visual.projection if hasattr(visual, "projection") else visual.attnpool.c_proj
-    head.bias -= model.encode_image(pictures).mean(0)
+    head.bias -= torch.cat([model.encode_image(some) for some in pictures.split(BATCH)]).mean(0)
     seen: list[Tensor] = []
     hook = model.text.ln_final.register_forward_hook(lambda _, __, output: seen.append(output))
     try:

@@ -34,7 +34,7 @@ from clipnerf.training.run_folder import RunFolder
 from clipnerf.training.seeds import seed_for, torch_generator
 
 _LARGEST_SCALE = 100.0
-_BATCH_AT_TEST = 250
+_BATCH_AT_TEST = 64
 
 
 class Trainer(Task):
