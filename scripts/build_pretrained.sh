@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Rebuilds a bundle of data/pretrained from nothing: three to four hours on two CPU cores, by the sum
-# of its steps; half of that without the entangled baseline and the judge, which only evaluation needs.
+# Rebuilds a bundle of data/pretrained at 128 pixels from nothing: some seven hours on two CPU cores, by the
+# sum of its steps; a third less without the entangled baseline and the judge, which only evaluation needs.
 #
 #   bash scripts/build_pretrained.sh [chairs|cars] [WORK FOLDER] [BUNDLE FOLDER]
 #
@@ -10,33 +10,36 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 category=${1:-chairs}
 case "$category" in
-chairs) judge_width=12 judge_steps=1300 fov=30 ;;
-cars) judge_width=10 judge_steps=1000 fov=26 ;; # the cars' bundle is to stay below 12 MB
+chairs) fov=30 ;;
+cars) fov=26 ;;
 *)
   echo "build_pretrained.sh: category is '$category'; allowed: chairs, cars" >&2
   exit 2
   ;;
 esac
 source "$root/scripts/environment.sh"
-set_up "$root"
+set_up "$root" features
 cd "$root"
 work=${2:-runs/build-$category}
-bundle=${3:-data/pretrained/$category}
+bundle=${3:-data/pretrained/$category-128}
 clipnerf=.venv/bin/clipnerf
 python=.venv/bin/python
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 
-$clipnerf data synthesize "$category" --count 8000 --size 256 --seed 0 --fov_deg "$fov" --oversampling 1 \
-  --out "$work/pictures" # one ray a pixel, as a fake has
-$clipnerf data synthesize "$category" --count 12000 --size 64 --seed 0 --fov_deg "$fov" --out "$work/data"
-$clipnerf data synthesize "$category" --count 2000 --size 64 --fov_deg "$fov" --seed 1 --pairs 1000 --out "$work/test"
-$clipnerf data synthesize "$category" --count 12000 --size 64 --fov_deg "$fov" --seed 2 --out "$work/judge-data"
+draw() { # one ray a pixel, as a fake has
+  $clipnerf data synthesize "$category" --fov_deg "$fov" --oversampling 1 "$@"
+}
+draw --count 8000 --size 256 --seed 0 --out "$work/pictures"
+draw --count 12000 --size 128 --seed 0 --out "$work/data"
+draw --count 2000 --size 128 --seed 1 --pairs 1000 --out "$work/test"
+draw --count 8000 --size 128 --seed 2 --out "$work/judge-data"
+draw --count 5000 --size 128 --seed 3 --regions true --out "$work/regions"
 [ -e "$work/recognizer.safetensors" ] ||
-  $clipnerf train-recognizer --data "$work/data" --test "$work/test" \
+  $clipnerf train-recognizer --data "$work/data" --test "$work/test" --size 96 \
     --out "$work/recognizer.safetensors"
-$clipnerf train-clip --config "configs/train-clip-$category.yaml" --data "$work/data" --out "$work/clip"
+$clipnerf train-clip --config "configs/train-clip-$category.yaml" --data "$work/pictures" --out "$work/clip"
 $clipnerf train-clip --config configs/train-clip-judge.yaml --data "$work/judge-data" --out "$work/judge" \
-  --model.vision_width "$judge_width" --steps "$judge_steps" --zero_shot "configs/zero_shot/$category.yaml"
+  --zero_shot "configs/zero_shot/$category.yaml"
 $clipnerf pretrain --config "configs/pretrain-$category.yaml" --data.path "$work/pictures" --out "$work/gan"
 $python scripts/assemble_bundle.py --run "$work/gan" --clip "$work/clip/clip.safetensors" \
   --poses "$work/test" --out "$bundle"
@@ -44,13 +47,10 @@ $python scripts/assemble_bundle.py --run "$work/gan" --clip "$work/clip/clip.saf
 $clipnerf train-mapper --config "configs/train-mapper-universal-$category.yaml" \
   --generator "$bundle" --clip "$bundle/clip.safetensors" --out "$work/mapper-universal"
 cp "$work/mapper-universal/mapper_universal.safetensors" "$bundle/"
-if [ "$category" = chairs ]; then # the cars' bundle is to stay small
-  $clipnerf train-encoder --config configs/train-encoder-chairs.yaml --generator "$bundle" --data "$work/data" \
-    --out "$work/encoder"
-  cp "$work/encoder/encoder.safetensors" "$bundle/"
-fi
+$clipnerf train-encoder --config "configs/train-encoder-$category.yaml" --generator "$bundle" --data "$work/data" \
+  --out "$work/encoder"
+cp "$work/encoder/encoder.safetensors" "$bundle/"
 
-$clipnerf data synthesize "$category" --count 5000 --size 64 --fov_deg "$fov" --seed 3 --regions true --out "$work/regions"
 $clipnerf train-segmenter --config "configs/train-segmenter-$category.yaml" --clip "$bundle" \
   --data "$work/regions" --out "$work/segmenter"
 cp "$work/segmenter/segmenter.safetensors" "$bundle/"

@@ -66,11 +66,11 @@ WORKS = (
         "New objects",
         """from clipnerf import Editor
 from clipnerf.io.sheet import contact_sheet, save_png
-views = [Editor.load(name).render(Editor.load(name).sample(range(8)), 30, 20, 96)
-         for name in ("chairs", "cars")]
+views = [Editor.load(name).render(Editor.load(name).sample(range(8)), 30, 20, 128)
+         for name in ("chairs-128", "cars-128")]
 save_png("objects.png", contact_sheet([p for view in views for p in view.pictures()], 8))""",
         "objects.png",
-        "Seeds 0 to 7 of both bundles, at 96 pixels; they learned at 64.",
+        "Seeds 0 to 7 of both bundles that learned at 128 pixels.",
         python=True,
     ),
     Work(
@@ -78,25 +78,34 @@ save_png("objects.png", contact_sheet([p for view in views for p in view.picture
         "From all sides",
         "clipnerf orbit cars-128 --seeds 0,1,2,3,4 --size 128 --out turning.mp4",
         "turning.mp4",
-        "Seeds 0 to 4 of the cars that learned at 128 pixels; they know no words yet.",
+        "Seeds 0 to 4 of the cars.",
     ),
     Work(
         "words",
         "Words",
-        'clipnerf edit chairs --text "a blue chair with a high back" --seeds 0,1,2,3,4,5 --size 96 '
-        "--out words.png",
+        'clipnerf edit chairs-128 --text "a blue chair with a high back" --seeds 0,1,2,3,4,5 '
+        "--size 128 --out words.png",
         "words.png",
         "Seeds 0 to 5, above as sampled, below edited, in one forward pass each. Backs grow on "
-        "all, on some into a haze; seed 4 becomes teal rather than blue.",
+        "all, seats are blue and legs nearly black; under seeds 1 and 4 the legs are crumbs.",
+    ),
+    Work(
+        "words-cars",
+        "Words for cars",
+        'clipnerf edit cars-128 --text "a yellow van" --seeds 0,1,2,3,4,5 --size 128 '
+        "--out words-cars.png",
+        "words-cars.png",
+        "Seeds 0 to 5 of the cars. Yellow and a van reach all of them; what told the cars apart "
+        "beside that is nearly gone, and front wheels have lost their rims.",
     ),
     Work(
         "strength",
         "Strength, and what an edit leaves alone",
         """from clipnerf import Editor
 from clipnerf.io.sheet import contact_sheet, save_png
-editor = Editor.load("cars")
+editor = Editor.load("cars-128")
 codes, strengths = editor.sample([0, 1]), (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
-views = [editor.render(editor.edit(codes, "a green car", 0, s), 30, 20, 96) for s in strengths]
+views = [editor.render(editor.edit(codes, "a green car", 0, s), 30, 20, 128) for s in strengths]
 tiles = [view.pictures()[row] for row in (0, 1) for view in views]
 save_png("strength.png", contact_sheet(tiles, 6, [f"{s:g}" for s in strengths] * 2))""",
         "strength.png",
@@ -125,15 +134,15 @@ save_png("strength.png", contact_sheet(tiles, 6, [f"{s:g}" for s in strengths] *
     Work(
         "morph",
         "One becomes another",
-        "clipnerf morph cars --seeds 0,1,2,3 --frames 72 --size 128 --out morph.mp4",
+        "clipnerf morph cars-128 --seeds 0,1,2,3 --frames 72 --size 128 --out morph.mp4",
         "morph.mp4",
         "Seeds 0 to 3 and back, while the camera goes around once.",
     ),
     Work(
         "morph-words",
         "Through words",
-        'clipnerf morph chairs --seeds 0,1 --texts "a red chair,a green chair with a high back" '
-        "--frames 72 --size 128 --out morph-words.mp4",
+        'clipnerf morph chairs-128 --seeds 0,1 --texts "a red chair,a green chair with a high '
+        'back" --frames 72 --size 128 --out morph-words.mp4',
         "morph-words.mp4",
         "Seeds 0 and 1 of the chairs pass through two prompts.",
     ),
