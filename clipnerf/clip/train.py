@@ -1,5 +1,6 @@
 """Fits a compact CLIP to captioned pictures: ``clipnerf train-clip``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from clipnerf.config.clip import TrainClipConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.training import distributed
 from clipnerf.training.loop import run_task
+from clipnerf.vision.feature_network import absence
 
 
 def train_clip(config: TrainClipConfig) -> Path:
@@ -47,7 +49,10 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
     data = PictureDataset(
         config.data, config.model.image_size, in_memory=False, skip_broken=config.skip_broken
     )
-    trainer = Trainer(config, data, torch.device("cpu"))
+    model = config.model
+    if model.trunk and model.trunk_weights == "auto":  # a plan needs no download
+        model = replace(model, trunk_weights="random")
+    trainer = Trainer(replace(config, model=model), data, torch.device("cpu"))
     count = sum(p.numel() for p in trainer.model.parameters())
     texts = {text for captions in trainer.captions for text in captions}
     pixels = len(data) * 3 * data.size**2
@@ -58,6 +63,7 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "words": f"{len(trainer.vocabulary)} tokens of {compact.VOCABULARY}",
         "model": f"{count:,} parameters, about {count * 2 / 1e6:.1f} MB, "
         f"pictures of {config.model.image_size} pixels",
+        **_trunk(config),
         "steps": f"{config.steps} of {config.batch} pictures and "
         f"{trainer.sets} captions each ({config.steps * config.batch:,} pictures), shared by "
         f"{distributed.world_size()} process(es)",
@@ -65,3 +71,11 @@ def plan(config: TrainClipConfig) -> dict[str, str]:
         "memory": f"about {(pixels + activations + count * 16) / 1e9 + 0.6:.1f} GB a process",
         "out": str(config.out),
     }
+
+
+def _trunk(config: TrainClipConfig) -> dict[str, str]:
+    name = config.model.trunk
+    if not name:
+        return {}
+    missing = absence(name, config.model.trunk_weights)
+    return {"trunk": f"{name}, frozen" + (f"; {missing}" if missing else "")}

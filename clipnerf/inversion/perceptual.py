@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from clipnerf.clip.model import Clip
 from clipnerf.clip.trunk import TrunkTower
 from clipnerf.vision.feature_network import FeatureNetwork, absence
 from clipnerf.vision.pretrained import load_lpips, lpips_absence
@@ -61,7 +60,7 @@ class FeatureDistance:
 def perception(clip: Any, device: torch.device) -> Perceives | None:
     """The perceptual term of inversion: by the trunk of the bundle's CLIP, alike on every machine;
     without one by the feature network, or else by LPIPS; None where nothing is at hand."""
-    visual = clip.model.visual if isinstance(clip, Clip) else None
+    visual = getattr(getattr(clip, "model", None), "visual", None)
     if isinstance(visual, TrunkTower):
         return FeatureDistance(
             lambda pictures: visual.maps(clip.preprocess(pictures, False)), "the trunk of the CLIP"

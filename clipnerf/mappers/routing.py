@@ -69,8 +69,8 @@ class Router(nn.Module):
     @torch.no_grad()
     def calibrate(
         self,
-        shape: tuple[Float[Tensor, " own"], Float[Tensor, " other"]],
-        appearance: tuple[Float[Tensor, " own"], Float[Tensor, " other"]],
+        shape: tuple[Float[Tensor, " shapes"], Float[Tensor, " colors"]],
+        appearance: tuple[Float[Tensor, " named"], Float[Tensor, " other"]],
         lengths: Float[Tensor, " prompts"],
     ) -> None:
         """Reads the limits off a library.

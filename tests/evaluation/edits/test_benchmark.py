@@ -14,7 +14,7 @@ CHAIRS = Path(__file__).parents[3] / "configs" / "wishes-chairs.yaml"
 
 def test_the_chairs_wishes_name_attributes_and_values_of_chairs():
     wishes = load_wishes(CHAIRS)
-    assert len({wish.prompt for wish in wishes}) == len(wishes) == 22
+    assert len({wish.prompt for wish in wishes}) == len(wishes) == 25
     for wish in wishes:
         for attribute, value in wish.wanted.items():
             assert value in EDITS[attribute]
@@ -25,13 +25,13 @@ def test_the_chairs_wishes_name_attributes_and_values_of_chairs():
 def test_the_cars_wishes_name_attributes_and_values_of_cars():
     wishes = load_wishes(CHAIRS.with_name("wishes-cars.yaml"))
     prompts = {wish.prompt for wish in wishes}
-    assert len(prompts) == len(wishes) == 22
+    assert len(prompts) == len(wishes) == 28
     assert {"a long car", "a mini car", "an SUV", "a jeep", "a sports car"} <= prompts
     for wish in wishes:
         for attribute, value in wish.wanted.items():
             assert value in cars.EDITS[attribute]
-            assert value in wish.prompt
-        of_shape = {"body", "length", "height"}
+            assert value in wish.prompt or attribute == "spoiler"
+        of_shape = {"body", "length", "height", "wheels", "spoiler"}
         assert wish.shape == bool(of_shape & set(wish.wanted))
         assert wish.appearance == bool(set(wish.wanted) - of_shape)
 
