@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Rebuilds a bundle of data/pretrained at 128 pixels from nothing: some seven hours on two CPU cores, by the
-# sum of its steps; a third less without the entangled baseline and the judge, which only evaluation needs.
+# Rebuilds a bundle of data/pretrained at 128 pixels from nothing: seven hours or more on two CPU cores, an
+# estimate from its steps, which were run one by one; the entangled baseline and the judge serve evaluation alone.
 #
 #   bash scripts/build_pretrained.sh [chairs|cars] [WORK FOLDER] [BUNDLE FOLDER]
 #
