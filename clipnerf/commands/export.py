@@ -28,8 +28,7 @@ def export(config: ExportConfig) -> list[Path]:
         read_exemplar(config.image, config.size)
     editor = Editor.load(config.bundle, config.device, config.mapper)
     codes, names = load_objects(editor, config)
-    if config.text or config.prompts or config.image or config.edit:
-        codes = edit_objects(editor, codes, config)
+    codes = edit_objects(editor, codes, config)
     paths = [writable_file(path) for path in _paths(out, names)]
     for row, path in enumerate(paths):
         (mesh,) = editor.mesh(codes[row], config.resolution, config.crumbs, config.texture)

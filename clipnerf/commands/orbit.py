@@ -26,8 +26,7 @@ def orbit(config: OrbitConfig) -> list[Path]:
         read_exemplar(config.image, config.size)
     editor = Editor.load(config.bundle, config.device, config.mapper)
     codes, _ = load_objects(editor, config)
-    if config.text or config.prompts or config.image or config.edit:
-        codes = edit_objects(editor, codes, config)
+    codes = edit_objects(editor, codes, config)
     front = editor.generator.config.front_azimuth_deg
     along = read_camera_path(config.camera_path, front) if config.camera_path else None
     video = editor.orbit(
