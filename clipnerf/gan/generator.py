@@ -213,8 +213,9 @@ class Generator(nn.Module):
 
         Differentiable; under ``torch.no_grad`` empty space is skipped (``gan/inference.py``), which
         is several times faster. Skipping alone changes no picture by more than 1/255 (tested on one
-        grid); pictures of more than 2,048 pixels also have a finer grid of the first pass then, so
-        that edges may differ in single pixels.
+        grid), but for crumbs smaller than the grid's cells, which it leaves out; pictures of more
+        than 2,048 pixels also have a finer grid of the first pass then, so that edges may differ in
+        single pixels.
 
         Args:
             samples: samples a ray; ``config.render_samples`` where None.
