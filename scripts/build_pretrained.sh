@@ -21,7 +21,7 @@ source "$root/scripts/environment.sh"
 set_up "$root" features
 cd "$root"
 work=${2:-runs/build-$category}
-bundle=${3:-data/pretrained/$category-128}
+bundle=${3:-data/pretrained/$category}
 clipnerf=.venv/bin/clipnerf
 python=.venv/bin/python
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"

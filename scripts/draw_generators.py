@@ -1,6 +1,6 @@
 """The same seeds of several generators, from two sides each, as one picture: a row a side.
 
-    python scripts/draw_generators.py data/pretrained/chairs data/pretrained/chairs-128 \
+    python scripts/draw_generators.py OLD/chairs data/pretrained/chairs \
         --out docs/images/crisp-chairs.png
 
 Seeds 0 to 7, not chosen. A seed is another object for every generator.

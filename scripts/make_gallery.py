@@ -67,7 +67,7 @@ WORKS = (
         """from clipnerf import Editor
 from clipnerf.io.sheet import contact_sheet, save_png
 views = [Editor.load(name).render(Editor.load(name).sample(range(8)), 30, 20, 128)
-         for name in ("chairs-128", "cars-128")]
+         for name in ("chairs", "cars")]
 save_png("objects.png", contact_sheet([p for view in views for p in view.pictures()], 8))""",
         "objects.png",
         "Seeds 0 to 7 of both bundles that learned at 128 pixels.",
@@ -76,14 +76,14 @@ save_png("objects.png", contact_sheet([p for view in views for p in view.picture
     Work(
         "turning",
         "From all sides",
-        "clipnerf orbit cars-128 --seeds 0,1,2,3,4 --size 128 --out turning.mp4",
+        "clipnerf orbit cars --seeds 0,1,2,3,4 --size 128 --out turning.mp4",
         "turning.mp4",
         "Seeds 0 to 4 of the cars.",
     ),
     Work(
         "words",
         "Words",
-        'clipnerf edit chairs-128 --text "a blue chair with a high back" --seeds 0,1,2,3,4,5 '
+        'clipnerf edit chairs --text "a blue chair with a high back" --seeds 0,1,2,3,4,5 '
         "--size 128 --out words.png",
         "words.png",
         "Seeds 0 to 5, above as sampled, below edited, in one forward pass each. Backs grow on "
@@ -92,7 +92,7 @@ save_png("objects.png", contact_sheet([p for view in views for p in view.picture
     Work(
         "words-cars",
         "Words for cars",
-        'clipnerf edit cars-128 --text "a yellow van" --seeds 0,1,2,3,4,5 --size 128 '
+        'clipnerf edit cars --text "a yellow van" --seeds 0,1,2,3,4,5 --size 128 '
         "--out words-cars.png",
         "words-cars.png",
         "Seeds 0 to 5 of the cars. Yellow and a van reach all of them; what told the cars apart "
@@ -103,7 +103,7 @@ save_png("objects.png", contact_sheet([p for view in views for p in view.picture
         "Strength, and what an edit leaves alone",
         """from clipnerf import Editor
 from clipnerf.io.sheet import contact_sheet, save_png
-editor = Editor.load("cars-128")
+editor = Editor.load("cars")
 codes, strengths = editor.sample([0, 1]), (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
 views = [editor.render(editor.edit(codes, "a green car", 0, s), 30, 20, 128) for s in strengths]
 tiles = [view.pictures()[row] for row in (0, 1) for view in views]
@@ -134,14 +134,14 @@ save_png("strength.png", contact_sheet(tiles, 6, [f"{s:g}" for s in strengths] *
     Work(
         "morph",
         "One becomes another",
-        "clipnerf morph cars-128 --seeds 0,1,2,3 --frames 72 --size 128 --out morph.mp4",
+        "clipnerf morph cars --seeds 0,1,2,3 --frames 72 --size 128 --out morph.mp4",
         "morph.mp4",
         "Seeds 0 to 3 and back, while the camera goes around once.",
     ),
     Work(
         "morph-words",
         "Through words",
-        'clipnerf morph chairs-128 --seeds 0,1 --texts "a red chair,a green chair with a high '
+        'clipnerf morph chairs --seeds 0,1 --texts "a red chair,a green chair with a high '
         'back" --frames 72 --size 128 --out morph-words.mp4',
         "morph-words.mp4",
         "Seeds 0 and 1 of the chairs pass through two prompts.",

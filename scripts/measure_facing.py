@@ -2,7 +2,7 @@
 learns azimuths from posed pictures (three minutes of one core), which the generator never saw.
 
     clipnerf data synthesize chairs --count 3000 --size 64 --seed 1 --out out/chairs-posed
-    python scripts/measure_facing.py data/pretrained/chairs-128 --poses out/chairs-posed
+    python scripts/measure_facing.py data/pretrained/chairs --poses out/chairs-posed
 """
 
 from __future__ import annotations

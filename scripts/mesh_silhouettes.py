@@ -1,6 +1,6 @@
 """Silhouettes of meshes beside those of the field they come from, object by object.
 
-python scripts/mesh_silhouettes.py data/pretrained/chairs-128
+python scripts/mesh_silhouettes.py data/pretrained/chairs
 """
 
 from __future__ import annotations

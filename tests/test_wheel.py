@@ -46,7 +46,7 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_a_wheel_serves_every_python_and_is_of_a_sensible_size(wheel):
     assert "-py3-none-" in wheel.name
-    assert wheel.stat().st_size < 30e6  # four bundles, until those of 64 pixels go
+    assert wheel.stat().st_size < 25e6
 
 
 def test_a_wheel_holds_every_file_of_the_package(wheel):

@@ -93,7 +93,7 @@ class Editor:
 
         Args:
             path: the folder; its files end in .safetensors. Or the name of a bundle that comes
-                with the project: chairs, cars, chairs-128, cars-128.
+                with the project: chairs, cars.
             device: auto (also None: cuda where there is one), cpu or cuda.
             mapper: 'universal' or 'paper'; by default universal where the bundle has it.
         Raises:

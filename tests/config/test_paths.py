@@ -5,7 +5,7 @@ import pytest
 from clipnerf.config import paths
 from clipnerf.config.paths import bundle_names, bundle_path
 
-NAMES = ["cars", "cars-128", "chairs", "chairs-128"]
+NAMES = ["cars", "chairs"]
 
 
 def put(folder: Path) -> Path:

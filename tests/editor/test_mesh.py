@@ -213,7 +213,7 @@ def test_local_edits_bring_their_colors_and_move_nothing(editor):
     assert np.array_equal(after.colors[low], before.colors[low])
 
 
-@pytest.mark.parametrize("bundle", ["chairs-128", "cars-128"])
+@pytest.mark.parametrize("bundle", ["chairs", "cars"])
 def test_the_silhouette_is_the_fields(bundle):
     """Of one object each; docs/editing.md says what 16 have."""
     measure = runpy.run_path(str(ROOT / "scripts" / "mesh_silhouettes.py"))["silhouette_iou"]
