@@ -125,7 +125,7 @@ def test_evaluation_runs_on_a_bundle_and_writes_what_it_says(bundle, tmp_path, c
     from clipnerf.config.inversion import InversionConfig
     from clipnerf.evaluation.segmentation import run
 
-    quick = InversionConfig(size=32, starts=1, rough_steps=1, steps=1)
+    quick = InversionConfig(size=16, starts=1, rough_steps=1, steps=1)  # not of --size
     invert = run.Editor.invert
     monkeypatch.setattr(run.Editor, "invert", lambda self, some: invert(self, some, quick))
     monkeypatch.setattr(regions, "_SIZE", 8)

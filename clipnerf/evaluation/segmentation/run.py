@@ -163,7 +163,7 @@ def _part_rows(
     camera = editor.generator.camera(*VIEWS[0], size).expand(len(codes))
     said = _said(editor, segmenter, codes, camera, parts)
     for objects, cameras, true, on in (
-        (found_again.codes, found_again.cameras, exact, "inverted held-out pictures"),
+        (found_again.codes, found_again.cameras.resized(size), exact, "inverted held-out pictures"),
         (codes, camera, said, "generated, against segmenter"),
     ):
         rows += _field_rows(editor, segmenter, objects, cameras, parts, true, on)
