@@ -150,6 +150,7 @@ def test_a_bundle_is_small_and_explains_itself(name):
     names = ("generator", "clip", "mapper_universal", "segmenter", "region", "encoder")
     wanted = {f"{name}.safetensors" for name in names} | {"README.md"}
     assert wanted <= {path.name for path in bundle.iterdir()}
+    assert sum(path.stat().st_size for path in bundle.glob("*.safetensors")) <= 15e6
     assert sum(path.stat().st_size for path in bundle.rglob("*")) <= 20e6
 
 

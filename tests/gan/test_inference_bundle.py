@@ -24,7 +24,7 @@ def test_no_picture_of_100_random_codes_changes_by_more_than_a_shade(monkeypatch
     """All samples of all rays against the skipping path; the camera goes around and up.
 
     Both codes are random, each its own; so small a picture would have a coarser grid. Of crisp
-    matter a crumb may lie between the grid's points, and is then not there: pixels of these (3 of
+    matter a crumb may lie between the grid's points, and is then not there: pixels of these (4 of
     40,000 when this was written) are counted apart.
     """
     generator = Generator.load(CHAIRS)
@@ -42,12 +42,12 @@ def test_no_picture_of_100_random_codes_changes_by_more_than_a_shade(monkeypatch
         with torch.no_grad():
             sparse = generator.render(codes, camera)
         covered += float(dense.opacity.mean()) * AT_ONCE / OBJECTS
-        lost = (dense.opacity > 0.01) & (sparse.opacity < 1e-3)
+        lost = (dense.opacity > 0.5 / 255) & (sparse.opacity < 1e-3)
         crumbs += float(lost.float().mean()) * AT_ONCE / OBJECTS
         for name in largest:
             difference = (getattr(dense, name) - getattr(sparse, name)).abs()
             largest[name] = max(largest[name], float((difference * ~lost).max()))
     print({name: f"{255 * value:.3f} / 255" for name, value in largest.items()}, crumbs)
     assert 0.1 < covered < 0.5 and crumbs < 2e-4
-    # half a shade is what skipping may cost by its bounds; the rest is for faint edges of crumbs
-    assert 0 < largest["rgb"] <= 1 / 255 and 0 < largest["opacity"] <= 1 / 255
+    # half a shade is what skipping may cost by its bounds; the other half is a reserve
+    assert 0 < largest["rgb"] <= 0.5 / 255 and 0 < largest["opacity"] <= 0.5 / 255
