@@ -156,6 +156,29 @@ class FeatureConfig(Config):
 
 
 @dataclass
+class AutoencoderConfig(Config):
+    """Real pictures that the generator gives back, so that none of their kinds is dropped."""
+
+    weight: Weight = 0.0
+    """Weight of the mean squared error of real pictures that are given back from the codes and
+    cameras that an encoder reads off them; 0: there is no encoder."""
+    weight_end: Weight = 5.0
+    """What that weight goes to once pictures are seen in full."""
+    end_kimg: Kimg = 16.0
+    """Over this time after schedule.soft_kimg, thousand pictures; 0 keeps autoencoder.weight."""
+    warmup_kimg: Kimg = 8.0
+    """Thousand pictures during which the encoder learns from fakes alone, before it reads reals."""
+    fade_kimg: Kimg = 8.0
+    """Over this time after that, the weight grows to its full value."""
+    divergence: Annotated[float, Range(0, 1)] = 1e-5
+    """Weight of the codes' divergence from a standard normal, nats a picture, beside the error."""
+    fakes: Count = 8
+    """Fakes that the encoder learns from in a step."""
+    lr: LearningRate = 5e-4
+    """Adam's step for the encoder."""
+
+
+@dataclass
 class PretrainConfig(Config):
     """Learn a disentangled conditional NeRF from unposed pictures of one category."""
 
@@ -167,6 +190,8 @@ class PretrainConfig(Config):
     """Its opponent."""
     features: FeatureConfig = dataclasses.field(default_factory=FeatureConfig)
     """A second opponent, on the features of a pretrained network."""
+    autoencoder: AutoencoderConfig = dataclasses.field(default_factory=AutoencoderConfig)
+    """Real pictures that are given back."""
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     """Losses and optimizers."""
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
@@ -218,5 +243,7 @@ class PretrainConfig(Config):
         )
         soft = self.schedule.soft_kimg == 0 or patch <= self.schedule.soft_size <= size
         yield soft, "schedule.soft_size", f"{patch} (discriminator.patch) to {size} (data.size)"
+        graphed = self.cuda_graphs and self.autoencoder.weight > 0
+        yield not graphed, "cuda_graphs", "false with autoencoder.weight above 0"
         posed = self.loss.pose > 0 or not self.data.poses
         yield posed, "loss.pose", "above 0 with data.poses, such as 0.5"

@@ -103,7 +103,7 @@ class Pretraining(Task):
         "lower loss.lr_generator and loss.lr_discriminator or raise loss.r1_gamma, in a new --out"
     )
     covered = ("data.path",)
-    shown = ("loss_g", "loss_d", "loss_f", "logit_gap", "opacity")
+    shown = ("loss_g", "loss_d", "loss_f", "logit_gap", "given_back", "opacity")
 
     def __init__(
         self,
@@ -151,7 +151,16 @@ class Pretraining(Task):
             self._feed = self._pictures()
         real, directions = next(self._feed)
         self._seen = result = self.trainer.train_step(real, directions=directions)
-        names = ("loss_g", "loss_d", "loss_f", "r1", "logit_gap", "pose")
+        names = (
+            "loss_g",
+            "loss_d",
+            "loss_f",
+            "r1",
+            "logit_gap",
+            "pose",
+            "given_back",
+            "divergence",
+        )
         losses = {name: result[name] for name in names if name in result}
         kimg = (number + 1) * self.config.batch / 1000
         return {"kimg": kimg, **losses, "opacity": result["opacity"].mean()}
@@ -224,6 +233,8 @@ def plan(config: PretrainConfig) -> dict[str, str]:
     total = config.steps * config.batch
     own = distributed.share(config.batch, "batch")
     points = own * config.discriminator.patch**2 * config.generator.samples
+    if config.autoencoder.weight > 0:
+        points *= 2  # fakes and what is given back, at once
     # measured: about 1.5 kB of saved activations a point, and 64 bytes a parameter over all copies
     memory = 0.6e9 + points * 1500 + sum(numbers) * 64 + len(data) * 3 * config.data.size**2
     features = "none"

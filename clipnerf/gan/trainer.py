@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clipnerf.config.pretrain import PretrainConfig
+from clipnerf.gan.autoencoder import Autoencoder
 from clipnerf.gan.discriminator import Discriminator
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator, hinge_loss
 from clipnerf.gan.files import Files
@@ -30,14 +31,14 @@ from clipnerf.gan.patches import Patches
 from clipnerf.gan.step_inputs import StepInputs, draw
 from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
-from clipnerf.training.seeds import seed_for
+from clipnerf.training.seeds import seed_for, torch_generator
 
 
 class Trainer(Files):
     """Generator, discriminator, average and optimizers, and one step of the game.
 
-    Nothing in a step waits for the device: sizes are known beforehand, schedules are numbers of the
-    host, and what is returned stays where it is.
+    Nothing in a step waits for the device, but for the autoencoder: sizes are known beforehand,
+    schedules are numbers of the host, and what is returned stays where it is.
     """
 
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
@@ -74,6 +75,9 @@ class Trainer(Files):
         if self.features is not None:
             heads = self.features.heads.parameters()
             self.optimizer_f = torch.optim.Adam(heads, lr=config.features.lr, **options)
+        self.autoencoder: Autoencoder | None = None
+        if config.autoencoder.weight > 0:
+            self.autoencoder = Autoencoder(config.autoencoder, config.generator, device)
         self.graphs = StepGraphs(self._both_players) if graphed else None
 
     def advance_schedules(self) -> None:
@@ -132,14 +136,14 @@ class Trainer(Files):
         self.step += 1
         return result
 
-    def _both_players(self, real: Tensor, drawn: StepInputs) -> dict[str, Tensor]:
-        real, opacity, fake = self.sample_real_and_fake(real, drawn)
+    def _both_players(self, pictures: Tensor, drawn: StepInputs) -> dict[str, Tensor]:
+        real, opacity, fake = self.sample_real_and_fake(pictures, drawn)
         losses = self._discriminator_step(real, fake.detach(), drawn)
         seen: list[Tensor] | None = None
         if self.features is not None and self.feature_weight > 0:
             seen = self.features.features(fake)
             losses |= self._feature_step(real, [f.detach() for f in seen], drawn.patches)
-        losses |= self._generator_step(fake, drawn, seen)
+        losses |= self._generator_step(fake, drawn, seen, (pictures, real))
         return losses | {"real": real, "fake": fake.detach(), "opacity": opacity}
 
     def sample_real_and_fake(
@@ -233,9 +237,13 @@ class Trainer(Files):
         return {"loss_f": value.detach()}
 
     def _generator_step(
-        self, fake: Tensor, drawn: StepInputs, seen: list[Tensor] | None
+        self,
+        fake: Tensor,
+        drawn: StepInputs,
+        seen: list[Tensor] | None,
+        reals: tuple[Tensor, Tensor],
     ) -> dict[str, Tensor]:
-        loss = self.config.loss
+        loss, autoencoder = self.config.loss, self.autoencoder
         self.optimizer_g.zero_grad(set_to_none=True)
         self.discriminator.requires_grad_(False)
         logits, wrong = self.discriminate_fake(fake, drawn)
@@ -255,10 +263,28 @@ class Trainer(Files):
             )
             total = total + self.smoothness * smoothness + loss.white_matter * white
             total = total + loss.saturation * beyond
+        losses = {"loss_g": value.detach(), "pose": wrong.detach()}
+        if autoencoder is not None:
+            autoencoder.optimizer.zero_grad(set_to_none=True)
+            more, given_back = autoencoder.loss(
+                self.generator,
+                *reals,
+                drawn,
+                lambda again: self.sample_real_and_fake(reals[0], again)[2],
+                kimg_after_soft=self.kimg_after_soft,
+                noise=torch_generator(
+                    self.config.seed, distributed.rank(), self.step, "autoencoder"
+                ),
+            )
+            total, losses = total + more, losses | given_back
         total.backward()
         distributed.average_gradients(self.generator.parameters(), complete=True)
         self.optimizer_g.step()
-        return {"loss_g": value.detach(), "pose": wrong.detach()}
+        if autoencoder is not None:
+            distributed.average_gradients(autoencoder.encoder.parameters(), complete=False)
+            autoencoder.optimizer.step()
+            autoencoder.encoder.kimg += self.config.batch / 1000
+        return losses
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -279,7 +305,13 @@ class Trainer(Files):
         names = ["generator", "discriminator", "average", "optimizer_g", "optimizer_d"]
         if self.features is not None:
             names += ["features", "optimizer_f"]
-        return {name: getattr(self, name) for name in names}
+        parts = {name: getattr(self, name) for name in names}
+        if self.autoencoder is not None:
+            parts |= {
+                "encoder": self.autoencoder.encoder,
+                "optimizer_e": self.autoencoder.optimizer,
+            }
+        return parts
 
     def load(self, step: int, state: dict) -> None:
         """Take up a checkpoint."""

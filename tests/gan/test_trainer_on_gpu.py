@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from clipnerf.config.pretrain import AutoencoderConfig, LossConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.gan.trainer import Trainer
+from clipnerf.rendering.cameras import Camera
 
 pytestmark = pytest.mark.gpu
 
@@ -34,6 +36,24 @@ def test_pictures_that_fit_live_on_the_gpu(picture_folder):
     data.to(CUDA)
     assert data[0].device.type == "cuda" and data.batch([0, 5]).device.type == "cuda"
     torch.testing.assert_close(data.batch([0, 5]).cpu(), before)
+
+
+def test_what_is_given_back_is_that_of_the_cpu(pretrain_config):
+    autoencoder = AutoencoderConfig(weight=20.0, warmup_kimg=0.0, fade_kimg=0.0, fakes=2)
+    config = pretrain_config(autoencoder=autoencoder, loss=LossConfig(pose=0.5))
+    config.generator.precision = "float32"
+    config.generator.field.backend = "torch"
+    real = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    directions = Camera.orbit(torch.tensor([10.0, 80.0, 200.0, 300.0]), 20.0).c2w[:, :3, 3]
+    found = []
+    for device in (torch.device("cpu"), CUDA):
+        trainer = Trainer(config, device)
+        drawn = Trainer(config, torch.device("cpu")).draw(4).to(device)
+        result = trainer.train_step(real.to(device), drawn, directions=directions)
+        found.append((float(result["given_back"]), float(result["divergence"])))
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
+    # the cameras of reals are searched for as well
+    assert trainer.train_step(real.to(CUDA))["given_back"] > 0
 
 
 @pytest.mark.parametrize("backend", ["torch", "triton"])
