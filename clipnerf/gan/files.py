@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from clipnerf.errors import UsageError
+from clipnerf.gan.autoencoder import FILE_NAME, Autoencoder
 from clipnerf.gan.discriminator import OPPONENT, Discriminator, refuse_stranger
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
@@ -23,6 +24,7 @@ class Files(Schedules):
     average: Generator
     discriminator: Discriminator
     features: FeatureDiscriminator | None
+    autoencoder: Autoencoder | None
 
     def provenance(self) -> dict[str, str]:
         """What the generator's file says beside its weights: networks that it was trained against.
@@ -36,7 +38,7 @@ class Files(Schedules):
         return said
 
     def save(self, folder: Path) -> list[Path]:
-        """The files that people use: average, discriminator, heads of the second one."""
+        """The files that people use: average, discriminator, heads of the second one, encoder."""
         # as it was trained so far: its file is looked at before all schedules have ended
         field = dataclasses.replace(
             self.average.config.field, density_scale=self.average.field.density_scale
@@ -49,6 +51,9 @@ class Files(Schedules):
         if self.features is not None:
             self.features.save(folder / HEADS, opponent)
             files.append(folder / HEADS)
+        if self.autoencoder is not None:
+            self.autoencoder.encoder.save(folder / FILE_NAME, opponent)
+            files.append(folder / FILE_NAME)
         return files
 
     def start_from(self, folder: Path) -> None:
@@ -77,4 +82,6 @@ class Files(Schedules):
             raise UsageError(f"start_from is {str(folder)!r}, whose discriminator is another one")
         if self.features is not None and (folder / HEADS).is_file():
             self.features.take_up(folder / HEADS, own)
+        if self.autoencoder is not None and (folder / FILE_NAME).is_file():
+            self.autoencoder.encoder.take_up(folder / FILE_NAME, own)
         self.step = round(float(weights.metadata.get("kimg", 0)) * 1000 / self.config.batch)
