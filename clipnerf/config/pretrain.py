@@ -197,8 +197,8 @@ class PretrainConfig(Config):
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     """What fades in and out."""
     start_from: str = ""
-    """Folder of a run or a bundle whose generator, discriminator, feature heads and encoder a new run
-    begins with, at the thousand pictures they had seen; optimizers begin anew. Empty: from
+    """Folder of a run or a bundle whose generator, discriminator, feature heads and encoder a new
+    run begins with, at the thousand pictures they had seen; optimizers begin anew. Empty: from
     nothing."""
     out: str = "runs/pretrain"
     """Run folder; the same command again resumes it."""
