@@ -57,6 +57,10 @@ _READERS: dict[str, tuple[str, Callable[[World, Path], Any]]] = {
     "recognizer": ("recognizer", lambda w, p: Recognizer.load(p)),
     "codes": ("codes", lambda w, p: load_codes(p)),
     "feature discriminator": ("features", lambda w, p: w.heads.take_up(p, w.generator.hash)),
+    "picture encoder": (
+        "autoencoder",
+        lambda w, p: w.picture_encoder.take_up(p, w.generator.hash),
+    ),
 }
 
 

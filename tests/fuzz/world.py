@@ -15,6 +15,7 @@ from PIL import Image
 from clipnerf.cli import main
 from clipnerf.clip.model import Clip
 from clipnerf.config.pretrain import FeatureConfig
+from clipnerf.gan.autoencoder import PictureEncoder
 from clipnerf.gan.discriminator import OPPONENT
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
@@ -58,6 +59,12 @@ class World:
         return Generator.load(self.bundle / "generator.safetensors")
 
     @cached_property
+    def picture_encoder(self) -> PictureEncoder:
+        """What reads real pictures in a training of the generator."""
+        config = self.generator.config
+        return PictureEncoder(config.field.code_dim, config.camera, width=8)
+
+    @cached_property
     def heads(self) -> FeatureDiscriminator:
         """A second discriminator; its network is untrained."""
         return FeatureDiscriminator(
@@ -89,7 +96,9 @@ def make_world(folder: Path) -> World:
     world = World(folder, commands)
     own = {"generator_hash": world.generator.hash, "clip_hash": world.clip.hash}
     tiny_universal(**own).save(world.bundle / "mapper_universal.safetensors")
-    world.heads.save(folder / "features.safetensors", {OPPONENT: own["generator_hash"]})
+    opponent = {OPPONENT: own["generator_hash"]}
+    world.heads.save(folder / "features.safetensors", opponent)
+    world.picture_encoder.save(folder / "autoencoder.safetensors", opponent)
     tiny_codes(folder / "codes.safetensors", world.generator.hash)
     (folder / "wishes.yaml").write_text(WISHES)
     (folder / "zero_shot.yaml").write_text(ZERO_SHOT)
