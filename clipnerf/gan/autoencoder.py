@@ -25,9 +25,11 @@ from clipnerf.gan.codes import Codes
 from clipnerf.gan.discriminator import refuse_stranger
 from clipnerf.gan.generator import Generator
 from clipnerf.gan.patches import Patches
-from clipnerf.gan.step_inputs import StepInputs, count_kept, ramp, send
+from clipnerf.gan.step_inputs import CPU_STEP, StepInputs, count_kept, ramp, send
 from clipnerf.io.weights import load_weights, rebuilding, save_weights
 from clipnerf.rendering.cameras import Camera
+from clipnerf.rendering.rays import rays_through
+from clipnerf.training.precision import network_dtype
 
 FILE_NAME = "autoencoder.safetensors"
 """What a run calls the encoder."""
@@ -46,62 +48,23 @@ MOVED_DEG = (6.0, 3.0)
 
 
 @dataclass(frozen=True)
-class CameraReading:
-    """From where the encoder thinks that pictures were taken.
+class Reading:
+    """What the encoder says of a batch of pictures.
 
     Attributes:
+        mean, log_variance: of both codes, side by side, as normal distributions.
         logits: of the azimuth's directions.
         offset: of the azimuth within each direction, in widths of a direction, -0.7 to 0.7.
         elevation: degrees.
     """
 
+    mean: Float[Tensor, "batch codes"]
+    log_variance: Float[Tensor, "batch codes"]
     logits: Float[Tensor, "batch bins"]
     offset: Float[Tensor, "batch bins"]
     elevation: Float[Tensor, " batch"]
 
-    def angles(self, direction: Tensor) -> Float[Tensor, "batch 2"]:
-        """Azimuth and elevation, degrees, given the number of a direction for each picture."""
-        offset = self.offset.gather(1, direction[:, None]).squeeze(1)
-        return torch.stack(((direction + 0.5 + offset) * (360 / BINS), self.elevation), dim=1)
-
-    def proposals(
-        self, moves: Float[Tensor, "batch 2"], turns: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "proposals batch 2"]:
-        """Azimuth and elevation, degrees: the likeliest; another direction; the likeliest moved by
-        ``moves``, degrees; and the likeliest turned by ``turns``, quarters of a circle."""
-        chances = self.logits.softmax(1)
-        best = chances.argmax(1)
-        near = (best[:, None] + torch.arange(-2, 3, device=best.device)) % BINS
-        first = self.angles(best)
-        second = self.angles(chances.scatter(1, near, -1.0).argmax(1))
-        turned = first + torch.stack((90 * turns, torch.zeros_like(turns)), dim=1)
-        return torch.stack((first, second, first + moves, turned))
-
-    def wrong(
-        self, angles: Float[Tensor, "batch 2"], prior: CameraPriorConfig
-    ) -> Float[Tensor, ""]:
-        """How far the cameras are from the true ones, given as azimuth and elevation, degrees."""
-        azimuth, elevation = angles.unbind(1)
-        place = (azimuth % 360) * (BINS / 360)
-        direction = place.long().clamp(max=BINS - 1)
-        centers = torch.arange(BINS, device=place.device) + 0.5
-        away = (place[:, None] - centers + BINS / 2) % BINS - BINS / 2
-        # neighboring directions are half right
-        label = (-(away.square())).softmax(1)
-        wrong = -(label * self.logits.log_softmax(1)).sum(1)
-        offset = self.offset.gather(1, direction[:, None]).squeeze(1)
-        wrong = wrong + (offset - (place - direction - 0.5)).square()
-        return (wrong + ((self.elevation - elevation) / _half_range(prior)).square()).mean()
-
-
-@dataclass(frozen=True)
-class CodeReading:
-    """Codes of pictures as normal distributions: shape and appearance side by side."""
-
-    mean: Float[Tensor, "batch codes"]
-    log_variance: Float[Tensor, "batch codes"]
-
-    def drawn(self, noise: Float[Tensor, "batch codes"]) -> Codes:
+    def codes(self, noise: Float[Tensor, "batch codes"]) -> Codes:
         """Codes drawn from the distributions by standard normal noise."""
         both = self.mean + (0.5 * self.log_variance).exp() * noise
         shape, appearance = both.chunk(2, dim=1)
@@ -118,11 +81,43 @@ class CodeReading:
         away = (both - self.mean).square() * (-self.log_variance).exp()
         return 0.5 * (away + self.log_variance).mean()
 
+    def azimuth(self, direction: Tensor) -> Float[Tensor, " batch"]:
+        """Degrees, given the number of a direction for each picture."""
+        offset = self.offset.gather(1, direction[:, None]).squeeze(1)
+        return (direction + 0.5 + offset) * (360 / BINS)
+
+    def proposals(self, noise: Float[Tensor, "batch 2"]) -> Float[Tensor, "proposals batch 2"]:
+        """Azimuth and elevation, degrees: the likeliest, another direction, the likeliest moved."""
+        chances = self.logits.softmax(1)
+        best = chances.argmax(1)
+        near = (best[:, None] + torch.arange(-2, 3, device=best.device)) % BINS
+        other = chances.scatter(1, near, -1.0).argmax(1)
+        first, second = (
+            torch.stack((self.azimuth(direction), self.elevation), dim=1)
+            for direction in (best, other)
+        )
+        return torch.stack((first, second, first + noise * noise.new_tensor(MOVED_DEG)))
+
+    def wrong_camera(
+        self, angles: Float[Tensor, "batch 2"], prior: CameraPriorConfig
+    ) -> Float[Tensor, ""]:
+        """How far the cameras are from the true ones, given as azimuth and elevation, degrees."""
+        azimuth, elevation = angles.unbind(1)
+        place = (azimuth % 360) * (BINS / 360)
+        direction = place.long().clamp(max=BINS - 1)
+        centers = torch.arange(BINS, device=place.device) + 0.5
+        away = (place[:, None] - centers + BINS / 2) % BINS - BINS / 2
+        # neighboring directions are half right
+        label = (-(away.square())).softmax(1)
+        wrong = -(label * self.logits.log_softmax(1)).sum(1)
+        offset = self.offset.gather(1, direction[:, None]).squeeze(1)
+        wrong = wrong + (offset - (place - direction - 0.5)).square()
+        return (wrong + ((self.elevation - elevation) / _half_range(prior)).square()).mean()
+
 
 class PictureEncoder(nn.Module):
-    """Reads cameras off pictures, and codes off pictures and cameras.
+    """Pictures [batch, 3, SIZE, SIZE] in [0, 1] on white -> :class:`Reading`.
 
-    One picture may show several objects, each from another side; so codes are read for a camera.
     The buffer ``kimg`` holds how many thousand pictures it has learned from.
     """
 
@@ -140,36 +135,29 @@ class PictureEncoder(nn.Module):
         hidden = 16 * width
         layers += [nn.Flatten(1), nn.Linear(inputs * (SIZE // 16) ** 2, hidden), nn.LeakyReLU(0.2)]
         self.trunk = nn.Sequential(*layers)
-        self.camera = nn.Linear(hidden, 2 * BINS + 1)
         self.codes = nn.Sequential(
-            nn.Linear(hidden + 5, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 4 * code_dim)
+            nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 4 * code_dim)
         )
+        self.camera = nn.Linear(hidden, 2 * BINS + 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)
         self.register_buffer("kimg", torch.tensor(0.0))
 
-    def forward(
-        self, pictures: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[Float[Tensor, "batch features"], CameraReading]:
-        """What is seen of pictures in [0, 1] on white, and their cameras."""
+    def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Reading:
+        """Readings; pictures of another size are brought to SIZE."""
         # 1 - picture: the white background is zero, as the padding of the convolutions is
         seen = self.trunk(2 * (1 - F.interpolate(pictures, (SIZE, SIZE), mode="area")))
+        mean, log_variance = self.codes(seen).chunk(2, dim=1)
         logits, offset, height = self.camera(seen).split((BINS, BINS, 1), dim=1)
-        elevation = self._middle + _half_range(self.prior) * height.squeeze(1)
-        return seen, CameraReading(logits, 0.7 * torch.tanh(offset), elevation)
-
-    def read_codes(
-        self, seen: Float[Tensor, "batch features"], angles: Float[Tensor, "batch 2"]
-    ) -> CodeReading:
-        """Codes of what is seen, as from cameras at azimuth and elevation, degrees."""
-        azimuth, elevation = angles.unbind(1)
-        turn = torch.deg2rad(azimuth)
-        height = (elevation - self._middle) / _half_range(self.prior)
-        place = (turn.cos(), turn.sin(), (2 * turn).cos(), (2 * turn).sin(), height)
-        both = self.codes(torch.cat((seen, torch.stack(place, dim=1)), dim=1))
-        mean, log_variance = both.chunk(2, dim=1)
-        return CodeReading(mean, log_variance.clamp(-6, 1))
+        middle = (self.prior.elevation_min_deg + self.prior.elevation_max_deg) / 2
+        return Reading(
+            mean,
+            log_variance.clamp(-6, 1),
+            logits,
+            0.7 * torch.tanh(offset),
+            middle + _half_range(self.prior) * height.squeeze(1),
+        )
 
     def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
         """Write the weights, in half precision, as one safetensors file."""
@@ -182,10 +170,6 @@ class PictureEncoder(nn.Module):
         refuse_stranger(path, weights, generator_hash)
         with rebuilding(path):
             self.load_state_dict(weights.tensors)
-
-    @property
-    def _middle(self) -> float:
-        return (self.prior.elevation_min_deg + self.prior.elevation_max_deg) / 2
 
 
 class Autoencoder:
@@ -240,22 +224,20 @@ class Autoencoder:
         total = FAKES_WEIGHT * self.learn_from_fakes(generator, noise)
         error = divergence = total.new_zeros(())
         width = 2 * generator.config.field.code_dim
-        code_noise = send(torch.randn(len(real), width, generator=noise), real.device)
-        moves = torch.randn(len(real), 2, generator=noise) * torch.tensor(MOVED_DEG)
-        turns = torch.randint(1, 4, (len(real),), generator=noise).float()
+        code_noise = torch.randn(len(real), width, generator=noise)
+        moves = torch.randn(len(real), 2, generator=noise)
         weight = self.weight(kimg_after_soft)
         if weight > 0:
             pixels = drawn.camera.width
             if pixels < pictures.shape[-1]:
                 pictures = F.interpolate(pictures, (pixels, pixels), mode="area")
-            seen, cameras = self.encoder(pictures)
+            reading = self.encoder(pictures)
+            codes = reading.codes(send(code_noise, real.device))
             if drawn.directions is None:
-                proposals = cameras.proposals(send(moves, real.device), send(turns, real.device))
-                angles = self.best_angles(generator, pictures, seen, proposals, code_noise)
+                proposals = reading.proposals(send(moves, real.device))
+                angles = self.best_angles(generator, pictures, codes, proposals)
             else:
                 angles = angles_of(drawn.directions)
-            reading = self.encoder.read_codes(seen, angles)
-            codes = reading.drawn(code_noise)
             view = self.camera(angles, pixels)
             kept = count_kept(
                 view.to("cpu"), drawn.patches.to("cpu"), drawn.size, self.box, real.device
@@ -263,7 +245,7 @@ class Autoencoder:
             given = sample(dataclasses.replace(drawn, codes=codes, camera=view, kept=kept))
             error, divergence = (given - real).square().mean(), reading.divergence()
             total = total + weight * (error + self.config.divergence * divergence)
-            total = total + REALS_WEIGHT * cameras.wrong(angles, self.prior)
+            total = total + REALS_WEIGHT * reading.wrong_camera(angles, self.prior)
         return total, {"given_back": error.detach(), "divergence": divergence.detach()}
 
     def learn_from_fakes(self, generator: Generator, noise: torch.Generator) -> Float[Tensor, ""]:
@@ -274,36 +256,38 @@ class Autoencoder:
         with torch.no_grad():
             whole = Patches.whole(len(codes), generator.device)
             fake = generator.render_patch(codes, view, whole, SIZE, samples=SAMPLES).rgb
-        seen, cameras = self.encoder(fake)
-        true = angles_of(view.c2w[:, :3, 3])
-        reading = self.encoder.read_codes(seen, true)
-        return cameras.wrong(true, self.prior) + reading.surprise(codes)
+        reading = self.encoder(fake)
+        wrong = reading.wrong_camera(angles_of(view.c2w[:, :3, 3]), self.prior)
+        return wrong + reading.surprise(codes)
 
-    @torch.no_grad()
     def best_angles(
         self,
         generator: Generator,
         pictures: Float[Tensor, "batch 3 size size"],
-        seen: Float[Tensor, "batch features"],
+        codes: Codes,
         proposals: Float[Tensor, "proposals batch 2"],
-        noise: Float[Tensor, "batch codes"],
     ) -> Float[Tensor, "batch 2"]:
-        """Those of the proposed angles whose object, as read for them, looks most like the picture.
-
-        Args:
-            seen: of the pictures, by the encoder.
-            noise: standard normal, by which codes are drawn.
-        """
-        target = F.interpolate(pictures, (LOOK, LOOK), mode="area")
-        whole = Patches.whole(len(pictures), generator.device)
+        """Those of the proposed angles from which each object looks most like its picture."""
         wrong = []
-        for angles in proposals:
-            codes = self.encoder.read_codes(seen, angles).drawn(noise)
-            view = self.camera(angles, pictures.shape[-1])
-            look = generator.render_patch(codes, view, whole, LOOK, samples=SAMPLES).rgb
-            wrong.append((look - target).square().mean((1, 2, 3)))
+        with torch.no_grad():
+            target = F.interpolate(pictures, (LOOK, LOOK), mode="area")
+            shape, appearance = generator.styles(codes)
+            dtype = network_dtype(generator.config.precision, generator.device)
+            grid = generator.density_grid(shape, dtype=dtype)
+            points = Patches.whole(len(codes), generator.device).points(LOOK)
+            for angles in proposals:
+                view = self.camera(angles, pictures.shape[-1])
+                rays = rays_through(view, points * view.width, generator.box)
+                rays, order = rays.hits_first(rays.most_hits(CPU_STEP))
+                color, _, _ = generator.trace(
+                    rays, shape, appearance, grid, samples=SAMPLES, dtype=dtype
+                )
+                seen = torch.ones(len(codes), LOOK**2, 3, device=color.device)
+                seen = seen.scatter(1, order[..., None].expand(-1, -1, 3), color.float())
+                away = seen.mT.unflatten(2, (LOOK, LOOK)) - target
+                wrong.append(away.square().mean((1, 2, 3)))
         best = torch.stack(wrong).argmin(0)
-        return proposals[best, torch.arange(len(pictures), device=best.device)]
+        return proposals[best, torch.arange(len(codes), device=best.device)].detach()
 
     def camera(self, angles: Float[Tensor, "batch 2"], size: int) -> Camera:
         """Cameras of the prior's sphere at azimuth and elevation, degrees."""
