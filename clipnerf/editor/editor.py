@@ -29,7 +29,7 @@ from clipnerf.editor.mapping import MapperEditor
 from clipnerf.editor.recolor import random_appearances
 from clipnerf.editor.regions import THRESHOLD, RegionFinder, Where
 from clipnerf.editor.showing import Showing
-from clipnerf.editor.views import Angle
+from clipnerf.editor.views import Angle, camera_at
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
 from clipnerf.inversion.encoder import Encoder
