@@ -178,7 +178,7 @@ def profile(options: argparse.Namespace) -> None:
     device = torch.device("cpu" if options.cpu else "cuda")
     config = preset() if options.cpu else large(preset())
     trainer = Trainer(config, device)
-    trainer.step = config.steps // 2
+    trainer.jump(config.steps // 2)
     real = torch.rand(config.batch, 3, config.data.size, config.data.size, device=device)
     trainer.train_step(real)
     kind = ProfilerActivity.CPU if options.cpu else ProfilerActivity.CUDA

@@ -162,7 +162,7 @@ class AutoencoderConfig(Config):
     weight: Weight = 0.0
     """Weight of the mean squared error of real pictures that are given back from the codes and
     cameras that an encoder reads off them; 0: there is no encoder."""
-    weight_end: Weight = 5.0
+    weight_end: Weight = 12.0
     """What that weight goes to once pictures are seen in full."""
     end_kimg: Kimg = 16.0
     """Over this time after schedule.soft_kimg, thousand pictures; 0 keeps autoencoder.weight."""

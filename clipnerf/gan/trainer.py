@@ -97,6 +97,12 @@ class Trainer(Files):
                 group["lr"] = torch.tensor(0.0, device=self.device)
             group["lr"].fill_(rate * self.lr_factor)
 
+    def jump(self, step: int) -> None:
+        """Take the schedules to ``step`` with networks as they are, to measure a step there."""
+        self.step = step
+        if self.autoencoder is not None:
+            self.autoencoder.encoder.kimg.fill_(self.kimg)
+
     def draw(self, batch: int) -> StepInputs:
         """The random inputs of the coming step on this rank."""
         return draw(

@@ -1,6 +1,7 @@
 """What ``clipnerf bench`` measures and writes; never how fast."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,15 +9,17 @@ import torch
 from clipnerf.commands.bench import bench
 from clipnerf.commands.bench.fields import fields
 from clipnerf.commands.bench.hash_grids import backends, hash_grids, sweep
-from clipnerf.commands.bench.report import table
+from clipnerf.commands.bench.report import _preset, table
 from clipnerf.commands.bench.timing import Figure, copy_bandwidth, peak_memory_gb
-from clipnerf.commands.bench.training import GPU_STEP, large
+from clipnerf.commands.bench.training import GPU_STEP, large, training
 from clipnerf.config.generator import FieldConfig, GeneratorConfig
 from clipnerf.config.machine import BenchConfig
 from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.errors import UsageError
 from clipnerf.fields.backends import native_library
 from clipnerf.fields.layout import GridLayout
+from clipnerf.gan.autoencoder import Autoencoder
+from clipnerf.gan.trainer import Trainer
 from clipnerf.training.allocator import Allocator
 from tests.tiny_bundle import tiny_bundle
 
@@ -101,6 +104,23 @@ def test_the_parts_of_a_step_are_measured_on_the_trainer_as_it_is(small):
     figures = figures_of(bench(small))
     shares = [f["note"] for f in figures.values() if f["unit"] == "ms/step"]
     assert len(shares) == 8 and all(share.endswith("%") for share in shares)
+
+
+def test_what_giving_back_costs_is_seen(small, monkeypatch):
+    preset = Path(small.preset)
+    preset.write_text(preset.read_text() + "autoencoder: {weight: 20, fakes: 2}\n")
+    weights = []
+    inner = Autoencoder.weight
+
+    def weight(self, kimg_after_soft):
+        weights.append(inner(self, kimg_after_soft))
+        return weights[-1]
+
+    monkeypatch.setattr(Autoencoder, "weight", weight)
+    monkeypatch.setattr(Trainer, "kimg", 64.0)  # the middle of a preset of 128
+    figures = {f.name: f.value for f in training(_preset(small.preset), 0.01, torch.device("cpu"))}
+    assert figures["training"] > 0 and figures["training, nothing given back"] > 0
+    assert set(weights) == {12.0}
 
 
 def test_a_step_with_freed_memory_kept_against_one_without(small, monkeypatch, capsys):

@@ -23,7 +23,7 @@ def kept_memory(config: PretrainConfig, seconds: float, device: torch.device) ->
         return []
     say("training, freed memory kept and given back")
     trainer = Trainer(config, device)
-    trainer.step = config.steps // 2
+    trainer.jump(config.steps // 2)
     size = config.data.size
     real = torch.rand(config.batch, 3, size, size, generator=torch.Generator().manual_seed(0))
 

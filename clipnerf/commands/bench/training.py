@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clipnerf.commands.bench.timing import Figure, peak_memory_gb, repeat, say, timed, wait
-from clipnerf.config.pretrain import PretrainConfig
+from clipnerf.config.pretrain import AutoencoderConfig, PretrainConfig
 from clipnerf.gan.trainer import Trainer
 
 GRAPH_WARM_UP = 60
@@ -30,6 +30,11 @@ def training(config: PretrainConfig, seconds: float, device: torch.device) -> li
         config, features=dataclasses.replace(config.features, weights="random")
     )
     figures = _step(config, seconds, device, ">= 25" if device.type == "cpu" else "")
+    if config.autoencoder.weight > 0:
+        say("training, nothing given back")
+        config = dataclasses.replace(config, autoencoder=AutoencoderConfig())
+        alone = _step(config, seconds, device, "", stages=False)[0]
+        figures.append(dataclasses.replace(alone, name="training, nothing given back"))
     if device.type == "cuda":
         say("training, with CUDA graphs")
         graphed = dataclasses.replace(config, cuda_graphs=True)
@@ -63,7 +68,7 @@ def _step(
     stages: bool = True,
 ) -> list[Figure]:
     trainer = Trainer(config, device)
-    trainer.step = config.steps // 2
+    trainer.jump(config.steps // 2)
     size, every = config.data.size, config.loss.r1_every
     draw = torch.Generator().manual_seed(0)
     real = torch.rand(config.batch, 3, size, size, generator=draw).to(device)
