@@ -42,7 +42,7 @@ class Vocabulary:
         known = self.ids[place] == tokens
         return torch.where(known, place + (place > 0), UNKNOWN)
 
-    def table_rows(self) -> Int[Tensor, "known"]:
+    def table_rows(self) -> Int[Tensor, " known"]:
         """Rows of the small table that belong to ``ids``."""
         place = torch.arange(len(self.ids))
         return place + (place > 0)

@@ -40,7 +40,7 @@ class Library:
 
 def text_embedding(
     clip: "Clip", prompt: str, templates: Sequence[str] = TEMPLATES
-) -> Float[Tensor, "embedding"]:
+) -> Float[Tensor, " embedding"]:
     """The unit mean of the embeddings of ``prompt`` in each template.
 
     Raises:

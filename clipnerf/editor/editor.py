@@ -37,6 +37,7 @@ from clipnerf.inversion.invert import invert_photos
 from clipnerf.inversion.result import Inversion
 from clipnerf.mappers.paper import Mapper
 from clipnerf.mappers.universal import Universal
+from clipnerf.rendering.cameras import Camera
 
 if TYPE_CHECKING:
     from clipnerf.clip.model import Clip

@@ -24,7 +24,7 @@ class Perceives(Protocol):
 
     def __call__(
         self, first: Tensor, second: Tensor, normalize: bool = True
-    ) -> Float[Tensor, batch * ones]:
+    ) -> Float[Tensor, " batch *ones"]:
         """Distances of pictures in [0, 1] (``normalize``), [batch, 3, height, width]."""
         ...
 

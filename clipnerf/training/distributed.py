@@ -119,7 +119,7 @@ def average(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return tensor if world_size() == 1 else _Average.apply(tensor)
 
 
-def gather(tensor: Float[Tensor, "rows *shape"]) -> Float[Tensor, "all *shape"]:
+def gather(tensor: Float[Tensor, " rows *shape"]) -> Float[Tensor, " all *shape"]:
     """The rows of every rank, those of rank 0 first; differentiable, as :func:`average` is."""
     return tensor if world_size() == 1 else _Gather.apply(tensor)
 

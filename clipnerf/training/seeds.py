@@ -39,7 +39,7 @@ def seeded(seed: int, stream: str) -> Iterator[None]:
         yield
 
 
-def normal_codes(seed: int, dim: int) -> Float32[np.ndarray, "dim"]:
+def normal_codes(seed: int, dim: int) -> Float32[np.ndarray, " dim"]:
     """``dim`` standard normal numbers, the same on every machine.
 
     ``RandomState`` is used for its promise that its stream is frozen for ever.

@@ -170,7 +170,7 @@ def _cast(
     return scene.run(origins, directions, query="INTERSECT")
 
 
-def _shade(triangles: np.ndarray) -> Float[np.ndarray, "triangles"]:
+def _shade(triangles: np.ndarray) -> Float[np.ndarray, " triangles"]:
     """Brightness of each triangle, about 0.66 to 1.03."""
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     normals = np.cross(b - a, c - a)
