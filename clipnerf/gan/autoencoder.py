@@ -41,7 +41,7 @@ LOOK = 16
 """Rays along a side by which proposed cameras are compared."""
 SAMPLES = 8
 """Samples a ray where nothing learns by the picture."""
-FAKES_WEIGHT, REALS_WEIGHT = 0.1, 0.03
+FAKES_WEIGHT, REALS_WEIGHT = 0.1, 0.1
 """Of the encoder's own losses: readings of fakes, and the cameras of reals that were found best."""
 MOVED_DEG = (6.0, 3.0)
 """How far a proposal is moved at random, azimuth and elevation, standard deviation."""
