@@ -1,5 +1,6 @@
 """A picture tower on a pretrained network: frozen, whole in its file, and open to the segmenter."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from clipnerf.clip.compact import FILE_NAME, load
 from clipnerf.clip.model import Clip, build
-from clipnerf.clip.train import train_clip
+from clipnerf.clip.train import plan, train_clip
 from clipnerf.clip.trunk import TrunkTower
 from clipnerf.config.clip import CompactClipConfig
 from clipnerf.errors import UsageError
@@ -107,3 +108,12 @@ def test_an_unknown_network_is_a_line(tiny, pictures, tmp_path, run):
     config["vision_cfg"]["trunk"] = ["x"]
     with pytest.raises(UsageError, match="vision_cfg.trunk is"):
         build(config, MODEL.preprocess_cfg())
+
+
+def test_a_plan_says_that_the_trunks_weights_are_missing(tiny, pictures, tmp_path, monkeypatch):
+    model = replace(MODEL, trunk_weights="auto")
+    config = tiny(pictures, tmp_path / "out", steps=1, model=model)
+    monkeypatch.setattr("clipnerf.clip.train.absence", lambda name, weights: f"{name} is not here")
+    assert plan(config)["trunk"] == f"{NAME}, frozen; {NAME} is not here"
+    monkeypatch.setattr("clipnerf.clip.train.absence", lambda name, weights: None)
+    assert plan(config)["trunk"] == f"{NAME}, frozen"
