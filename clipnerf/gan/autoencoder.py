@@ -29,6 +29,7 @@ from clipnerf.gan.step_inputs import CPU_STEP, StepInputs, count_kept, ramp, sen
 from clipnerf.io.weights import load_weights, rebuilding, save_weights
 from clipnerf.rendering.cameras import Camera
 from clipnerf.rendering.rays import rays_through
+from clipnerf.training import distributed
 from clipnerf.training.precision import network_dtype
 
 FILE_NAME = "autoencoder.safetensors"
@@ -43,6 +44,8 @@ SAMPLES = 8
 """Samples a ray where nothing learns by the picture."""
 FAKES_WEIGHT, REALS_WEIGHT = 0.1, 0.1
 """Of the encoder's own losses: readings of fakes, and the cameras of reals that were found best."""
+FORGETTING = 0.01
+"""Share of a step in the running count of directions."""
 MOVED_DEG = (6.0, 3.0)
 """How far a proposal is moved at random, azimuth and elevation, standard deviation."""
 
@@ -86,9 +89,16 @@ class Reading:
         offset = self.offset.gather(1, direction[:, None]).squeeze(1)
         return (direction + 0.5 + offset) * (360 / BINS)
 
-    def proposals(self, noise: Float[Tensor, "batch 2"]) -> Float[Tensor, "proposals batch 2"]:
-        """Azimuth and elevation, degrees: the likeliest, another direction, the likeliest moved."""
-        chances = self.logits.softmax(1)
+    def proposals(
+        self, noise: Float[Tensor, "batch 2"], surplus: Float[Tensor, " bins"]
+    ) -> Float[Tensor, "proposals batch 2"]:
+        """Azimuth and elevation, degrees: the likeliest, another direction, the likeliest moved.
+
+        Args:
+            noise: standard normal, of the move.
+            surplus: how many times too often each direction was read so far.
+        """
+        chances = (self.logits - surplus.log()).softmax(1)
         best = chances.argmax(1)
         near = (best[:, None] + torch.arange(-2, 3, device=best.device)) % BINS
         other = chances.scatter(1, near, -1.0).argmax(1)
@@ -118,10 +128,12 @@ class Reading:
 class PictureEncoder(nn.Module):
     """Pictures [batch, 3, SIZE, SIZE] in [0, 1] on white -> :class:`Reading`.
 
-    The buffer ``kimg`` holds how many thousand pictures it has learned from.
+    The buffer ``kimg`` holds how many thousand pictures it has learned from, ``directions`` how
+    often each direction was read off reals of late.
     """
 
     kimg: Tensor
+    directions: Tensor
 
     def __init__(self, code_dim: int, prior: CameraPriorConfig, width: int = 32) -> None:
         super().__init__()
@@ -143,6 +155,7 @@ class PictureEncoder(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)
         self.register_buffer("kimg", torch.tensor(0.0))
+        self.register_buffer("directions", _expected(prior))
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Reading:
         """Readings; pictures of another size are brought to SIZE."""
@@ -234,7 +247,8 @@ class Autoencoder:
             reading = self.encoder(pictures)
             codes = reading.codes(send(code_noise, real.device))
             if drawn.directions is None:
-                proposals = reading.proposals(send(moves, real.device))
+                surplus = self.count_directions(reading)
+                proposals = reading.proposals(send(moves, real.device), surplus)
                 angles = self.best_angles(generator, pictures, codes, proposals)
             else:
                 angles = angles_of(drawn.directions)
@@ -247,6 +261,18 @@ class Autoencoder:
             total = total + weight * (error + self.config.divergence * divergence)
             total = total + REALS_WEIGHT * reading.wrong_camera(angles, self.prior)
         return total, {"given_back": error.detach(), "divergence": divergence.detach()}
+
+    @torch.no_grad()
+    def count_directions(self, reading: Reading) -> Float[Tensor, " bins"]:
+        """How many times too often each direction is read off reals, these pictures included.
+
+        Cameras are those of the prior. What is read too rarely, such as sides while the generator
+        has none, would never be learned: whatever was taken for it is taught.
+        """
+        read = distributed.average(reading.logits.softmax(1).mean(0))
+        self.encoder.directions.lerp_(read, FORGETTING)
+        expected = _expected(self.prior).to(read.device)
+        return self.encoder.directions.clamp(min=1e-3) / expected.clamp(min=1e-3)
 
     def learn_from_fakes(self, generator: Generator, noise: torch.Generator) -> Float[Tensor, ""]:
         """Loss of readings of fakes, whose codes and cameras are known; none for the generator."""
@@ -307,6 +333,14 @@ def angles_of(directions: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 2"]:
     """Azimuth and elevation, degrees, of where cameras stand as seen from the origin."""
     x, y, z = F.normalize(directions, dim=1).unbind(1)
     return torch.rad2deg(torch.stack((torch.atan2(y, x), torch.asin(z.clamp(-1, 1))), dim=1))
+
+
+def _expected(prior: CameraPriorConfig) -> Float[Tensor, " bins"]:
+    """The share of each direction under the prior."""
+    low, high = prior.azimuth_min_deg, prior.azimuth_max_deg
+    azimuth = low + (high - low) * (torch.arange(3600) + 0.5) / 3600
+    direction = ((azimuth % 360) * (BINS / 360)).long().clamp(max=BINS - 1)
+    return torch.bincount(direction, minlength=BINS) / 3600
 
 
 def _half_range(prior: CameraPriorConfig) -> float:

@@ -90,10 +90,29 @@ def test_a_camera_is_right_whichever_way_its_azimuth_is_written(azimuth):
 def test_proposals_are_the_likeliest_another_far_from_it_and_a_moved_one():
     logits = torch.zeros(2, BINS)
     logits[:, 0], logits[:, 1], logits[:, 12] = 9.0, 8.0, 5.0
-    first, second, moved = reading(logits=logits).proposals(torch.tensor([[1.0, -1.0]] * 2))
+    noise, even = torch.tensor([[1.0, -1.0]] * 2), torch.ones(BINS)
+    first, second, moved = reading(logits=logits).proposals(noise, even)
     assert first.tolist() == [[7.5, 25.0]] * 2
     assert second.tolist() == [[187.5, 25.0]] * 2
     assert moved.tolist() == [[13.5, 22.0]] * 2
+
+
+def test_a_direction_that_is_read_too_often_is_proposed_less(pretrain_config):
+    trainer = Trainer(pretrain_config(autoencoder=at_once()), CPU)
+    assert trainer.autoencoder is not None
+    logits = torch.zeros(2, BINS)
+    logits[:, 0], logits[:, 6] = 6.0, 5.9
+    doubtful, noise = reading(logits=logits), torch.zeros(2, 2)
+    assert doubtful.proposals(noise, torch.ones(BINS))[0, :, 0].tolist() == [7.5, 7.5]
+    for _ in range(100):
+        surplus = trainer.autoencoder.count_directions(reading())  # the first, always
+    assert surplus[0] > 2 and surplus[6] < 1
+    assert doubtful.proposals(noise, surplus)[0, :, 0].tolist() == [97.5, 97.5]
+    # as often as the prior has it, nothing is changed
+    flat = reading(logits=torch.zeros(2, BINS))
+    fresh = Trainer(pretrain_config(autoencoder=at_once()), CPU).autoencoder
+    assert fresh is not None
+    assert torch.allclose(fresh.count_directions(flat), torch.ones(BINS), atol=1e-3)
 
 
 def test_angles_of_cameras_are_those_that_they_were_made_of():
