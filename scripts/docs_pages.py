@@ -23,6 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "data/README.md": "data.md",
+    "data/in_training/chairs/README.md": "models/chairs-in-training.md",
 } | {
     card.relative_to(ROOT).as_posix(): f"models/{card.parent.name}.md"
     for card in sorted(ROOT.glob("data/pretrained/*/README.md"))

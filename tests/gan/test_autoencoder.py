@@ -3,12 +3,14 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from clipnerf.config.generator import CameraPriorConfig
+from clipnerf.config.parse import parse
 from clipnerf.config.pretrain import AutoencoderConfig, DataConfig, LossConfig
 from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.errors import UsageError
@@ -30,6 +32,7 @@ from clipnerf.rendering.cameras import Camera
 from clipnerf.training.checkpoints import load_state
 from tests.gan.conftest import small_config
 
+ROOT = Path(__file__).parents[2]
 PRIOR = CameraPriorConfig()
 CPU = torch.device("cpu")
 
@@ -292,3 +295,13 @@ def test_poses_of_a_data_set_reach_it(tmp_path, pretrain_config):
     )
     line = json.loads((run / "stats.jsonl").read_text())
     assert line["given_back"] > 0
+
+
+def test_the_chairs_in_training_can_be_gone_on_with():
+    pytest.importorskip("timm")
+    words = "--autoencoder.weight 20 --features.weights random --data.path pictures".split()
+    config = parse(["pretrain", "--config", str(ROOT / "configs/pretrain-chairs.yaml"), *words])
+    trainer = Trainer(config.config, CPU)
+    trainer.start_from(ROOT / "data/in_training/chairs")
+    assert trainer.kimg == 96
+    assert trainer.autoencoder is not None and trainer.autoencoder.encoder.kimg == 96
