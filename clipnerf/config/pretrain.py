@@ -163,7 +163,7 @@ class AutoencoderConfig(Config):
     """Weight of the mean squared error of real pictures that are given back from the codes and
     cameras that an encoder reads off them; 0: there is no encoder."""
     weight_end: Weight = 12.0
-    """What that weight goes to once pictures are seen in full."""
+    """What that weight falls to once pictures are seen in full; autoencoder.weight at most."""
     end_kimg: Kimg = 16.0
     """Over this time after schedule.soft_kimg, thousand pictures; 0 keeps autoencoder.weight."""
     warmup_kimg: Kimg = 8.0
@@ -176,6 +176,11 @@ class AutoencoderConfig(Config):
     """Fakes that the encoder learns from in a step."""
     lr: LearningRate = 5e-4
     """Adam's step for the encoder."""
+
+    def rules(self) -> Iterator[Rule]:
+        """See Config."""
+        falls = self.weight == 0 or self.weight_end <= self.weight
+        yield falls, "weight_end", f"0 to autoencoder.weight ({self.weight:g})"
 
 
 @dataclass

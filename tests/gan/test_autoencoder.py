@@ -276,6 +276,13 @@ def test_graphs_do_not_record_it_and_say_so(pretrain_config):
         config.validate()
 
 
+def test_a_weight_that_would_grow_is_refused():
+    with pytest.raises(UsageError, match=r"weight_end .* 0 to autoencoder.weight \(5\)"):
+        AutoencoderConfig(weight=5.0).validate("autoencoder.")
+    AutoencoderConfig(weight=5.0, weight_end=5.0).validate("autoencoder.")
+    AutoencoderConfig().validate("autoencoder.")
+
+
 def test_pictures_of_any_size_are_read():
     encoder = PictureEncoder(8, PRIOR)
     for size in (16, SIZE, 100):
