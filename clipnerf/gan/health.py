@@ -1,4 +1,4 @@
-"""Alarms: a training that has failed stops and says so, rather than burning hours."""
+"""Health: a training that has failed stops and says so, rather than burning hours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SURE = 0.15
 """Hinge loss below which the feature discriminator is nearly always right; 2 is knowing nothing."""
 
 
-class Alarms:
+class HealthMonitor:
     """Watches the fakes and the feature discriminator, and raises ClipNerfError.
 
     Symptoms: all-white pictures; opacity saturated; fakes whose variety has collapsed against the

@@ -15,7 +15,7 @@ from clipnerf.config.pretrain import PretrainConfig
 from clipnerf.data.dataset import PictureDataset
 from clipnerf.errors import UsageError
 from clipnerf.gan.generator import Generator
-from clipnerf.gan.health import Alarms
+from clipnerf.gan.health import HealthMonitor
 from clipnerf.gan.previews import preview_sheet
 from clipnerf.gan.trainer import Trainer
 from clipnerf.training import distributed
@@ -114,7 +114,7 @@ class Pretraining(Task):
     ) -> None:
         self.config, self.data, self.trainer = config, data, trainer
         self.each = config.batch
-        self.health = Alarms()
+        self.health = HealthMonitor()
         self._directions = data.directions() if config.data.poses else None
         self._measuring = measuring
         self._measure: Measure | None = None
