@@ -170,8 +170,13 @@ class AutoencoderConfig(Config):
     """Thousand pictures during which the encoder learns from fakes alone, before it reads reals."""
     fade_kimg: Kimg = 8.0
     """Over this time after that, the weight grows to its full value."""
-    divergence: Annotated[float, Range(0, 1)] = 1e-5
+    divergence: Annotated[float, Range(0, 1)] = 1e-4
     """Weight of the codes' divergence from a standard normal, nats a picture, beside the error."""
+    prior: Annotated[float, Range(0, 1)] = 1e-3
+    """The same of the codes of all pictures together, by their second moments."""
+    read_share: Share = 0.0
+    """Share of the fakes whose codes were read off reals, the shape of one, the appearance of
+    another: what is given back is judged by the discriminators too."""
     fakes: Count = 8
     """Fakes that the encoder learns from in a step."""
     lr: LearningRate = 5e-4

@@ -6,10 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from clipnerf.errors import UsageError
-from clipnerf.gan.autoencoder import FILE_NAME, Autoencoder
+from clipnerf.gan.autoencoder import Autoencoder
 from clipnerf.gan.discriminator import OPPONENT, Discriminator, refuse_stranger
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.picture_encoder import FILE_NAME
 from clipnerf.gan.schedules import Schedules
 from clipnerf.io.weights import load_weights, weights_hash
 

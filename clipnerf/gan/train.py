@@ -160,6 +160,7 @@ class Pretraining(Task):
             "pose",
             "given_back",
             "divergence",
+            "unlike_prior",
         )
         losses = {name: result[name] for name in names if name in result}
         kimg = (number + 1) * self.config.batch / 1000

@@ -15,10 +15,10 @@ from PIL import Image
 from clipnerf.cli import main
 from clipnerf.clip.model import Clip
 from clipnerf.config.pretrain import FeatureConfig
-from clipnerf.gan.autoencoder import PictureEncoder
 from clipnerf.gan.discriminator import OPPONENT
 from clipnerf.gan.feature_discriminator import FeatureDiscriminator
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.picture_encoder import PictureEncoder
 from clipnerf.io.camera_path import CameraPath, camera_path_json
 from clipnerf.rendering.cameras import Camera
 from clipnerf.segmentation.segmenter import Segmenter

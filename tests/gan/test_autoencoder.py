@@ -15,16 +15,9 @@ from clipnerf.config.pretrain import AutoencoderConfig, DataConfig, LossConfig
 from clipnerf.data.procedural.synthesize import synthesize
 from clipnerf.errors import UsageError
 from clipnerf.gan import train
-from clipnerf.gan.autoencoder import (
-    BINS,
-    FILE_NAME,
-    SIZE,
-    Autoencoder,
-    PictureEncoder,
-    Reading,
-    angles_of,
-)
+from clipnerf.gan.autoencoder import Autoencoder, angles_of
 from clipnerf.gan.codes import Codes
+from clipnerf.gan.picture_encoder import BINS, FILE_NAME, SIZE, PictureEncoder, Reading
 from clipnerf.gan.train import pretrain
 from clipnerf.gan.trainer import Trainer
 from clipnerf.io.weights import load_weights
@@ -188,6 +181,57 @@ def test_both_networks_learn_from_what_is_given_back(pretrain_config):
     assert all(g is not None and g.abs().sum() > 0 for g in gradients)
 
 
+def test_codes_of_all_reals_are_pulled_to_where_codes_are_drawn(pretrain_config):
+    autoencoder = Trainer(pretrain_config(autoencoder=at_once()), CPU).autoencoder
+    assert autoencoder is not None
+    noise = torch.Generator().manual_seed(0)
+    width = len(autoencoder.encoder.moments)
+    scale = torch.ones(width)
+    scale[0], scale[1] = 3.0, 0.5
+
+    def batch(shift: float = 0.0) -> torch.Tensor:
+        return torch.randn(64, width, generator=noise) * scale + shift * torch.eye(width)[2]
+
+    for _ in range(2000):
+        both = batch(2.0).requires_grad_()
+        loss, nats = autoencoder.unlike_prior(Codes(*both.chunk(2, dim=1)))
+    loss.backward()
+    # a step against the gradient: too wide and too far get closer, too narrow gets wider
+    pull = (both.grad * both.detach()).mean(0) * len(both)
+    assert pull[0] > 1 and pull[2] > 1 and pull[1] < -0.5
+    assert pull[3:].abs().max() < 0.5
+    own = torch.distributions.MultivariateNormal(
+        torch.zeros(width), autoencoder.encoder.moments.float()
+    )
+    standard = torch.distributions.MultivariateNormal(torch.zeros(width), torch.eye(width))
+    expected = torch.distributions.kl_divergence(own, standard)
+    assert float(nats) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_codes_that_are_as_those_drawn_are_left_alone(pretrain_config):
+    autoencoder = Trainer(pretrain_config(autoencoder=at_once()), CPU).autoencoder
+    assert autoencoder is not None
+    both = torch.randn(4, len(autoencoder.encoder.moments), requires_grad=True)
+    loss, nats = autoencoder.unlike_prior(Codes(*both.chunk(2, dim=1)))
+    loss.backward()
+    assert both.grad is not None and both.grad.abs().max() < 0.05 and float(nats) < 0.01
+
+
+def test_a_share_of_the_fakes_has_the_shape_of_one_real_and_the_colors_of_another(pretrain_config):
+    trainer = Trainer(pretrain_config(autoencoder=at_once(read_share=0.5)), CPU)
+    assert trainer.autoencoder is not None
+    reals, codes = torch.rand(4, 3, 16, 16), trainer.draw(4).codes
+    found = trainer.autoencoder.mix_in_readings(codes, reals, 16)
+    noise = torch.cat((codes.shape, codes.appearance), dim=1)[:2]
+    read = trainer.autoencoder.encoder(reals[:2]).codes(noise)
+    assert torch.equal(found.shape, torch.cat((read.shape, codes.shape[2:])))
+    swapped = read.appearance[[1, 0]]
+    assert torch.equal(found.appearance, torch.cat((swapped, codes.appearance[2:])))
+    assert not found.shape.requires_grad
+    trainer.autoencoder.config = at_once()
+    assert trainer.autoencoder.mix_in_readings(codes, reals, 16) is codes
+
+
 def test_fakes_teach_the_encoder_and_not_the_generator(pretrain_config):
     trainer = Trainer(pretrain_config(autoencoder=at_once()), CPU)
     assert trainer.autoencoder is not None
@@ -214,7 +258,7 @@ def test_an_encoder_learns_cameras_and_codes_of_fakes(make_generator):
 
 
 def test_a_resumed_training_equals_an_undisturbed_one(pretrain_config, tmp_path):
-    options = dict(autoencoder=at_once(warmup_kimg=0.004), steps=4)
+    options = dict(autoencoder=at_once(warmup_kimg=0.004, read_share=0.5), steps=4)
     whole = pretrain(pretrain_config(out=str(tmp_path / "whole"), **options))
     config = pretrain_config(out=str(tmp_path / "parts"), **options)
     pretrain(replace(config, steps=2))
