@@ -174,9 +174,6 @@ class AutoencoderConfig(Config):
     """Weight of the codes' divergence from a standard normal, nats a picture, beside the error."""
     prior: Annotated[float, Range(0, 1)] = 1e-3
     """The same of the codes of all pictures together, by their second moments."""
-    read_share: Share = 0.0
-    """Share of the fakes whose codes were read off reals, the shape of one, the appearance of
-    another: what is given back is judged by the discriminators too."""
     fakes: Count = 8
     """Fakes that the encoder learns from in a step."""
     lr: LearningRate = 5e-4

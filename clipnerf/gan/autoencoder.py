@@ -98,7 +98,8 @@ class Autoencoder:
         weight = self.weight(kimg_after_soft)
         if weight > 0:
             pixels = drawn.camera.width
-            pictures = _at_most(pictures, pixels)
+            if pixels < pictures.shape[-1]:
+                pictures = F.interpolate(pictures, (pixels, pixels), mode="area")
             reading = self.encoder(pictures)
             codes = reading.codes(send(code_noise, real.device))
             if drawn.directions is None:
@@ -123,29 +124,6 @@ class Autoencoder:
             "divergence": divergence.detach(),
             "unlike_prior": unlike,
         }
-
-    @torch.no_grad()
-    def mix_in_readings(
-        self, codes: Codes, pictures: Float[Tensor, "batch 3 height width"], pixels: int
-    ) -> Codes:
-        """Codes of fakes, some of them read off reals: the shape of one, the appearance of another.
-
-        So the discriminator also judges what is given back, from other sides and in other colors.
-
-        Args:
-            pictures: real ones, whole, [0, 1].
-            pixels: to which they are brought.
-        """
-        some = round(self.config.read_share * len(codes))
-        if some == 0:
-            return codes
-        read = self.encoder(_at_most(pictures[:some], pixels))
-        noise = torch.cat((codes.shape, codes.appearance), dim=1)[:some]
-        found = read.codes(noise)
-        return Codes(
-            torch.cat((found.shape, codes.shape[some:])),
-            torch.cat((found.appearance.roll(1, 0), codes.appearance[some:])),
-        )
 
     def unlike_prior(self, codes: Codes) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """How unlike a standard normal the codes of all reals are together: a loss, and nats.
@@ -235,10 +213,3 @@ def angles_of(directions: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 2"]:
     """Azimuth and elevation, degrees, of where cameras stand as seen from the origin."""
     x, y, z = F.normalize(directions, dim=1).unbind(1)
     return torch.rad2deg(torch.stack((torch.atan2(y, x), torch.asin(z.clamp(-1, 1))), dim=1))
-
-
-def _at_most(pictures: Tensor, pixels: int) -> Tensor:
-    """Pictures brought to ``pixels``, unless they are smaller."""
-    if pixels >= pictures.shape[-1]:
-        return pictures
-    return F.interpolate(pictures, (pixels, pixels), mode="area")

@@ -132,9 +132,6 @@ class Trainer(Files):
             drawn = dataclasses.replace(drawn, directions=directions.to(self.device))
         self.advance_schedules()
         real = real.to(self.device, non_blocking=True)
-        if self.autoencoder is not None and self.autoencoder.weight(self.kimg_after_soft) > 0:
-            codes = self.autoencoder.mix_in_readings(drawn.codes, real, drawn.camera.width)
-            drawn = dataclasses.replace(drawn, codes=codes)
         soft = self.softness > 0 or self.hardness < 1 or self.kimg < self.config.schedule.soft_kimg
         if self.graphs is not None and not soft:
             kind = "with R1" if self.with_r1 else "without R1"

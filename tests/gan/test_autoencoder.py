@@ -217,21 +217,6 @@ def test_codes_that_are_as_those_drawn_are_left_alone(pretrain_config):
     assert both.grad is not None and both.grad.abs().max() < 0.05 and float(nats) < 0.01
 
 
-def test_a_share_of_the_fakes_has_the_shape_of_one_real_and_the_colors_of_another(pretrain_config):
-    trainer = Trainer(pretrain_config(autoencoder=at_once(read_share=0.5)), CPU)
-    assert trainer.autoencoder is not None
-    reals, codes = torch.rand(4, 3, 16, 16), trainer.draw(4).codes
-    found = trainer.autoencoder.mix_in_readings(codes, reals, 16)
-    noise = torch.cat((codes.shape, codes.appearance), dim=1)[:2]
-    read = trainer.autoencoder.encoder(reals[:2]).codes(noise)
-    assert torch.equal(found.shape, torch.cat((read.shape, codes.shape[2:])))
-    swapped = read.appearance[[1, 0]]
-    assert torch.equal(found.appearance, torch.cat((swapped, codes.appearance[2:])))
-    assert not found.shape.requires_grad
-    trainer.autoencoder.config = at_once()
-    assert trainer.autoencoder.mix_in_readings(codes, reals, 16) is codes
-
-
 def test_fakes_teach_the_encoder_and_not_the_generator(pretrain_config):
     trainer = Trainer(pretrain_config(autoencoder=at_once()), CPU)
     assert trainer.autoencoder is not None
@@ -258,7 +243,7 @@ def test_an_encoder_learns_cameras_and_codes_of_fakes(make_generator):
 
 
 def test_a_resumed_training_equals_an_undisturbed_one(pretrain_config, tmp_path):
-    options = dict(autoencoder=at_once(warmup_kimg=0.004, read_share=0.5), steps=4)
+    options = dict(autoencoder=at_once(warmup_kimg=0.004), steps=4)
     whole = pretrain(pretrain_config(out=str(tmp_path / "whole"), **options))
     config = pretrain_config(out=str(tmp_path / "parts"), **options)
     pretrain(replace(config, steps=2))
