@@ -4,7 +4,9 @@
         --category chairs --recognizer data/pretrained/chairs/evaluation/recognizer.safetensors
 
 docs/evaluation.md tells what every figure means. 200 samples (--samples 200) are enough to choose
-among generators that differ much; figures of different counts or sizes do not compare.
+among generators that differ much; figures of different counts or sizes do not compare. --given-back
+DATA adds what a generator draws for codes that its encoder read off real pictures: where that looks
+otherwise than the rest, kinds that it gives back are not among those that it draws.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.errors import ClipNerfError
+from clipnerf.errors import ClipNerfError, UsageError
 from clipnerf.evaluation.generation.feature_figures import features_absence, load_judge
 from clipnerf.evaluation.generation.side_by_side import (
     RealsFor,
@@ -28,10 +32,15 @@ from clipnerf.evaluation.generation.side_by_side import (
     table,
 )
 from clipnerf.evaluation.generation.variety import FIRST_SEED
+from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.picture_encoder import FILE_NAME, PictureEncoder
 from clipnerf.io.atomic import atomic_write
 from clipnerf.training.progress import Progress
 from clipnerf.vision.recognizer import Recognizer
+
+ENOUGH = 2000
+"""Real pictures by which the place of codes is told."""
 
 
 def main() -> int:
@@ -54,7 +63,9 @@ def measure(a: argparse.Namespace) -> None:
     missing = features_absence()
     network = load_judge(a.device) if missing is None else None
     drawn = 2 * a.samples * len(fields) if a.category else 0
-    with Progress(drawn + a.samples * len(files), desc="measure") as progress:
+    generated = a.samples * len(files) * (2 if a.given_back else 1)
+    about_codes: list[str] = []
+    with Progress(drawn + generated, desc="measure") as progress:
         comparison = SideBySide(real_pictures(a, progress.update), network, recognizer)
         columns = [comparison.floor(fov) for fov in fields]
         if len(fields) > 1:
@@ -63,11 +74,12 @@ def measure(a: argparse.Namespace) -> None:
                 for each, fov in zip(columns, fields, strict=True)
             ]
         for name, file in files.items():
-            columns.append(
-                comparison.measure(
-                    name, file, a.samples, a.size, a.ray_samples, a.device, progress.update
-                )
-            )
+            rest = (file, a.samples, a.size, a.ray_samples, a.device, progress.update)
+            columns.append(comparison.measure(name, *rest))
+            if a.given_back:
+                codes, said = codes_of_reals(file, PictureDataset(a.given_back, a.size), a.samples)
+                columns.append(comparison.measure(f"{name}, given back", *rest, codes=codes))
+                about_codes.append(f"{name}: {said}")
     protocol = {
         "real": columns[0].about["source"],
         "generated": f"{a.samples} pictures, seeds {FIRST_SEED} to {FIRST_SEED + a.samples - 1}, "
@@ -80,7 +92,7 @@ def measure(a: argparse.Namespace) -> None:
         "recognizer": f"{a.recognizer} ({recognizer.hash})" if recognizer else "",
     }
     print("\n".join(f"{key + ':':<15}{text}" for key, text in protocol.items() if text))
-    print("\n".join(["", *table(columns), ""]))
+    print("\n".join(["", *table(columns), "", *about_codes]))
     if missing is not None:
         print(missing.line())
     seconds = time.perf_counter() - started
@@ -95,6 +107,26 @@ def measure(a: argparse.Namespace) -> None:
         with atomic_write(Path(a.out)) as temporary:
             temporary.write_text(json.dumps(content, indent=1))
         print(a.out)
+
+
+def codes_of_reals(file: Path, data: PictureDataset, samples: int) -> tuple[Codes, str]:
+    """Codes that the encoder beside a generator reads off pictures, and where they are."""
+    generator = Generator.load(file)
+    encoder = PictureEncoder(generator.config.field.code_dim, generator.config.camera)
+    encoder.take_up(file.parent / FILE_NAME, generator.hash)
+    count = min(len(data), ENOUGH)
+    if count < samples:
+        raise UsageError(f"--given-back has {count} pictures; at least --samples ({samples})")
+    with torch.no_grad():
+        reading = encoder(data.batch(range(count)))
+    mean, covariance = reading.aggregate()
+    noise = torch.randn(reading.mean.shape, generator=torch.Generator().manual_seed(0))
+    said = (
+        f"codes of {count} reals: mean {float(mean.norm()):.1f} from 0, variances up to "
+        f"{float(torch.linalg.eigvalsh(covariance)[-1]):.1f}, "
+        f"{float(reading.divergence()):.0f} nats a picture"
+    )
+    return reading.codes(noise)[:samples], said
 
 
 def real_pictures(a: argparse.Namespace, on_progress) -> RealsFor:
@@ -113,6 +145,7 @@ def arguments() -> argparse.Namespace:
     reals = parser.add_mutually_exclusive_group(required=True)
     reals.add_argument("--category", default="", help="draw the real pictures: chairs or cars")
     reals.add_argument("--data", default="", help="folder or zip of held-out pictures on white")
+    parser.add_argument("--given-back", default="", help="pictures whose codes are drawn, too")
     parser.add_argument("--data-seed", type=int, default=1, help="of the drawn real pictures")
     parser.add_argument("--floor-seed", type=int, default=2, help="of the other ones")
     parser.add_argument("--samples", type=int, default=1000, help="pictures a side")

@@ -48,6 +48,10 @@ class Reading:
         shape, appearance = both.chunk(2, dim=1)
         return Codes(shape, appearance)
 
+    def aggregate(self) -> tuple[Float[Tensor, " codes"], Float[Tensor, "codes codes"]]:
+        """Mean and covariance of the codes of all the pictures together; of a prior 0 and 1."""
+        return self.mean.mean(0), torch.cov(self.mean.T) + self.log_variance.exp().mean(0).diag()
+
     def divergence(self) -> Float[Tensor, ""]:
         """Kullback-Leibler divergence from a standard normal, nats a picture, mean."""
         variance = self.log_variance.exp()

@@ -58,6 +58,23 @@ def test_divergence_is_that_of_two_normal_distributions():
     assert other.divergence() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_codes_of_all_pictures_have_the_mean_and_covariance_of_what_is_drawn_from_them():
+    noise = torch.Generator().manual_seed(0)
+    mean = torch.randn(20000, 4, generator=noise) * torch.tensor([1.0, 2.0, 0.5, 0.0]) + 1
+    many = reading(
+        mean=mean,
+        log_variance=torch.full((20000, 4), math.log(0.25)),
+        logits=torch.zeros(20000, BINS),
+        offset=torch.zeros(20000, BINS),
+        elevation=torch.zeros(20000),
+    )
+    drawn = many.codes(torch.randn(20000, 4, generator=noise))
+    both = torch.cat((drawn.shape, drawn.appearance), dim=1)
+    center, covariance = many.aggregate()
+    assert torch.allclose(center, both.mean(0), atol=0.02)
+    assert torch.allclose(covariance, torch.cov(both.T), atol=0.08)
+
+
 def test_true_codes_surprise_less_than_others_and_codes_follow_their_noise():
     codes = Codes(torch.tensor([[1.0, 2.0]] * 2), torch.tensor([[3.0, -4.0]] * 2))
     mean = torch.tensor([[1.0, 2.0, 3.0, -4.0]] * 2)

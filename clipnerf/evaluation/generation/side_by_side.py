@@ -115,10 +115,12 @@ class SideBySide:
         ray_samples: int | None = None,
         device: torch.device | str = "cpu",
         on_progress: OnProgress = nobody,
+        codes: Codes | None = None,
     ) -> Column:
         """Of a generator's objects of the seeds from 100000 on, before cameras of its prior.
 
         Args:
+            codes: other objects, in the place of those of the seeds.
             ray_samples: samples a ray; those of the generator's finished pictures where None.
 
         Raises:
@@ -129,7 +131,8 @@ class SideBySide:
         generator = Generator.load(file).to(device)
         reals = self._reals(generator.config.camera.fov_deg)
         seeds = range(FIRST_SEED, FIRST_SEED + samples)
-        codes = Codes.from_seeds(seeds, generator.config.field.code_dim)
+        if codes is None:
+            codes = Codes.from_seeds(seeds, generator.config.field.code_dim)
         rays = ray_samples or generator.config.render_samples
         about = {
             "file": str(file),

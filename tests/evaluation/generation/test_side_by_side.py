@@ -25,6 +25,7 @@ from clipnerf.evaluation.generation.views_with_opacity import drawn_views, gener
 from clipnerf.evaluation.metrics.crispness import crispness
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
+from clipnerf.gan.picture_encoder import FILE_NAME, PictureEncoder
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "measure_generators.py"
 
@@ -144,5 +145,16 @@ def test_the_script(generator, tmp_path, capsys, monkeypatch):
     content = json.loads(out.read_text())
     assert [each["name"] for each in content["columns"]] == ["other reals", "mine"]
     assert content["columns"][1]["about"]["hash"] == generator.hash
+    encoder = PictureEncoder(8, generator.config.camera)
+    encoder.save(tmp_path / FILE_NAME, {"generator_hash": generator.hash})
+    reals = synthesize("chairs", 9, 16, 3, tmp_path / "reals")
+    given = [str(tmp_path / "mine.safetensors"), *few, "--given-back", str(reals)]
+    assert run(*given) == 0
+    said = capsys.readouterr().out
+    assert "mine, given back" in said and "mine: codes of 9 reals: mean" in said
+    made = json.loads(out.read_text())["columns"]
+    assert made[1]["crisp"] == content["columns"][1]["crisp"] != made[2]["crisp"]
+    assert run(*given, "--samples", "10") == 2
+    assert "--given-back has 9 pictures; at least --samples (10)" in capsys.readouterr().err
     assert run(str(tmp_path / "none.safetensors"), *few) == 2
     assert "none.safetensors" in capsys.readouterr().err
