@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LONGEST = 1000
 
@@ -43,3 +45,13 @@ def warn(message: str) -> None:
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
         frame, level = frame.f_back, level + 1
     warnings.warn(one_line(message), UserWarning, stacklevel=level)
+
+
+@contextmanager
+def one_line_failures() -> Iterator[None]:
+    """A script's work: a failure ends it with one line and its exit code, not with a traceback."""
+    try:
+        yield
+    except ClipNerfError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from clipnerf.data.dataset import PictureDataset
+from clipnerf.errors import one_line_failures
 from clipnerf.gan.discriminator import OPPONENT, Discriminator
 from clipnerf.gan.files import HEADS
 from clipnerf.gan.front import find_front
@@ -32,9 +33,10 @@ def main() -> None:
     parser.add_argument("--poses", default="", help="pictures with azimuth_deg: finds the front")
     parser.add_argument("--out", required=True, help="bundle folder")
     arguments = parser.parse_args()
-    run, out = Path(arguments.run), writable_dir(arguments.out)
+    run = Path(arguments.run)
 
     generator = Generator.load(run / "generator.safetensors")
+    discriminator = Discriminator.load(run / "discriminator.safetensors", generator.hash)
     if arguments.poses:
         front, errors = find_front(generator, PictureDataset(arguments.poses, 32))
         generator.config.front_azimuth_deg = front
@@ -43,9 +45,9 @@ def main() -> None:
     # which network it was trained against, and for how long, goes along
     said = load_weights(run / "generator.safetensors", "generator").metadata
     kept = {key: said[key] for key in ("feature_network", "kimg") if key in said}
+    out = writable_dir(arguments.out)
     generator.save(out / "generator.safetensors", kept)
 
-    discriminator = Discriminator.load(run / "discriminator.safetensors", generator.hash)
     halves = {name: t.to(torch.float16) for name, t in discriminator.state_dict().items()}
     save_weights(
         out / "discriminator.safetensors",
@@ -66,4 +68,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

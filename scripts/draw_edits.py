@@ -13,6 +13,7 @@ import argparse
 import torch
 
 from clipnerf import Editor
+from clipnerf.errors import one_line_failures
 from clipnerf.io.sheet import contact_sheet, save_png
 
 
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from clipnerf.errors import one_line_failures
 from clipnerf.evaluation.generation.side_by_side import named_files
 from clipnerf.gan.codes import Codes
 from clipnerf.gan.generator import Generator
@@ -48,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from clipnerf import Editor
+from clipnerf.errors import one_line_failures
 from clipnerf.inversion.preprocess import prepare, usual_frame
 from clipnerf.io.sheet import contact_sheet, save_png
 
@@ -49,4 +50,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

@@ -16,6 +16,7 @@ import torch
 
 from clipnerf import Editor
 from clipnerf.config.editing import parts_of
+from clipnerf.errors import one_line_failures
 from clipnerf.gan.codes import Codes
 from clipnerf.io.sheet import contact_sheet, overlay, save_png
 
@@ -63,4 +64,5 @@ def turned(editor: Editor, codes: Codes, size: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

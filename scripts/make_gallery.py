@@ -25,6 +25,7 @@ from PIL import Image
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from clipnerf.cli import main as clipnerf
+from clipnerf.errors import one_line_failures
 from clipnerf.io.camera_path import camera_path_json
 from clipnerf.io.sheet import save_png
 from clipnerf.io.video import read_video
@@ -294,4 +295,5 @@ def save_camera_path() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

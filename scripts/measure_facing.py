@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 import torch
 
 from clipnerf.data.dataset import PictureDataset
-from clipnerf.errors import ClipNerfError, UsageError
+from clipnerf.errors import UsageError, one_line_failures
 from clipnerf.evaluation.generation.side_by_side import named_files
 from clipnerf.evaluation.generation.variety import FIRST_SEED
 from clipnerf.evaluation.inversion.front_reader import (
@@ -30,19 +29,15 @@ from clipnerf.gan.generator import Generator
 HELD_OUT = 300
 
 
-def main() -> int:
+def main() -> None:
     """Read the arguments, measure, print; the exit code is 2 for misuse."""
     parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
     parser.add_argument("generators", nargs="+", help="bundles or generator files; NAME=PATH")
     parser.add_argument("--poses", required=True, help="pictures with azimuth_deg; not trained on")
     parser.add_argument("--samples", type=int, default=200, help="objects, seeds from 100000 on")
     parser.add_argument("--size", type=int, default=64, help="pixels")
-    try:
+    with one_line_failures():
         measure(parser.parse_args())
-    except ClipNerfError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
 
 
 def measure(a: argparse.Namespace) -> None:
@@ -81,4 +76,4 @@ def measure(a: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,6 +12,7 @@ import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from clipnerf.editor import Editor
+from clipnerf.errors import one_line_failures
 from clipnerf.gan.codes import Codes
 from clipnerf.io.mesh import Mesh
 from clipnerf.rendering.cameras import Camera
@@ -74,4 +75,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_failures():
+        main()

@@ -356,5 +356,5 @@ def test_the_chairs_in_training_can_be_gone_on_with():
     config = parse(["pretrain", "--config", str(ROOT / "configs/pretrain-chairs.yaml"), *words])
     trainer = Trainer(config.config, CPU)
     trainer.start_from(ROOT / "data/in_training/chairs")
-    assert trainer.kimg == 96
-    assert trainer.autoencoder is not None and trainer.autoencoder.encoder.kimg == 96
+    assert trainer.kimg == 64
+    assert trainer.autoencoder is not None and trainer.autoencoder.encoder.kimg == 64
