@@ -173,7 +173,8 @@ class AutoencoderConfig(Config):
     divergence: Annotated[float, Range(0, 1)] = 1e-4
     """Weight of the codes' divergence from a standard normal, nats a picture, beside the error."""
     prior: Annotated[float, Range(0, 1)] = 1e-3
-    """The same of the codes of all pictures together, by their second moments."""
+    """The same of the codes of all pictures together, by their second moments: what is given back
+    has to lie where codes are drawn."""
     fakes: Count = 8
     """Fakes that the encoder learns from in a step."""
     lr: LearningRate = 5e-4

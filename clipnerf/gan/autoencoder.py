@@ -136,7 +136,8 @@ class Autoencoder:
         with torch.no_grad():
             moments = self.encoder.moments
             moments.lerp_(distributed.average(both.T @ both / len(both)), FORGETTING_MOMENTS)
-            root = torch.linalg.cholesky(moments)
+            # without a check: what is not finite is the loop's to name, and a GPU need not wait
+            root = torch.linalg.cholesky_ex(moments).L
             identity = torch.eye(len(moments), device=moments.device)
             excess = identity - torch.cholesky_inverse(root)
             nats = 0.5 * (moments.diagonal() - 1).sum() - root.diagonal().log().sum()

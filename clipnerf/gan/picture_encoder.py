@@ -155,8 +155,13 @@ class PictureEncoder(nn.Module):
         )
 
     def save(self, path: str | Path, extra: dict[str, str] | None = None) -> None:
-        """Write the weights, in half precision, as one safetensors file."""
-        tensors = {name: t.to(torch.float16) for name, t in self.state_dict().items()}
+        """Write the weights, in half precision, as one safetensors file; the moments as they are.
+
+        Rounded, they might no longer be those of any codes.
+        """
+        state = self.state_dict()
+        tensors = {name: t.to(torch.float16) for name, t in state.items()}
+        tensors["moments"] = state["moments"]
         save_weights(path, tensors, kind="picture_encoder", config={}, extra=extra)
 
     def take_up(self, path: str | Path, generator_hash: str) -> None:

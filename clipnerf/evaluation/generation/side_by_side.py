@@ -130,14 +130,15 @@ class SideBySide:
             check_judge(file, self._network.name)
         generator = Generator.load(file).to(device)
         reals = self._reals(generator.config.camera.fov_deg)
-        seeds = range(FIRST_SEED, FIRST_SEED + samples)
+        seeds = None
         if codes is None:
-            codes = Codes.from_seeds(seeds, generator.config.field.code_dim)
+            seeds = [FIRST_SEED, FIRST_SEED + samples - 1]
+            codes = Codes.from_seeds(range(seeds[0], seeds[1] + 1), generator.config.field.code_dim)
         rays = ray_samples or generator.config.render_samples
         about = {
             "file": str(file),
             "hash": generator.hash,
-            "seeds": [seeds[0], seeds[-1]],
+            "seeds": seeds,
             "size": size,
             "ray_samples": rays,
             "fov_deg": generator.config.camera.fov_deg,

@@ -153,6 +153,7 @@ def test_the_script(generator, tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "mine, given back" in said and "mine: codes of 9 reals: mean" in said
     made = json.loads(out.read_text())["columns"]
+    assert made[1]["about"]["seeds"] == [100000, 100007] and made[2]["about"]["seeds"] is None
     assert made[1]["crisp"] == content["columns"][1]["crisp"] != made[2]["crisp"]
     assert run(*given, "--samples", "10") == 2
     assert "--given-back has 9 pictures; at least --samples (10)" in capsys.readouterr().err
